@@ -1,0 +1,1 @@
+//! Examples of `traced`: each file in `examples/` is one program.

@@ -1,0 +1,1 @@
+//! Helpers of the tests: real peers and how they are started.

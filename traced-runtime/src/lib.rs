@@ -1,0 +1,1 @@
+//! Follow one request through every function and every process, and see it in Zipkin.
