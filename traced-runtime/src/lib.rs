@@ -1,1 +1,4 @@
 //! Follow one request through every function and every process, and see it in Zipkin.
+
+mod reporter;
+mod tracer;

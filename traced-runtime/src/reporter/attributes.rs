@@ -1,0 +1,273 @@
+//! What a span was given beside its times: tags and annotations, and a name, kind or remote endpoint set while it ran.
+
+use std::fmt;
+
+/// A tag's value, as it was given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum TagValue<'a> {
+    /// Text.
+    Text(&'a str),
+    /// A whole number.
+    Unsigned(u64),
+    /// A whole number.
+    Signed(i64),
+    /// A fraction.
+    Float(f64),
+    /// True or false.
+    Bool(bool),
+}
+
+impl fmt::Display for TagValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Unsigned(value) => write!(f, "{value}"),
+            Self::Signed(value) => write!(f, "{value}"),
+            Self::Float(value) => write!(f, "{value}"),
+            Self::Bool(value) => write!(f, "{value}"),
+        }
+    }
+}
+
+/// Tags and annotations, packed into one buffer in the order they were given.
+///
+/// ```text
+/// entry := what(u8) type(u8) key length(u16) value length(u32) time(u64) key value
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    bytes: Vec<u8>,
+}
+
+const TAG: u8 = 0;
+const ANNOTATION: u8 = 1;
+const HEAD: usize = 16;
+
+const TEXT: u8 = 0;
+const UNSIGNED: u8 = 1;
+const SIGNED: u8 = 2;
+const FLOAT: u8 = 3;
+const BOOL: u8 = 4;
+
+impl Attributes {
+    /// Bytes held.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds a tag. Of two tags with one key the later `time` wins, when the span is [sealed](Self::seal); `time` is any
+    /// number that grows.
+    pub(crate) fn tag(&mut self, time: u64, key: &str, value: TagValue<'_>) {
+        match value {
+            TagValue::Text(text) => self.push(TAG, TEXT, time, key, text.as_bytes()),
+            TagValue::Unsigned(value) => self.push(TAG, UNSIGNED, time, key, &value.to_ne_bytes()),
+            TagValue::Signed(value) => self.push(TAG, SIGNED, time, key, &value.to_ne_bytes()),
+            TagValue::Float(value) => self.push(TAG, FLOAT, time, key, &value.to_ne_bytes()),
+            TagValue::Bool(value) => self.push(TAG, BOOL, time, key, &[u8::from(value)]),
+        }
+    }
+
+    /// Adds an annotation; `time` is nanoseconds since the epoch.
+    pub(crate) fn annotation(&mut self, time: u64, text: &str) {
+        self.push(ANNOTATION, TEXT, time, "", text.as_bytes());
+    }
+
+    /// Keys longer than 65,535 bytes are cut at a character's end.
+    fn push(&mut self, what: u8, kind: u8, time: u64, key: &str, value: &[u8]) {
+        let mut cut = key.len().min(usize::from(u16::MAX));
+        while !key.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        let key = &key.as_bytes()[..cut];
+        let key_len = u16::try_from(key.len()).unwrap_or(0);
+        let value_len = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        self.bytes.reserve(HEAD + key.len() + value.len());
+        self.bytes.extend_from_slice(&[what, kind]);
+        self.bytes.extend_from_slice(&key_len.to_ne_bytes());
+        self.bytes.extend_from_slice(&value_len.to_ne_bytes());
+        self.bytes.extend_from_slice(&time.to_ne_bytes());
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(&value[..value_len as usize]);
+    }
+
+    /// Appends all of `other`.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.bytes.extend_from_slice(&other.bytes);
+    }
+
+    /// Leaves one tag of each key, the one with the latest time (of equal times the one given last), in the order in
+    /// which the keys were first given. Annotations are put in order of time.
+    pub(crate) fn seal(&mut self) {
+        if self.bytes.len() <= HEAD {
+            return;
+        }
+        let mut kept: Vec<(bool, &str, u64, std::ops::Range<usize>)> = Vec::new();
+        let mut at_key = std::collections::HashMap::new();
+        let mut changed = false;
+        for entry in self.entries() {
+            if entry.what == TAG {
+                match at_key.entry(entry.key) {
+                    std::collections::hash_map::Entry::Vacant(free) => {
+                        free.insert(kept.len());
+                    }
+                    std::collections::hash_map::Entry::Occupied(at) => {
+                        changed = true;
+                        let earlier = &mut kept[*at.get()];
+                        if earlier.2 <= entry.time {
+                            earlier.2 = entry.time;
+                            earlier.3 = entry.range;
+                        }
+                        continue;
+                    }
+                }
+            }
+            kept.push((entry.what == ANNOTATION, entry.key, entry.time, entry.range));
+        }
+        let annotations = kept.iter().filter(|kept| kept.0).map(|kept| kept.2);
+        changed |= !annotations.is_sorted();
+        if changed {
+            // Tags first (a stable sort keeps their order), then annotations by time.
+            kept.sort_by_key(|(annotation, _, time, _)| (*annotation, if *annotation { *time } else { 0 }));
+            let mut bytes = Vec::with_capacity(self.bytes.len());
+            for (_, _, _, range) in &kept {
+                bytes.extend_from_slice(&self.bytes[range.clone()]);
+            }
+            self.bytes = bytes;
+        }
+    }
+
+    /// Removes the tag with the most bytes and tells how many; `None` when there is no tag.
+    pub(crate) fn drop_largest_tag(&mut self) -> Option<usize> {
+        let largest = self
+            .entries()
+            .filter(|entry| entry.what == TAG)
+            .map(|entry| entry.range)
+            .max_by_key(ExactSizeIterator::len)?;
+        let size = largest.len();
+        self.bytes.drain(largest);
+        Some(size)
+    }
+
+    /// The tags with their keys.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {
+        self.entries().filter(|entry| entry.what == TAG).map(|entry| (entry.key, entry.tag_value()))
+    }
+
+    /// The annotations with their times in nanoseconds since the epoch.
+    pub(crate) fn annotations(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.entries().filter(|entry| entry.what == ANNOTATION).map(|entry| (entry.time, entry.text()))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let entry = Entry::read(&self.bytes, at)?;
+            at = entry.range.end;
+            Some(entry)
+        })
+    }
+}
+
+impl fmt::Debug for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.tags().map(|(key, value)| (key, value.to_string())))
+            .entries(self.annotations())
+            .finish()
+    }
+}
+
+/// One entry of the buffer, read in place.
+struct Entry<'a> {
+    what: u8,
+    kind: u8,
+    time: u64,
+    key: &'a str,
+    value: &'a [u8],
+    range: std::ops::Range<usize>,
+}
+
+impl<'a> Entry<'a> {
+    fn read(bytes: &'a [u8], at: usize) -> Option<Self> {
+        let head = bytes.get(at..at + HEAD)?;
+        let key_len = usize::from(u16::from_ne_bytes(head[2..4].try_into().ok()?));
+        let value_len = u32::from_ne_bytes(head[4..8].try_into().ok()?) as usize;
+        let time = u64::from_ne_bytes(head[8..16].try_into().ok()?);
+        let key_end = at + HEAD + key_len;
+        let end = key_end + value_len;
+        let key = std::str::from_utf8(bytes.get(at + HEAD..key_end)?).unwrap_or("");
+        Some(Self { what: head[0], kind: head[1], time, key, value: bytes.get(key_end..end)?, range: at..end })
+    }
+
+    fn text(&self) -> &'a str {
+        std::str::from_utf8(self.value).unwrap_or("")
+    }
+
+    fn tag_value(&self) -> TagValue<'a> {
+        let word = || self.value.try_into().map(u64::from_ne_bytes).unwrap_or(0);
+        match self.kind {
+            UNSIGNED => TagValue::Unsigned(word()),
+            SIGNED => TagValue::Signed(word().cast_signed()),
+            FLOAT => TagValue::Float(f64::from_bits(word())),
+            BOOL => TagValue::Bool(self.value == [1]),
+            _ => TagValue::Text(self.text()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(attributes: &Attributes) -> Vec<(String, String)> {
+        attributes.tags().map(|(key, value)| (key.to_owned(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn every_value_comes_back_as_it_was_given() {
+        let mut attributes = Attributes::default();
+        attributes.tag(1, "a", TagValue::Text("ü"));
+        attributes.tag(1, "b", TagValue::Unsigned(u64::MAX));
+        attributes.tag(1, "c", TagValue::Signed(-1));
+        attributes.tag(1, "d", TagValue::Float(1.5));
+        attributes.tag(1, "e", TagValue::Bool(true));
+        attributes.annotation(7, "seen");
+        let values: Vec<_> = attributes.tags().map(|(_, value)| value).collect();
+        assert_eq!(
+            values,
+            [
+                TagValue::Text("ü"),
+                TagValue::Unsigned(u64::MAX),
+                TagValue::Signed(-1),
+                TagValue::Float(1.5),
+                TagValue::Bool(true)
+            ]
+        );
+        assert_eq!(attributes.annotations().collect::<Vec<_>>(), [(7, "seen")]);
+    }
+
+    #[test]
+    fn the_latest_of_a_key_wins_and_keeps_the_first_ones_place() {
+        let mut attributes = Attributes::default();
+        attributes.tag(5, "a", TagValue::Text("late"));
+        attributes.tag(1, "b", TagValue::Text("b"));
+        attributes.tag(3, "a", TagValue::Text("early"));
+        attributes.annotation(9, "second");
+        attributes.annotation(8, "first");
+        attributes.seal();
+        assert_eq!(texts(&attributes), [("a".into(), "late".into()), ("b".into(), "b".into())]);
+        assert_eq!(attributes.annotations().collect::<Vec<_>>(), [(8, "first"), (9, "second")]);
+    }
+
+    #[test]
+    fn the_largest_tag_goes_first() {
+        let mut attributes = Attributes::default();
+        attributes.tag(1, "small", TagValue::Bool(true));
+        attributes.tag(1, "large", TagValue::Text(&"x".repeat(1000)));
+        assert_eq!(attributes.drop_largest_tag(), Some(HEAD + 5 + 1000));
+        assert_eq!(texts(&attributes), [("small".into(), "true".into())]);
+        assert_eq!(attributes.drop_largest_tag(), Some(HEAD + 5 + 1));
+        assert_eq!(attributes.drop_largest_tag(), None);
+    }
+}

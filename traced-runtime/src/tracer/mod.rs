@@ -1,0 +1,6 @@
+//! The user's thread: callsites, contexts, spans, and the tracer that owns them.
+
+pub(crate) mod callsite;
+pub(crate) mod endpoint;
+pub(crate) mod id;
+pub(crate) mod kind;
