@@ -4,3 +4,4 @@ pub(crate) mod callsite;
 pub(crate) mod endpoint;
 pub(crate) mod id;
 pub(crate) mod kind;
+pub(crate) mod value;
