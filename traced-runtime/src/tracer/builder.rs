@@ -1,0 +1,704 @@
+//! A tracer's settings, from the program, the environment and the defaults.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::time::Duration;
+
+use crate::tracer::endpoint::Endpoint;
+use crate::tracer::env::{Environment, Propagator, Warning};
+use crate::tracer::error::{ConfigError, Kind, UrlProblem, is_scheme, redacted};
+use crate::tracer::sampler::Sampler;
+
+// seam: on merge `use` the real ones, and delete the module at the end of this file.
+use seam::{NoticeHook, Reporter, Sender, Tracer};
+
+/// The settings of a tracer; made by [`Tracer::builder`].
+///
+/// What is set here beats the environment, and the environment beats the default. Mistakes made here are errors of
+/// [`install`](Self::install) and [`build`](Self::build); a malformed environment variable is one notice, and the default
+/// takes its place.
+///
+/// | variable | setting |
+/// |---|---|
+/// | `OTEL_EXPORTER_ZIPKIN_ENDPOINT` | [`collector`](Self::collector) |
+/// | `OTEL_EXPORTER_ZIPKIN_TIMEOUT` | [`timeout`](Self::timeout), in milliseconds |
+/// | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | [`sampler`](Self::sampler): `always_on`, `always_off`, `traceidratio`; with `parentbased_` before it the same, because a decision made upstream is always followed |
+/// | `OTEL_SERVICE_NAME` | the service's name, for `init` alone: a name given to a builder beats it |
+/// | `OTEL_SDK_DISABLED` | `true`: nothing is recorded, whatever is set here |
+/// | `TRACED_TREE` | `1`: [`print_trees`](Self::print_trees) |
+#[must_use = "a builder does nothing until `install` or `build`"]
+pub struct Builder {
+    service: String,
+    /// Whether the environment's name beats `service`.
+    service_is_fallback: bool,
+    endpoint: Endpoint,
+    #[cfg(feature = "collector")]
+    collector: Option<String>,
+    timeout: Option<Duration>,
+    sender: Option<Box<dyn Sender>>,
+    reporter: Option<Box<dyn Reporter>>,
+    sampler: Option<Sampler>,
+    trace_id: TraceIdSize,
+    require_parent: bool,
+    log_bytes: Option<usize>,
+    queue_bytes: Option<usize>,
+    batch_bytes: Option<usize>,
+    linger: Duration,
+    shutdown_deadline: Duration,
+    print_trees: bool,
+    summary: bool,
+    on_notice: NoticeHook,
+}
+
+/// How long the trace ids made here are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TraceIdSize {
+    /// 64 bits: the first span's id is the trace's, too.
+    Bits64,
+    /// 128 bits.
+    #[default]
+    Bits128,
+}
+
+impl Builder {
+    /// Where spans are sent unless told otherwise: a Zipkin on this machine.
+    pub const COLLECTOR: &str = "http://localhost:9411/api/v2/spans";
+
+    /// Bytes of log that one process may hold. Beyond it a new span is not recorded, and counted.
+    pub const LOG_BYTES: usize = 8 << 20;
+
+    /// Bytes of finished spans that wait for the backend. Beyond it spans are dropped, and counted.
+    pub const QUEUE_BYTES: usize = 4 << 20;
+
+    /// Bytes of one request. A batch that would grow beyond it is sent before.
+    pub const BATCH_BYTES: usize = 512 << 10;
+
+    /// How long a finished span waits for others to share its request with.
+    pub const LINGER: Duration = Duration::from_millis(500);
+
+    /// How long the end of the program waits for what is still to be sent. What is left then is dropped, and counted.
+    pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
+
+    /// How long one request to the collector may take. After it the request has failed, and is tried again.
+    pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// The longest time that a setting may have: a longer one is taken for a mistake.
+    pub const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+    /// The longest service name: what the narrowest storage behind Zipkin (MySQL's) holds.
+    pub const SERVICE_NAME_BYTES: usize = 255;
+
+    /// A builder with the defaults, for this service.
+    pub(crate) fn new(service: impl Into<String>) -> Self {
+        Self {
+            service: service.into(),
+            service_is_fallback: false,
+            endpoint: Endpoint::new(),
+            #[cfg(feature = "collector")]
+            collector: None,
+            timeout: None,
+            sender: None,
+            reporter: None,
+            sampler: None,
+            trace_id: TraceIdSize::default(),
+            require_parent: false,
+            log_bytes: None,
+            queue_bytes: None,
+            batch_bytes: None,
+            linger: Builder::LINGER,
+            shutdown_deadline: Builder::SHUTDOWN_DEADLINE,
+            print_trees: false,
+            summary: true,
+            on_notice: NoticeHook::default(),
+        }
+    }
+
+    /// As [`new`](Self::new), for a service that `OTEL_SERVICE_NAME` may rename.
+    pub(crate) fn with_fallback_name(service: impl Into<String>) -> Self {
+        Self { service_is_fallback: true, ..Self::new(service) }
+    }
+
+    /// Sends spans to the collector at this URL: the whole one, with `/api/v2/spans`. Default: [`COLLECTOR`](Self::COLLECTOR).
+    ///
+    /// `https` needs the feature `tls`.
+    #[cfg(feature = "collector")]
+    pub fn collector(mut self, url: impl Into<String>) -> Self {
+        self.collector = Some(url.into());
+        self
+    }
+
+    /// Limits each request to the collector to this time. Default: [`TIMEOUT`](Self::TIMEOUT). It is not for a
+    /// [`sender`](Self::sender) of your own.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends encoded spans by another transport than HTTP.
+    pub fn sender(mut self, sender: impl Sender) -> Self {
+        self.sender = Some(Box::new(sender));
+        self
+    }
+
+    /// Gives finished spans to a backend of your own instead of a collector.
+    pub fn reporter(mut self, reporter: impl Reporter) -> Self {
+        self.reporter = Some(Box::new(reporter));
+        self
+    }
+
+    /// Decides which new traces are recorded. Default: all.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.sampler = Some(sampler);
+        self
+    }
+
+    /// Describes this process. What is left out is found: the service's name is the builder's, the IP address the one
+    /// that this machine would send from.
+    pub fn local_endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.endpoint = endpoint;
+        self
+    }
+
+    /// Makes trace ids of 64 bits instead of 128, for old systems on the way; a trace's id is then its first span's, too.
+    pub fn trace_id_64(mut self) -> Self {
+        self.trace_id = TraceIdSize::Bits64;
+        self
+    }
+
+    /// Never starts a trace by itself: what runs outside of one is not recorded. For libraries and helpers.
+    pub fn require_parent(mut self) -> Self {
+        self.require_parent = true;
+        self
+    }
+
+    /// Limits the log of the process, in bytes. Default: [`LOG_BYTES`](Self::LOG_BYTES).
+    ///
+    /// The log is shared by all tracers of the process: the first one sets its size, and a later one that asks for
+    /// another size is an error.
+    pub fn log_bytes(mut self, bytes: usize) -> Self {
+        self.log_bytes = Some(bytes);
+        self
+    }
+
+    /// Limits finished spans that wait for the backend, in bytes. Default: [`QUEUE_BYTES`](Self::QUEUE_BYTES).
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = Some(bytes);
+        self
+    }
+
+    /// Limits one request, in bytes before compression. Default: [`BATCH_BYTES`](Self::BATCH_BYTES), or the whole queue if that is less.
+    ///
+    /// Zipkin takes 10 MiB.
+    pub fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.batch_bytes = Some(bytes);
+        self
+    }
+
+    /// Lets a finished span wait so long for others to share its request with; zero: not at all. Default: [`LINGER`](Self::LINGER).
+    pub fn linger(mut self, time: Duration) -> Self {
+        self.linger = time;
+        self
+    }
+
+    /// Lets the end of the program wait so long for spans to be sent. Default: [`SHUTDOWN_DEADLINE`](Self::SHUTDOWN_DEADLINE).
+    pub fn shutdown_deadline(mut self, time: Duration) -> Self {
+        self.shutdown_deadline = time;
+        self
+    }
+
+    /// Prints each finished trace to standard error, as a tree, beside sending it. For development.
+    pub fn print_trees(mut self) -> Self {
+        self.print_trees = true;
+        self
+    }
+
+    /// Whether shutdown prints a line about what was sent and dropped. Default: yes.
+    pub fn summary(mut self, print: bool) -> Self {
+        self.summary = print;
+        self
+    }
+
+    /// Calls this with what would be printed to standard error: trouble with the backend, and its end.
+    ///
+    /// It is called on the tracer's own threads, and once from `install` or `build` for each malformed environment
+    /// variable.
+    pub fn on_notice(mut self, hook: impl Fn(&seam::Notice) + Send + Sync + 'static) -> Self {
+        self.on_notice = NoticeHook::new(hook);
+        self
+    }
+
+    /// Starts the tracer, and makes it the one of the whole process.
+    ///
+    /// # Errors
+    /// A setting cannot be used, or another tracer is installed.
+    pub fn install(self) -> Result<Tracer, ConfigError> {
+        // seam: `Installed`, and `Kind::Installed` when there is one.
+        self.build()
+    }
+
+    /// Starts a tracer beside the process's default one.
+    ///
+    /// # Errors
+    /// A setting cannot be used.
+    pub fn build(self) -> Result<Tracer, ConfigError> {
+        // seam: start it.
+        self.settings().map(|settings| Tracer { settings })
+    }
+
+    /// Resolves against the process's environment.
+    pub(crate) fn settings(self) -> Result<Settings, ConfigError> {
+        self.settings_in(&|variable| std::env::var_os(variable))
+    }
+
+    /// Resolves against these environment variables.
+    pub(crate) fn settings_in(self, lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Settings, ConfigError> {
+        let mut environment = Environment::new(lookup);
+
+        let service = self.service_is_fallback.then(|| environment.service_name()).flatten().unwrap_or(self.service);
+        let endpoint = local_endpoint(self.endpoint, service)?;
+
+        let sampler = self.sampler.or_else(|| environment.sampler()).unwrap_or(Sampler::always());
+        sampler.validate()?;
+
+        #[cfg(feature = "collector")]
+        let collector = self.collector;
+        #[cfg(not(feature = "collector"))]
+        let collector = None;
+        let backend = backend(collector, self.sender, self.reporter, self.timeout, &mut environment)?;
+
+        let log_bytes = self.log_bytes.map(|bytes| not_zero("log_bytes", bytes)).transpose()?;
+        let queue_bytes = not_zero("queue_bytes", self.queue_bytes.unwrap_or(Builder::QUEUE_BYTES))?;
+        let batch_bytes = not_zero("batch_bytes", self.batch_bytes.unwrap_or(Builder::BATCH_BYTES.min(queue_bytes)))?;
+        if batch_bytes > queue_bytes {
+            return Err(Kind::BatchOverQueue { batch: batch_bytes, queue: queue_bytes }.into());
+        }
+
+        Ok(Settings {
+            endpoint,
+            backend,
+            sampler,
+            trace_id: self.trace_id,
+            require_parent: self.require_parent,
+            log_bytes,
+            queue_bytes,
+            batch_bytes,
+            linger: not_too_long("linger", self.linger)?,
+            shutdown_deadline: not_too_long("shutdown_deadline", self.shutdown_deadline)?,
+            print_trees: self.print_trees || environment.print_trees(),
+            summary: self.summary,
+            on_notice: self.on_notice,
+            disabled: environment.disabled(),
+            propagators: environment.propagators(),
+            warnings: environment.into_warnings(),
+        })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+/// What a tracer is started with: complete, and checked.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// This process; it always has a service name and an IP address.
+    pub(crate) endpoint: Endpoint,
+    pub(crate) backend: Backend,
+    pub(crate) sampler: Sampler,
+    pub(crate) trace_id: TraceIdSize,
+    pub(crate) require_parent: bool,
+    /// `None`: as the process's first tracer has it, else [`LOG_BYTES`](Self::LOG_BYTES).
+    pub(crate) log_bytes: Option<usize>,
+    pub(crate) queue_bytes: usize,
+    pub(crate) batch_bytes: usize,
+    pub(crate) linger: Duration,
+    pub(crate) shutdown_deadline: Duration,
+    pub(crate) print_trees: bool,
+    pub(crate) summary: bool,
+    pub(crate) on_notice: NoticeHook,
+    /// Nothing is to be recorded: the environment says so.
+    pub(crate) disabled: bool,
+    /// As the environment has them; `None`: the default.
+    pub(crate) propagators: Option<Vec<Propagator>>,
+    /// To be told as notices.
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Where spans go.
+pub(crate) enum Backend {
+    /// To a Zipkin collector, over HTTP.
+    Collector {
+        /// Checked already.
+        url: String,
+        timeout: Duration,
+    },
+    /// Encoded, by a transport of the user's own.
+    Sender(Box<dyn Sender>),
+    /// To a backend of the user's own.
+    Reporter(Box<dyn Reporter>),
+    /// Nowhere: there is no `collector` in this build. Trees may be printed.
+    Nowhere,
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Collector { url, timeout } => write!(f, "Collector({} within {timeout:?})", redacted(url)),
+            Self::Sender(_) => f.write_str("Sender"),
+            Self::Reporter(_) => f.write_str("Reporter"),
+            Self::Nowhere => f.write_str("Nowhere"),
+        }
+    }
+}
+
+fn backend(
+    collector: Option<String>,
+    sender: Option<Box<dyn Sender>>,
+    reporter: Option<Box<dyn Reporter>>,
+    timeout: Option<Duration>,
+    environment: &mut Environment<'_>,
+) -> Result<Backend, ConfigError> {
+    let two = |first, second| Err(Kind::TwoBackends { first, second }.into());
+    // Checked even where it is not used: a mistake is a mistake.
+    let timeout = timeout.map(|timeout| not_instant("timeout", timeout)).transpose()?;
+    match (collector, sender, reporter) {
+        (Some(_), _, Some(_)) => two("reporter()", "collector()"),
+        (None, Some(_), Some(_)) => two("reporter()", "sender()"),
+        (Some(_), Some(_), None) => two("sender()", "collector()"),
+        (None, None, Some(reporter)) => Ok(Backend::Reporter(reporter)),
+        (None, Some(sender), None) => Ok(Backend::Sender(sender)),
+        (None, None, None) if cfg!(not(feature = "collector")) => Ok(Backend::Nowhere),
+        (url, None, None) => {
+            if let Some(url) = &url {
+                check_collector(url).map_err(|problem| Kind::Collector { url: redacted(url), problem })?;
+            }
+            let url = url.or_else(|| environment.endpoint()).unwrap_or_else(|| Builder::COLLECTOR.to_owned());
+            let timeout = timeout.or_else(|| environment.timeout()).unwrap_or(Builder::TIMEOUT);
+            Ok(Backend::Collector { url, timeout })
+        }
+    }
+}
+
+// seam: `HttpSender::new` checks a URL, too; keep one of both.
+/// Whether spans can be sent to this URL by this build. It does not connect.
+pub(crate) fn check_collector(url: &str) -> Result<(), UrlProblem> {
+    let (scheme, rest) = url.split_once("://").ok_or(UrlProblem::NotAUrl)?;
+    if !is_scheme(scheme) || rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(UrlProblem::NotAUrl);
+    }
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => {}
+        "https" if cfg!(feature = "tls") => {}
+        "https" => return Err(UrlProblem::NoTls),
+        _ => return Err(UrlProblem::Scheme(scheme.to_owned())),
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (host, port) = match host_and_port.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((ip, port))) if ip.parse::<Ipv6Addr>().is_ok() => (ip, port.strip_prefix(':').or(Some(port))),
+        Some(_) => return Err(UrlProblem::NotAUrl),
+        None => match host_and_port.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (host_and_port, None),
+        },
+    };
+    if host.is_empty() {
+        return Err(UrlProblem::NoHost);
+    }
+    match port.filter(|port| !port.is_empty()).map(str::parse::<u16>) {
+        None => Ok(()),
+        Some(Ok(0)) => Err(UrlProblem::PortZero),
+        Some(Ok(_)) => Ok(()),
+        Some(Err(_)) => Err(UrlProblem::NotAUrl),
+    }
+}
+
+/// Fills in what the program left out.
+fn local_endpoint(endpoint: Endpoint, service: String) -> Result<Endpoint, ConfigError> {
+    let endpoint = if endpoint.service_name().is_some() { endpoint } else { endpoint.service(service) };
+    match endpoint.service_name().map(str::len) {
+        None => return Err(Kind::NoServiceName.into()),
+        Some(bytes) if bytes > Builder::SERVICE_NAME_BYTES => {
+            return Err(Kind::LongServiceName { bytes, limit: Builder::SERVICE_NAME_BYTES }.into());
+        }
+        Some(_) => {}
+    }
+    Ok(if endpoint.ip_addr().is_some() { endpoint } else { endpoint.ip(local_ip()) })
+}
+
+/// The address that this machine would send from.
+///
+/// Connecting a datagram socket asks the routing table and sends nothing. The addresses are those set aside for
+/// documentation: nobody's, so that they take the default route. Without one it is the loopback address.
+fn local_ip() -> IpAddr {
+    let from = |any: IpAddr, to: IpAddr| {
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect((to, 9)).ok()?;
+        Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+    };
+    from(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into())
+        .or_else(|| from(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()))
+        .unwrap_or(Ipv4Addr::LOCALHOST.into())
+}
+
+fn not_zero(setting: &'static str, bytes: usize) -> Result<usize, ConfigError> {
+    if bytes == 0 { Err(Kind::Zero { setting }.into()) } else { Ok(bytes) }
+}
+
+fn not_instant(setting: &'static str, time: Duration) -> Result<Duration, ConfigError> {
+    if time.is_zero() { Err(Kind::Zero { setting }.into()) } else { not_too_long(setting, time) }
+}
+
+fn not_too_long(setting: &'static str, given: Duration) -> Result<Duration, ConfigError> {
+    if given > Builder::LONGEST {
+        Err(Kind::TooLong { setting, given, limit: Builder::LONGEST }.into())
+    } else {
+        Ok(given)
+    }
+}
+
+// seam: stand-ins for what others write.
+pub(crate) mod seam {
+    use std::fmt;
+    use std::sync::Arc;
+
+    pub trait Reporter: Send + 'static {}
+    pub trait Sender: Send + 'static {}
+    #[derive(Debug)]
+    pub struct Notice;
+    #[derive(Debug)]
+    pub struct Tracer {
+        pub(crate) settings: super::Settings,
+    }
+
+    #[derive(Clone)]
+    pub(crate) struct NoticeHook(Arc<dyn Fn(&Notice) + Send + Sync>);
+    impl NoticeHook {
+        pub(crate) fn new(hook: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
+            Self(Arc::new(hook))
+        }
+    }
+    impl Default for NoticeHook {
+        fn default() -> Self {
+            Self::new(|_| ())
+        }
+    }
+    impl fmt::Debug for NoticeHook {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("NoticeHook").finish_non_exhaustive()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+    use crate::tracer::env;
+
+    struct Nothing;
+    impl Reporter for Nothing {}
+    impl Sender for Nothing {}
+
+    fn resolve(builder: Builder, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        builder.settings_in(&|name| {
+            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    fn builder() -> Builder {
+        Builder::new("shop")
+    }
+
+    fn settings(builder: Builder) -> Settings {
+        resolve(builder, &[]).unwrap()
+    }
+
+    fn error(builder: Builder) -> String {
+        resolve(builder, &[]).unwrap_err().to_string()
+    }
+
+    #[cfg(feature = "collector")]
+    fn collector(settings: &Settings) -> (&str, Duration) {
+        match &settings.backend {
+            Backend::Collector { url, timeout } => (url, *timeout),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let settings = settings(builder());
+        assert_eq!(settings.endpoint.service_name(), Some("shop"));
+        assert!(settings.endpoint.ip_addr().is_some_and(|ip| !ip.is_unspecified()));
+        assert_eq!(settings.endpoint.port_number(), None);
+        assert_eq!(settings.sampler.boundary(), Some(u64::MAX));
+        assert_eq!(settings.trace_id, TraceIdSize::Bits128);
+        assert_eq!(settings.log_bytes, None);
+        assert_eq!((settings.queue_bytes, settings.batch_bytes), (4 << 20, 512 << 10));
+        assert_eq!((settings.linger, settings.shutdown_deadline), (Builder::LINGER, Builder::SHUTDOWN_DEADLINE));
+        assert!(settings.summary && !settings.print_trees && !settings.require_parent && !settings.disabled);
+        assert_eq!((settings.propagators, settings.warnings), (None, vec![]));
+    }
+
+    #[test]
+    fn what_is_set_is_kept() {
+        let settings = settings(
+            builder()
+                .sampler(Sampler::never())
+                .local_endpoint(Endpoint::new().ip(Ipv4Addr::new(10, 0, 0, 7).into()).port(8080))
+                .trace_id_64()
+                .require_parent()
+                .log_bytes(1 << 20)
+                .queue_bytes(2 << 20)
+                .batch_bytes(3 << 10)
+                .linger(Duration::ZERO)
+                .shutdown_deadline(Duration::ZERO)
+                .print_trees()
+                .summary(false)
+                .reporter(Nothing),
+        );
+        let endpoint = Endpoint::named("shop").ip(Ipv4Addr::new(10, 0, 0, 7).into()).port(8080);
+        assert_eq!(settings.endpoint, endpoint);
+        assert_eq!(settings.sampler.boundary(), Some(0));
+        assert_eq!(settings.trace_id, TraceIdSize::Bits64);
+        assert_eq!(settings.log_bytes, Some(1 << 20));
+        assert_eq!((settings.queue_bytes, settings.batch_bytes), (2 << 20, 3 << 10));
+        assert_eq!((settings.linger, settings.shutdown_deadline), (Duration::ZERO, Duration::ZERO));
+        assert!(!settings.summary && settings.print_trees && settings.require_parent);
+        assert!(matches!(settings.backend, Backend::Reporter(_)));
+    }
+
+    #[test]
+    fn the_environment_beats_the_defaults() {
+        let variables = [
+            (env::SAMPLER, "always_off"),
+            (env::TREE, "1"),
+            (env::DISABLED, "true"),
+            (env::PROPAGATORS, "b3"),
+            (env::SERVICE_NAME, "renamed"),
+        ];
+        let settings = resolve(builder(), &variables).unwrap();
+        assert_eq!(settings.sampler.boundary(), Some(0));
+        assert!(settings.print_trees && settings.disabled);
+        assert_eq!(settings.propagators, Some(vec![Propagator::B3Single]));
+        assert_eq!(settings.endpoint.service_name(), Some("shop"), "the builder's name is explicit");
+        let settings = resolve(Builder::with_fallback_name("shop"), &variables).unwrap();
+        assert_eq!(settings.endpoint.service_name(), Some("renamed"));
+        let settings = resolve(Builder::with_fallback_name("shop"), &[]).unwrap();
+        assert_eq!(settings.endpoint.service_name(), Some("shop"));
+    }
+
+    #[test]
+    fn malformed_variables_are_told_once_if_they_are_used() {
+        let variables = [(env::SAMPLER, "sometimes"), (env::TREE, "maybe")];
+        let settings = resolve(builder(), &variables).unwrap();
+        assert_eq!(settings.sampler.boundary(), Some(u64::MAX));
+        assert_eq!(settings.warnings.len(), 2);
+        let settings = resolve(builder().sampler(Sampler::never()).print_trees(), &variables).unwrap();
+        assert_eq!(settings.warnings, []);
+    }
+
+    #[cfg(feature = "collector")]
+    #[test]
+    fn the_collector_is_the_builders_the_environments_or_the_default() {
+        let variables = [(env::ENDPOINT, "http://zipkin/e"), (env::REQUEST_TIMEOUT, "50")];
+        assert_eq!(collector(&settings(builder())), (Builder::COLLECTOR, Builder::TIMEOUT));
+        assert_eq!(collector(&resolve(builder(), &variables).unwrap()), ("http://zipkin/e", Duration::from_millis(50)));
+        let explicit = builder().collector("http://zipkin/b").timeout(Duration::from_secs(1));
+        assert_eq!(collector(&resolve(explicit, &variables).unwrap()), ("http://zipkin/b", Duration::from_secs(1)));
+        let malformed = resolve(builder(), &[(env::ENDPOINT, "http://user:secret@")]).unwrap();
+        assert_eq!(collector(&malformed), (Builder::COLLECTOR, Builder::TIMEOUT));
+        assert_eq!(malformed.warnings.len(), 1);
+        assert!(!malformed.warnings[0].to_string().contains("secret"));
+        // Not used, so not complained about.
+        let own = resolve(builder().reporter(Nothing), &[(env::ENDPOINT, "nonsense")]).unwrap();
+        assert_eq!(own.warnings, []);
+    }
+
+    #[cfg(feature = "collector")]
+    #[test]
+    fn a_url_that_cannot_be_used_is_an_error_without_its_secrets() {
+        let message = error(builder().collector("ftp://user:secret@zipkin/?key=secret"));
+        assert_eq!(
+            message,
+            "cannot use collector(\"ftp://***@zipkin/?***\"): \"ftp\" is not a collector's scheme; use http or https"
+        );
+        let shown = format!("{:?}", settings(builder().collector("http://user:secret@zipkin")));
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn collectors_urls_are_checked() {
+        let tls = if cfg!(feature = "tls") { Ok(()) } else { Err(UrlProblem::NoTls) };
+        for (url, expected) in [
+            (Builder::COLLECTOR, Ok(())),
+            ("HTTP://zipkin", Ok(())),
+            ("http://zipkin:9411?x", Ok(())),
+            ("http://u:p@zipkin:9411/", Ok(())),
+            ("http://[::1]:9411/", Ok(())),
+            ("http://[::1]", Ok(())),
+            ("http://zipkin:/", Ok(())),
+            ("https://zipkin", tls),
+            ("zipkin:9411", Err(UrlProblem::NotAUrl)),
+            ("", Err(UrlProblem::NotAUrl)),
+            ("://zipkin", Err(UrlProblem::NotAUrl)),
+            ("http://a b", Err(UrlProblem::NotAUrl)),
+            ("http://zipkin:99999", Err(UrlProblem::NotAUrl)),
+            ("http://zipkin:x/", Err(UrlProblem::NotAUrl)),
+            ("http://[::1", Err(UrlProblem::NotAUrl)),
+            ("http://[zipkin]/", Err(UrlProblem::NotAUrl)),
+            ("http://[::1]9411x", Err(UrlProblem::NotAUrl)),
+            ("http://::1/", Err(UrlProblem::NoHost)),
+            ("http://", Err(UrlProblem::NoHost)),
+            ("http:///api", Err(UrlProblem::NoHost)),
+            ("http://user@:9411", Err(UrlProblem::NoHost)),
+            ("http://zipkin:0/", Err(UrlProblem::PortZero)),
+            ("grpc://zipkin", Err(UrlProblem::Scheme("grpc".into()))),
+        ] {
+            assert_eq!(check_collector(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn spans_go_to_one_place() {
+        let both = error(builder().sender(Nothing).reporter(Nothing));
+        assert!(both.contains("both reporter() and sender()"), "{both}");
+        #[cfg(feature = "collector")]
+        {
+            let both = error(builder().collector(Builder::COLLECTOR).reporter(Nothing));
+            assert!(both.contains("both reporter() and collector()"), "{both}");
+            let both = error(builder().collector(Builder::COLLECTOR).sender(Nothing));
+            assert!(both.contains("both sender() and collector()"), "{both}");
+        }
+        assert!(matches!(settings(builder().sender(Nothing)).backend, Backend::Sender(_)));
+    }
+
+    #[test]
+    fn a_service_needs_a_name_that_storage_takes() {
+        assert!(error(Builder::new("")).contains("for the service \"\""));
+        assert!(error(Builder::new("x".repeat(256))).contains("256 bytes"));
+        let named = builder().local_endpoint(Endpoint::named("other"));
+        assert_eq!(settings(named).endpoint.service_name(), Some("other"));
+    }
+
+    #[test]
+    fn bounds_are_checked() {
+        assert!(error(builder().log_bytes(0)).contains("log_bytes(0)"));
+        assert!(error(builder().queue_bytes(0)).contains("queue_bytes(0)"));
+        assert!(error(builder().batch_bytes(0)).contains("batch_bytes(0)"));
+        assert!(error(builder().timeout(Duration::ZERO)).contains("timeout(0)"));
+        assert!(error(builder().linger(Duration::MAX)).contains("the longest is 3600s"));
+        assert!(error(builder().shutdown_deadline(Duration::MAX)).contains("shutdown_deadline("));
+        assert!(error(builder().timeout(Duration::MAX)).contains("timeout("));
+        let large = error(builder().batch_bytes(8 << 20));
+        assert!(large.contains("batch_bytes(8388608) and queue_bytes(4194304)"), "{large}");
+        assert!(error(builder().sampler(Sampler::ratio(f64::NAN))).contains("Sampler::ratio(NaN)"));
+        // A small queue is enough said.
+        assert_eq!(settings(builder().queue_bytes(1000)).batch_bytes, 1000);
+    }
+}
