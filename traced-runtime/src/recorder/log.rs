@@ -13,7 +13,10 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
 
+use once_cell::sync::OnceCell;
+
 use self::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use super::clock::Clock;
 use crate::tracer::callsite::Callsite;
 
 /// The atomics in use: loom's in its model, else the standard library's.
@@ -175,6 +178,34 @@ const fn chunk_bytes(words: usize) -> usize {
     words * 8 + size_of::<Chunk>()
 }
 
+/// Wakes the thread that drains the logs, if there is one and it sleeps.
+#[derive(Debug, Default)]
+pub(crate) struct Waker {
+    asleep: std::sync::atomic::AtomicBool,
+    drain: OnceCell<std::thread::Thread>,
+}
+
+impl Waker {
+    /// Sets the thread to wake.
+    pub(crate) fn set(&self, drain: std::thread::Thread) {
+        let _ = self.drain.set(drain);
+    }
+
+    /// Called by the drain around its sleep.
+    pub(crate) fn sleeping(&self, asleep: bool) {
+        self.asleep.store(asleep, std::sync::atomic::Ordering::Release);
+    }
+
+    /// Wakes the drain. Costs a load when it is awake.
+    pub(crate) fn wake(&self) {
+        if self.asleep.swap(false, std::sync::atomic::Ordering::AcqRel) {
+            if let Some(drain) = self.drain.get() {
+                drain.unpark();
+            }
+        }
+    }
+}
+
 /// What all logs of one registry may hold together, in bytes.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -245,7 +276,9 @@ pub(crate) struct Log {
     number: u64,
     /// Added to a position before it is mixed to a span id.
     key: u64,
+    clock: Clock,
     budget: Arc<Budget>,
+    waker: Arc<Waker>,
     /// Where the reader is. Only the reader moves it.
     head: AtomicPtr<Chunk>,
     /// Where the writer is. Only the writer moves it.
@@ -254,6 +287,8 @@ pub(crate) struct Log {
     spare: AtomicPtr<Chunk>,
     /// Whether its thread has ended.
     closed: AtomicBool,
+    /// Threads that wrote it so far.
+    owners: AtomicUsize,
 }
 
 /// Bits of a position below the log's number: a log may write 1 TiB.
@@ -261,7 +296,7 @@ pub(crate) const POSITION_BITS: u32 = 40;
 
 impl Log {
     /// A log with a first chunk, if the budget allows one. `number` is never 0, so that no position is.
-    pub(crate) fn new(number: u64, key: u64, budget: Arc<Budget>) -> Option<Self> {
+    pub(crate) fn new(number: u64, key: u64, clock: Clock, budget: Arc<Budget>, waker: Arc<Waker>) -> Option<Self> {
         if !budget.take(chunk_bytes(FIRST_CHUNK / 8), Need::Start) {
             return None;
         }
@@ -269,11 +304,14 @@ impl Log {
         Some(Self {
             number,
             key: key.wrapping_sub(number << POSITION_BITS),
+            clock,
             budget,
+            waker,
             head: AtomicPtr::new(chunk),
             tail: AtomicPtr::new(chunk),
             spare: AtomicPtr::new(ptr::null_mut()),
             closed: AtomicBool::new(false),
+            owners: AtomicUsize::new(1),
         })
     }
 
@@ -292,6 +330,16 @@ impl Log {
         &self.budget
     }
 
+    /// The clock it is written by.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Wakes the thread that reads it.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
     /// The writer is done: its thread ended.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -299,7 +347,13 @@ impl Log {
 
     /// A new writer takes over a closed log that was read to its end.
     pub(crate) fn reopen(&self) {
+        self.owners.fetch_add(1, Ordering::Relaxed);
         self.closed.store(false, Ordering::Release);
+    }
+
+    /// How many threads wrote it so far, the present one included.
+    pub(crate) fn owners(&self) -> usize {
+        self.owners.load(Ordering::Relaxed)
     }
 
     /// Whether the writer is done. What it wrote before is visible after this said yes.
@@ -409,6 +463,40 @@ impl Writer {
         let word = ptr::from_ref(site).cast::<()>().map_addr(|address| address | kind as usize);
         // SAFETY: within the chunk, by the caller's promise, and not committed.
         unsafe { (*self.cursor.get().add(at)).0.write_pointer(word) };
+    }
+
+    /// Writes bytes one after the other from word `at` on; the last word is filled up with zeros.
+    ///
+    /// # Safety
+    /// The words they take are within [`room`](Self::room).
+    pub(crate) unsafe fn put_bytes(&self, mut at: usize, parts: [&[u8]; 2]) {
+        let mut word = [0; 8];
+        let mut filled = 0;
+        for part in parts {
+            let (head, rest) = part.split_at(part.len().min((8 - filled) % 8));
+            word[filled..filled + head.len()].copy_from_slice(head);
+            filled += head.len();
+            if filled == 8 {
+                // SAFETY: the caller's promise.
+                unsafe { self.put(at, u64::from_ne_bytes(word)) };
+                (at, filled, word) = (at + 1, 0, [0; 8]);
+            }
+            if filled > 0 {
+                continue;
+            }
+            let mut words = rest.chunks_exact(8);
+            for bytes in &mut words {
+                // SAFETY: the caller's promise.
+                unsafe { self.put(at, u64::from_ne_bytes(bytes.try_into().unwrap_or([0; 8]))) };
+                at += 1;
+            }
+            filled = words.remainder().len();
+            word[..filled].copy_from_slice(words.remainder());
+        }
+        if filled > 0 {
+            // SAFETY: the caller's promise.
+            unsafe { self.put(at, u64::from_ne_bytes(word)) };
+        }
     }
 
     /// Makes the next `words` words visible to the reader.
@@ -600,7 +688,11 @@ mod tests {
     use super::*;
 
     fn log(budget: usize) -> Arc<Log> {
-        Arc::new(Log::new(1, 7, Arc::new(Budget::new(budget))).expect("the budget has room"))
+        with_budget(Arc::new(Budget::new(budget)))
+    }
+
+    fn with_budget(budget: Arc<Budget>) -> Arc<Log> {
+        Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("the budget has room"))
     }
 
     fn write(writer: &Writer, log: &Log, word: u64) -> bool {
@@ -695,7 +787,7 @@ mod tests {
     #[test]
     fn the_budget_holds_and_comes_back() {
         let budget = Arc::new(Budget::new(64 << 10));
-        let log = Arc::new(Log::new(1, 7, budget.clone()).expect("room for the first chunk"));
+        let log = with_budget(budget.clone());
         let writer = Writer::detached();
         // SAFETY: the only writer; the log outlives it.
         unsafe { writer.attach(&log) };
@@ -713,6 +805,34 @@ mod tests {
         assert_ne!(budget.returned(), before);
         drop((reader, log));
         assert_eq!(budget.used(), 0, "every chunk was given back once");
+    }
+
+    #[test]
+    fn bytes_are_packed_without_a_gap() {
+        let log = log(1 << 20);
+        let writer = Writer::detached();
+        let text = b"abcdefghijklmnopqrstuvwxyz0123456789";
+        for (first, second) in (0..20).flat_map(|first| (0..15).map(move |second| (first, second))) {
+            // SAFETY: the only writer; the log outlives it; the words are within a new chunk.
+            unsafe {
+                writer.attach(&log);
+                assert!(writer.room() >= 8 || writer.extend(&log, 8, Need::Start));
+                let words = (first + second).div_ceil(8);
+                writer.put_bytes(0, [&text[..first], &text[first..first + second]]);
+                writer.commit(words);
+            }
+            let mut reader = Reader::new(log.clone());
+            let tail = reader.tail();
+            let mut bytes = Vec::new();
+            reader.read_to(&tail, |words, at, _| {
+                bytes.extend(words.get(at).to_ne_bytes());
+                1
+            });
+            let padded = (first + second).div_ceil(8) * 8;
+            let mut expected = text[..first + second].to_vec();
+            expected.resize(padded, 0);
+            assert_eq!(bytes[bytes.len() - padded..], expected, "{first} and {second} bytes");
+        }
     }
 
     #[test]
@@ -769,7 +889,8 @@ mod loom_model {
     #[test]
     fn loom_reader_sees_whole_events_in_order() {
         loom::model(|| {
-            let log = Arc::new(Log::new(1, 7, Arc::new(Budget::new(1 << 20))).expect("room"));
+            let budget = Arc::new(Budget::new(1 << 20));
+            let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
             let writing = log.clone();
             let thread = loom::thread::spawn(move || {
                 let writer = Writer::detached();
@@ -823,7 +944,8 @@ mod loom_model {
     #[should_panic(expected = "Causality violation")]
     fn loom_catches_a_commit_before_the_write() {
         loom::model(|| {
-            let log = Arc::new(Log::new(1, 7, Arc::new(Budget::new(1 << 20))).expect("room"));
+            let budget = Arc::new(Budget::new(1 << 20));
+            let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
             let writing = log.clone();
             let thread = loom::thread::spawn(move || {
                 let writer = Writer::detached();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::clock::Clock;
-use super::log::{Budget, Log};
+use super::log::{Budget, Log, Waker};
 use super::stack::Stack;
 
 /// The logs that one drain reads, with the clock they are written by and the bytes they may hold.
@@ -13,6 +13,7 @@ pub(crate) struct Registry {
     id: u32,
     clock: Clock,
     budget: Arc<Budget>,
+    waker: Arc<Waker>,
     keys: Keys,
     /// New logs, for the drain.
     incoming: Stack<Arc<Log>>,
@@ -45,6 +46,7 @@ impl Registry {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             clock,
             budget: Arc::new(Budget::new(log_bytes)),
+            waker: Arc::default(),
             keys,
             incoming: Stack::default(),
             free: Stack::default(),
@@ -66,6 +68,11 @@ impl Registry {
         &self.budget
     }
 
+    /// Wakes the thread that reads its logs.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
     /// A log for a thread: a used one that nobody writes any more, else a new one; `None` when the budget is used up.
     pub(crate) fn acquire(&self) -> Option<Arc<Log>> {
         let mut free = self.free.take_all();
@@ -77,7 +84,7 @@ impl Registry {
         // Shared by all registries, so that a position is unique in the process.
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let log = Arc::new(Log::new(number, self.key(), self.budget.clone())?);
+        let log = Arc::new(Log::new(number, self.key(), self.clock.clone(), self.budget.clone(), self.waker.clone())?);
         self.incoming.push(log.clone());
         Some(log)
     }
