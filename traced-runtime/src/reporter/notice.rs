@@ -4,11 +4,15 @@ use std::fmt;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The least time between two notices of one kind; what happens meanwhile is counted into the next.
+pub(crate) const NOTICE_EVERY: Duration = Duration::from_secs(60);
 
 /// One line for the people who run the program: what happened, what was lost, what to do.
 ///
 /// It goes to the hook that the builder's `on_notice` sets, else to standard error as `traced: …`. Notices of one kind are at
-/// least a minute apart.
+/// least a minute apart; what happens meanwhile is counted into the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     kind: NoticeKind,
@@ -83,6 +87,48 @@ impl fmt::Debug for NoticeHook {
     }
 }
 
+/// The hook, and when it was last called for what.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    hook: NoticeHook,
+    /// Per kind the time of the last notice, and what was not told since.
+    last: Vec<(NoticeKind, Instant, u64)>,
+}
+
+impl Notices {
+    pub(crate) const fn new(hook: NoticeHook) -> Self {
+        Self { hook, last: Vec::new() }
+    }
+
+    /// Tells about this many more spans, unless a notice of this kind was told less than [`NOTICE_EVERY`] ago; `text` gets the
+    /// number of spans since then. Returns whether it was told.
+    pub(crate) fn tell(
+        &mut self,
+        kind: NoticeKind,
+        spans: u64,
+        now: Instant,
+        text: impl FnOnce(u64) -> String,
+    ) -> bool {
+        let mut total = spans;
+        match self.last.iter_mut().find(|last| last.0 == kind) {
+            // The end of something that was told is told.
+            Some((_, told, missed))
+                if kind != NoticeKind::Recovered && now.saturating_duration_since(*told) < NOTICE_EVERY =>
+            {
+                *missed += spans;
+                return false;
+            }
+            Some((_, told, missed)) => {
+                total += std::mem::take(missed);
+                *told = now;
+            }
+            None => self.last.push((kind, now, 0)),
+        }
+        self.hook.tell(&Notice::new(kind, text(total)));
+        true
+    }
+}
+
 /// Runs the user's code; a panic becomes its message.
 pub(crate) fn contain<T>(code: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(code)).map_err(|payload| {
@@ -108,6 +154,29 @@ mod tests {
     fn a_panicking_hook_harms_nobody() {
         let hook = NoticeHook::new(|_| std::panic::panic_any(1_u8));
         hook.tell(&Notice::new(NoticeKind::Rejected, "x"));
+    }
+
+    #[test]
+    fn notices_of_one_kind_are_a_minute_apart() {
+        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let hook = NoticeHook::new(move |notice| {
+            if let Ok(mut told) = sink.lock() {
+                told.push(notice.to_string());
+            }
+        });
+        let mut notices = Notices::new(hook);
+        let start = Instant::now();
+        let mut tell = |kind, spans, seconds| {
+            notices.tell(kind, spans, start + Duration::from_secs(seconds), |spans| format!("{kind:?} {spans}"))
+        };
+        assert!(tell(NoticeKind::Rejected, 1, 0));
+        assert!(!tell(NoticeKind::Rejected, 2, 59));
+        assert!(tell(NoticeKind::TooLarge, 4, 59));
+        assert!(tell(NoticeKind::Rejected, 8, 60));
+        assert!(tell(NoticeKind::Rejected, 16, 120));
+        let told = told.lock().map(|told| told.clone()).unwrap_or_default();
+        assert_eq!(told, ["Rejected 1", "TooLarge 4", "Rejected 10", "Rejected 16"]);
     }
 
     #[test]

@@ -95,11 +95,10 @@ impl Queue {
         self.in_flight = 0;
     }
 
-    /// Gives all that waits, and takes no room any more.
-    pub(crate) fn close(&mut self) -> VecDeque<SpanRecord> {
+    /// Gives all that waits, and forgets the batch in flight.
+    pub(crate) fn empty(&mut self) -> VecDeque<SpanRecord> {
         self.waiting = 0;
         self.in_flight = 0;
-        self.bound = 0;
         self.since = None;
         std::mem::take(&mut self.spans)
     }

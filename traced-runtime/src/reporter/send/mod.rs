@@ -4,6 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+#[cfg(feature = "collector")]
+pub(crate) mod http;
+
 /// Takes encoded spans to a collector.
 ///
 /// The default is HTTP. Its method runs on the tracer's own thread and may block or panic, as a
@@ -39,6 +42,8 @@ pub(crate) enum Fate {
     TooLarge,
     /// Dropped: whatever is sent there meets the same answer.
     Refused,
+    /// Dropped: the sender or reporter itself failed.
+    Failed,
 }
 
 impl SendError {
