@@ -211,7 +211,7 @@ impl<'a> Entry<'a> {
         let word = || self.value.try_into().map(u64::from_ne_bytes).unwrap_or(0);
         match self.kind {
             UNSIGNED => TagValue::Unsigned(word()),
-            SIGNED => TagValue::Signed(word().cast_signed()),
+            SIGNED => TagValue::Signed(i64::from_ne_bytes(word().to_ne_bytes())),
             FLOAT => TagValue::Float(f64::from_bits(word())),
             BOOL => TagValue::Bool(self.value == [1]),
             _ => TagValue::Text(self.text()),

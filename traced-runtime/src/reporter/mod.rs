@@ -1,4 +1,13 @@
 //! From the log to the collector: assemble, policy, encode, queue, send.
 
 pub(crate) mod attributes;
+pub(crate) mod backend;
+pub(crate) mod encode;
+pub(crate) mod notice;
+pub(crate) mod pipeline;
+pub(crate) mod queue;
 pub(crate) mod record;
+pub(crate) mod send;
+pub(crate) mod stats;
+pub(crate) mod thread;
+pub(crate) mod worker;
