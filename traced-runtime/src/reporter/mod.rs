@@ -2,3 +2,5 @@
 
 pub(crate) mod attributes;
 pub(crate) mod record;
+pub(crate) mod tree;
+pub(crate) mod tree_printer;
