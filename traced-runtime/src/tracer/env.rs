@@ -7,7 +7,6 @@ use std::fmt;
 #[cfg(feature = "collector")]
 use std::time::Duration;
 
-#[cfg(feature = "collector")]
 use crate::tracer::builder::Builder;
 use crate::tracer::error::{quoted, redacted};
 use crate::tracer::sampler::Sampler;
@@ -49,9 +48,15 @@ impl<'a> Environment<'a> {
         self.warnings
     }
 
-    /// `OTEL_SERVICE_NAME`.
+    /// `OTEL_SERVICE_NAME`, if storage takes it.
     pub(crate) fn service_name(&mut self) -> Option<String> {
-        self.value(SERVICE_NAME, "the program's name is used")
+        const FALLBACK: &str = "the program's name is used";
+        let name = self.value(SERVICE_NAME, FALLBACK)?;
+        if name.len() <= Builder::SERVICE_NAME_BYTES {
+            return Some(name);
+        }
+        let problem = format!("it is longer than {} bytes", Builder::SERVICE_NAME_BYTES);
+        self.warn(SERVICE_NAME, &name, problem, FALLBACK)
     }
 
     /// `OTEL_EXPORTER_ZIPKIN_ENDPOINT`, if spans can be sent there.
@@ -264,6 +269,16 @@ mod tests {
             );
             assert_eq!(read(&variables, all), quiet((None, None, false, None, false)));
         }
+    }
+
+    #[test]
+    fn a_service_name_is_as_long_as_storage_takes() {
+        let name = |name: &str| read(&[(SERVICE_NAME, name)], |environment| environment.service_name());
+        assert_eq!(name(" shop "), quiet(Some("shop".to_owned())));
+        assert_eq!(name(&"x".repeat(255)).0.map(|name| name.len()), Some(255));
+        let (name, warnings) = name(&"x".repeat(256));
+        assert_eq!(name, None);
+        assert!(warnings[0].ends_with("…: it is longer than 255 bytes; the program's name is used"), "{warnings:?}");
     }
 
     #[cfg(feature = "collector")]
