@@ -11,3 +11,5 @@ pub(crate) mod send;
 pub(crate) mod stats;
 pub(crate) mod thread;
 pub(crate) mod worker;
+pub(crate) mod tree;
+pub(crate) mod tree_printer;

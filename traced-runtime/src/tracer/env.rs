@@ -4,11 +4,14 @@
 
 use std::ffi::OsString;
 use std::fmt;
+#[cfg(feature = "collector")]
 use std::time::Duration;
 
-use crate::tracer::builder::{Builder, check_collector};
+use crate::tracer::builder::Builder;
 use crate::tracer::error::{quoted, redacted};
 use crate::tracer::sampler::Sampler;
+#[cfg(feature = "collector")]
+use crate::tracer::settings::check_collector;
 
 /// The service's name.
 pub(crate) const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
@@ -45,12 +48,19 @@ impl<'a> Environment<'a> {
         self.warnings
     }
 
-    /// `OTEL_SERVICE_NAME`.
+    /// `OTEL_SERVICE_NAME`, if storage takes it.
     pub(crate) fn service_name(&mut self) -> Option<String> {
-        self.value(SERVICE_NAME, "the program's name is used")
+        const FALLBACK: &str = "the program's name is used";
+        let name = self.value(SERVICE_NAME, FALLBACK)?;
+        if name.len() <= Builder::SERVICE_NAME_BYTES {
+            return Some(name);
+        }
+        let problem = format!("it is longer than {} bytes", Builder::SERVICE_NAME_BYTES);
+        self.warn(SERVICE_NAME, &name, problem, FALLBACK)
     }
 
     /// `OTEL_EXPORTER_ZIPKIN_ENDPOINT`, if spans can be sent there.
+    #[cfg(feature = "collector")]
     pub(crate) fn endpoint(&mut self) -> Option<String> {
         let fallback = format!("{} is used", Builder::COLLECTOR);
         let url = self.value(ENDPOINT, &fallback)?;
@@ -61,6 +71,7 @@ impl<'a> Environment<'a> {
     }
 
     /// `OTEL_EXPORTER_ZIPKIN_TIMEOUT`: whole milliseconds.
+    #[cfg(feature = "collector")]
     pub(crate) fn timeout(&mut self) -> Option<Duration> {
         let fallback = format!("{:?} is used", Builder::TIMEOUT);
         let text = self.value(REQUEST_TIMEOUT, &fallback)?;
@@ -245,35 +256,45 @@ mod tests {
             let all = |environment: &mut Environment<'_>| {
                 (
                     environment.service_name(),
-                    environment.endpoint(),
-                    environment.timeout(),
                     environment.sampler().map(|_| ()),
                     environment.disabled(),
                     environment.propagators(),
                     environment.print_trees(),
                 )
             };
-            assert_eq!(read(&variables, all), quiet((None, None, None, None, false, None, false)));
+            #[cfg(feature = "collector")]
+            assert_eq!(
+                read(&variables, |environment| (environment.endpoint(), environment.timeout())),
+                quiet((None, None))
+            );
+            assert_eq!(read(&variables, all), quiet((None, None, false, None, false)));
         }
     }
 
     #[test]
+    fn a_service_name_is_as_long_as_storage_takes() {
+        let name = |name: &str| read(&[(SERVICE_NAME, name)], |environment| environment.service_name());
+        assert_eq!(name(" shop "), quiet(Some("shop".to_owned())));
+        assert_eq!(name(&"x".repeat(255)).0.map(|name| name.len()), Some(255));
+        let (name, warnings) = name(&"x".repeat(256));
+        assert_eq!(name, None);
+        assert!(warnings[0].ends_with("…: it is longer than 255 bytes; the program's name is used"), "{warnings:?}");
+    }
+
+    #[cfg(feature = "collector")]
+    #[test]
     fn an_endpoint_is_taken_as_it_is_or_not_at_all() {
         let endpoint = |url| read(&[(ENDPOINT, url)], |environment| environment.endpoint());
         assert_eq!(endpoint(" http://zipkin:9411/x "), quiet(Some("http://zipkin:9411/x".to_owned())));
-        assert_eq!(
-            endpoint("user:secret@zipkin:9411"),
-            (
-                None,
-                vec![
-                    "cannot use OTEL_EXPORTER_ZIPKIN_ENDPOINT=\"***@zipkin:9411\": it is not a URL; write a whole one, such \
-                     as http://localhost:9411/api/v2/spans; http://localhost:9411/api/v2/spans is used"
-                        .to_owned()
-                ]
-            )
-        );
+        let (url, warnings) = endpoint("user:secret@zipkin:9411");
+        assert_eq!((url, warnings.len()), (None, 1));
+        let warning = &warnings[0];
+        assert!(warning.starts_with("cannot use OTEL_EXPORTER_ZIPKIN_ENDPOINT=\"***@zipkin:9411\": "), "{warning}");
+        assert!(warning.ends_with("; http://localhost:9411/api/v2/spans is used"), "{warning}");
+        assert!(!warning.contains("secret"), "{warning}");
     }
 
+    #[cfg(feature = "collector")]
     #[test]
     fn a_timeout_is_whole_milliseconds() {
         let timeout = |text| read(&[(REQUEST_TIMEOUT, text)], |environment| environment.timeout());

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::tracer::builder::Builder;
-
 /// A tracer cannot be set up as asked: its message says which setting or variable, with its value, and what to do.
 ///
 /// Only settings that were written in the program give one: a malformed environment variable is told as a notice, and the
@@ -18,9 +16,8 @@ pub struct ConfigError {
 pub(crate) enum Kind {
     /// The collector's URL cannot be used.
     Collector {
-        /// As [`redacted`] shows it.
-        url: String,
-        problem: UrlProblem,
+        /// With the URL, without what is secret in it, and what to do.
+        problem: String,
     },
     /// A tracer without a service name.
     NoServiceName,
@@ -46,17 +43,6 @@ pub(crate) enum Kind {
     Thread { name: &'static str, source: std::io::Error },
 }
 
-/// What is wrong with a collector's URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum UrlProblem {
-    NotAUrl,
-    Scheme(String),
-    /// `https` in a build without TLS.
-    NoTls,
-    NoHost,
-    PortZero,
-}
-
 impl From<Kind> for ConfigError {
     fn from(kind: Kind) -> Self {
         Self { kind }
@@ -66,7 +52,7 @@ impl From<Kind> for ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Collector { url, problem } => write!(f, "cannot use collector({}): {problem}", quoted(url)),
+            Kind::Collector { problem } => write!(f, "cannot send spans: {problem}"),
             Kind::NoServiceName => {
                 f.write_str("cannot build a tracer for the service \"\": Zipkin lists services by name; give it one")
             }
@@ -145,30 +131,17 @@ impl std::error::Error for ConfigError {
     }
 }
 
-impl fmt::Display for UrlProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAUrl => {
-                write!(f, "it is not a URL; write a whole one, such as {}", Builder::COLLECTOR)
-            }
-            Self::Scheme(scheme) => write!(f, "{} is not a collector's scheme; use http or https", quoted(scheme)),
-            Self::NoTls => f.write_str("https needs the feature `tls` of traced-runtime; enable it, or use http"),
-            Self::NoHost => write!(f, "it names no host; write one, such as {}", Builder::COLLECTOR),
-            Self::PortZero => f.write_str("nothing listens on port 0; Zipkin's port is 9411"),
-        }
-    }
-}
-
 /// A URL without what may be secret: user, password and query are replaced by `***`.
 ///
 /// What is no URL is treated alike, so that a slip of the pen does not print a password: all up to the last `@` is
-/// taken for credentials.
+/// taken for credentials, and where that may be part of a query nothing is shown.
 pub(crate) fn redacted(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) if is_scheme(scheme) => (Some(scheme), rest),
         _ => (None, url),
     };
     let (credentials, rest) = match rest.rsplit_once('@') {
+        Some((before, _)) if before.contains(['?', '#']) => ("", "***"),
         Some((_, rest)) => ("***@", rest),
         None => ("", rest),
     };
@@ -182,7 +155,7 @@ pub(crate) fn redacted(url: &str) -> String {
 }
 
 /// Whether this is what a URL may begin with.
-pub(crate) fn is_scheme(text: &str) -> bool {
+fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
@@ -208,17 +181,8 @@ mod tests {
         let thread = || std::io::Error::other("no more");
         for (kind, message) in [
             (
-                Kind::Collector { url: "zipkin:9411".into(), problem: UrlProblem::NotAUrl },
-                "cannot use collector(\"zipkin:9411\"): it is not a URL; write a whole one, such as \
-                 http://localhost:9411/api/v2/spans",
-            ),
-            (
-                Kind::Collector { url: "kafka://a".into(), problem: UrlProblem::Scheme("kafka".into()) },
-                "cannot use collector(\"kafka://a\"): \"kafka\" is not a collector's scheme; use http or https",
-            ),
-            (
-                Kind::Collector { url: "https://a".into(), problem: UrlProblem::NoTls },
-                "cannot use collector(\"https://a\"): https needs the feature `tls` of traced-runtime; enable it, or use http",
+                Kind::Collector { problem: "the collector's URL \"zipkin\" has no scheme; write it".into() },
+                "cannot send spans: the collector's URL \"zipkin\" has no scheme; write it",
             ),
             (
                 Kind::Zero { setting: "linger" },
@@ -254,7 +218,8 @@ mod tests {
             ("http://localhost:9411/api/v2/spans", "http://localhost:9411/api/v2/spans"),
             ("https://user:secret@zipkin/api", "https://***@zipkin/api"),
             ("https://user:se@cr/et@zipkin/api?key=secret#secret", "https://***@zipkin/api?***"),
-            ("https://user:se?cret@zipkin", "https://***@zipkin"),
+            ("https://user:se?cret@zipkin", "https://***"),
+            ("https://zipkin/?key=sec@ret", "https://***"),
             ("https://zipkin/#secret", "https://zipkin/#***"),
             ("user:secret@zipkin:9411", "***@zipkin:9411"),
             ("user:secret://@zipkin", "***@zipkin"),

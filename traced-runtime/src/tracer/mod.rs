@@ -8,4 +8,5 @@ pub(crate) mod error;
 pub(crate) mod id;
 pub(crate) mod kind;
 pub(crate) mod sampler;
+pub(crate) mod settings;
 pub(crate) mod value;
