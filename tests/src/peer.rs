@@ -8,24 +8,20 @@ use std::process::{Command, Stdio};
 
 /// Asks for a tool on the search path (`java`, `mvn`, `go`); `install` says how to get it.
 ///
-/// `None` when it is missing; stderr then has a line that says so.
-///
-/// # Panics
-/// When it is missing and `TRACED_REQUIRE_PEERS=1`.
-#[track_caller]
-#[must_use]
-pub fn tool(name: &str, install: &str) -> Option<()> {
-    let found = env::var_os("PATH")
-        .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(name).is_file()));
-    if found {
-        return Some(());
+/// # Errors
+/// The reason to give to [`skip`], when it is missing.
+pub fn tool(name: &str, install: &str) -> Result<(), String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    if env::split_paths(&path).any(|folder| folder.join(name).is_file()) {
+        return Ok(());
     }
-    skip(&format!("`{name}` is not on the search path; {install}"))
+    Err(format!("`{name}` is not on the search path; {install}"))
 }
 
-/// Says on one line of stderr what is skipped and why: `reason` is the cause and what to do.
+/// Says on one line of stderr which test is skipped and why: `reason` is the cause and what to do.
 ///
-/// The line passes by the capture of the test harness, which shows nothing of a test that passes.
+/// The line passes by the capture of the test harness, which shows nothing of a test that passes. The name of the test is
+/// that of the thread.
 ///
 /// # Panics
 /// With `TRACED_REQUIRE_PEERS=1`.

@@ -74,21 +74,28 @@ impl ZipkinOptions {
 
     /// Starts a server with these options; see [`Zipkin::start`].
     #[track_caller]
+    #[must_use]
     pub fn start(&self) -> Option<Zipkin> {
-        peer::tool("java", "install a Java runtime of version 17 or later")?;
+        match self.start_if_possible() {
+            Ok(zipkin) => Some(zipkin),
+            Err(reason) => peer::skip(&reason),
+        }
+    }
+
+    /// An error is the reason to skip the test.
+    #[track_caller]
+    fn start_if_possible(&self) -> Result<Zipkin, String> {
         let artifact = format!("io.zipkin:zipkin-server:{}:jar:exec", Zipkin::VERSION);
         let file = format!("zipkin-server-{}-exec.jar", Zipkin::VERSION);
+        peer::tool("java", "install a Java runtime, version 17 or later")?;
         if !peer::folder().join(&file).is_file() {
-            peer::tool("mvn", "install Apache Maven, which downloads the server")?;
+            peer::tool("mvn", "install Apache Maven, which fetches the server")?;
         }
-        let jar = match peer::jar(&artifact, &file) {
-            Ok(jar) => jar,
-            Err(error) => return peer::skip(&format!("no Zipkin server: {error}")),
-        };
+        let jar = peer::jar(&artifact, &file)?;
         // Between the search for a free port and the server's bind another process may take it.
         for _ in 0..3 {
             match self.launch(&jar) {
-                Ok(zipkin) => return Some(zipkin),
+                Ok(zipkin) => return Ok(zipkin),
                 Err(log) if log.contains("Address already in use") => {}
                 Err(log) => panic!("the Zipkin server did not start:\n{log}"),
             }
@@ -184,8 +191,11 @@ impl Zipkin {
     #[track_caller]
     #[must_use]
     pub fn shared() -> Option<&'static Zipkin> {
-        static SHARED: OnceLock<Option<Zipkin>> = OnceLock::new();
-        SHARED.get_or_init(Zipkin::start).as_ref()
+        static SHARED: OnceLock<Result<Zipkin, String>> = OnceLock::new();
+        match SHARED.get_or_init(|| Zipkin::options().start_if_possible()) {
+            Ok(zipkin) => Some(zipkin),
+            Err(reason) => peer::skip(reason),
+        }
     }
 
     /// The port of everything: collector, query API, UI, gRPC.
