@@ -58,8 +58,8 @@ impl ZipkinOptions {
         self
     }
 
-    /// Spans that the store holds, 500,000 if not told; beyond it the oldest traces go. 200,000 small spans need a heap of
-    /// 1024 megabytes.
+    /// Spans that the store holds, 500,000 if not told; beyond it the oldest traces go. 250,000 small spans fit in the
+    /// default heap.
     #[must_use]
     pub fn max_spans(self, spans: usize) -> Self {
         self.setting("MEM_MAX_SPANS", spans)
@@ -178,7 +178,7 @@ impl Zipkin {
         Zipkin::options().start()
     }
 
-    /// A server with other options: `Zipkin::options().max_spans(300_000).heap_megabytes(1024).start()`.
+    /// A server with other options: `Zipkin::options().max_spans(1_000_000).heap_megabytes(1024).start()`.
     pub fn options() -> ZipkinOptions {
         ZipkinOptions::default()
     }
