@@ -1,6 +1,7 @@
 //! The only paths that generated code names. Not part of the public interface: they change with the macros, whose version
 //! is pinned to this crate's.
 
+mod kept;
 mod probe;
 
 use std::fmt::{Debug, Display};
@@ -8,6 +9,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
+pub use self::kept::{KeptTags, keep_tags, with_tags};
 pub use self::probe::*;
 pub use crate::tracer::callsite::Callsite;
 use crate::tracer::attribute;

@@ -112,6 +112,14 @@ impl Timeline {
         &self.clock
     }
 
+    /// How long the rate of ticks has been measured for: it is exact to the time of a measurement (some 50 ns) in this.
+    pub(crate) fn measured_for(&self) -> std::time::Duration {
+        match (&self.clock, self.points.first()) {
+            (Clock::Tsc, Some(&(_, first))) => std::time::Duration::from_nanos(os_nanos().saturating_sub(first)),
+            _ => std::time::Duration::MAX,
+        }
+    }
+
     /// Takes a point. Called before each round, so that what the round reads lies between two points.
     pub(crate) fn measure(&mut self) {
         if let Clock::Manual(_) = self.clock {

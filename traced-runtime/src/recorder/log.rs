@@ -188,7 +188,8 @@ pub(crate) struct Waker {
 impl Waker {
     /// Sets the thread to wake.
     pub(crate) fn set(&self, drain: std::thread::Thread) {
-        let _ = self.drain.set(drain);
+        // Set once; the process has one drain.
+        self.drain.set(drain).ok();
     }
 
     /// Called by the drain around its sleep.
@@ -209,7 +210,7 @@ impl Waker {
 /// What all logs of one registry may hold together, in bytes.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    limit: AtomicUsize,
+    limit: usize,
     used: AtomicUsize,
     /// Counts what was given back: a thread that got nothing asks again only after this has changed.
     returned: AtomicUsize,
@@ -227,13 +228,12 @@ pub(crate) enum Need {
 impl Budget {
     /// A budget of so many bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit: AtomicUsize::new(limit), used: AtomicUsize::new(0), returned: AtomicUsize::new(0) }
+        Self { limit, used: AtomicUsize::new(0), returned: AtomicUsize::new(0) }
     }
 
-    /// Changes the limit; what is used stays.
-    pub(crate) fn set_limit(&self, limit: usize) {
-        self.limit.store(limit, Ordering::Relaxed);
-        self.returned.fetch_add(1, Ordering::Relaxed);
+    /// The limit in bytes.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Bytes in use.
@@ -248,13 +248,13 @@ impl Budget {
     }
 
     fn left(&self, need: Need) -> usize {
-        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = self.limit;
         let limit = if need == Need::Start { limit - limit / RESERVE } else { limit };
         limit.saturating_sub(self.used.load(Ordering::Relaxed))
     }
 
     fn take(&self, bytes: usize, need: Need) -> bool {
-        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = self.limit;
         let limit = if need == Need::Start { limit - limit / RESERVE } else { limit };
         if self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= limit {
             return true;

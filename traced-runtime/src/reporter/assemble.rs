@@ -289,6 +289,11 @@ impl Assembler {
         any
     }
 
+    /// How long the rate of ticks has been measured for.
+    pub(crate) fn measured_for(&self) -> Duration {
+        self.spans.timeline.measured_for()
+    }
+
     /// What is open now, as far as it was read; the oldest first.
     pub(crate) fn open_spans(&self, tracer: u32) -> Vec<OpenSpan> {
         let now = self.spans.timeline.clock().now();
@@ -533,7 +538,7 @@ impl Spans {
         let (tracer, spans) = std::mem::take(&mut self.uncounted);
         if spans > 0 {
             if let Some(core) = self.core(tracer) {
-                core.pipeline().ended(spans);
+                core.ended(spans);
             }
         }
     }
@@ -572,7 +577,7 @@ impl Spans {
             return;
         }
         if let Some(core) = self.core(tracer) {
-            core.pipeline().offer(batch);
+            core.offer(batch);
         }
     }
 

@@ -1,7 +1,9 @@
 //! From the log to the collector: assemble, policy, encode, queue, send.
 
+pub(crate) mod assemble;
 pub(crate) mod attributes;
 pub(crate) mod backend;
+pub(crate) mod drain;
 pub(crate) mod encode;
 pub(crate) mod notice;
 pub(crate) mod pipeline;

@@ -44,8 +44,6 @@ pub(crate) enum Output {
     Zipkin(Box<dyn Sender>),
     /// As they are, to the user's own backend.
     Reporter(Box<dyn Reporter>),
-    /// To a list that a test reads. There is no thread, and no bound.
-    Collected,
 }
 
 /// One tracer's way to its backend: a bounded queue, and a thread that empties it.
@@ -72,11 +70,9 @@ impl Pipeline {
             settled: Condvar::new(),
             batch_bytes: config.batch_bytes,
             linger: config.linger,
-            collects: matches!(config.output, Output::Collected),
+            collects: false,
         });
-        let Some(worker) = Worker::new(Arc::clone(&shared), config.output, config.notice, backoff) else {
-            return Ok(Arc::new(Self { shared, worker: None, thread: Mutex::new(None) }));
-        };
+        let worker = Worker::new(Arc::clone(&shared), config.output, config.notice, backoff);
         let thread_start = config.thread_start;
         let stopped = Stopped(Arc::clone(&shared));
         let thread = spawn_quiet(format!("traced {}", config.service), move || {
@@ -86,6 +82,19 @@ impl Pipeline {
         })?;
         let worker = Some(thread.thread().id());
         Ok(Arc::new(Self { shared, worker, thread: Mutex::new(Some(thread)) }))
+    }
+
+    /// A pipeline to a list that a test reads: without a thread, and without a bound.
+    pub(crate) fn collecting() -> Arc<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(0)),
+            work: Condvar::new(),
+            settled: Condvar::new(),
+            batch_bytes: 0,
+            linger: Duration::ZERO,
+            collects: true,
+        });
+        Arc::new(Self { shared, worker: None, thread: Mutex::new(None) })
     }
 
     /// Counts spans whose end was read: they are recorded, and held until they are [offered](Self::offer).
@@ -150,6 +159,11 @@ impl Pipeline {
         self.shared.lock().stats.late_tags += tags;
     }
 
+    /// Counts tags and annotations that were left out because their span had too many.
+    pub(crate) fn count_cut_tags(&self, tags: u64) {
+        self.shared.lock().stats.cut_tags += tags;
+    }
+
     /// Counts values that were cut because they were too long for the log.
     pub(crate) fn count_cut_values(&self, values: u64) {
         self.shared.lock().stats.cut_values += values;
@@ -203,12 +217,12 @@ impl Pipeline {
         self.tally()
     }
 
-    /// The spans collected so far, for [`Output::Collected`].
+    /// The spans collected so far, of a [collecting](Self::collecting) pipeline.
     pub(crate) fn records(&self) -> Vec<SpanRecord> {
         self.shared.lock().collected.clone()
     }
 
-    /// Takes the spans collected so far, for [`Output::Collected`].
+    /// Takes the spans collected so far, of a [collecting](Self::collecting) pipeline.
     pub(crate) fn take(&self) -> Vec<SpanRecord> {
         mem::take(&mut self.shared.lock().collected)
     }

@@ -90,14 +90,13 @@ enum Delivery {
 }
 
 impl Worker {
-    /// `None` for an output that needs no thread.
-    pub(crate) fn new(shared: Arc<Shared>, output: Output, hook: NoticeHook, backoff: Backoff) -> Option<Self> {
+    /// The state of a thread that is to start.
+    pub(crate) fn new(shared: Arc<Shared>, output: Output, hook: NoticeHook, backoff: Backoff) -> Self {
         let output = match output {
             Output::Zipkin(sender) => Live::Zipkin { sender, body: Body::new(shared.batch_bytes), scratch: Vec::new() },
             Output::Reporter(reporter) => Live::Reporter(reporter),
-            Output::Collected => return None,
         };
-        Some(Self { shared, output, notices: Notices::new(hook), backoff, trouble: None })
+        Self { shared, output, notices: Notices::new(hook), backoff, trouble: None }
     }
 
     /// Works until the pipeline is closed.

@@ -12,8 +12,9 @@ use crate::tracer::sampler::Sampler;
 use crate::tracer::settings::or_collector;
 use crate::tracer::settings::{Backend, Settings, TraceIdSize, local_endpoint, not_too_long, not_zero};
 
-// seam: on merge `use` the real ones, and delete the module at the end of this file.
-use seam::{NoticeHook, Reporter, Sender, Tracer};
+use crate::reporter::backend::Reporter;
+use crate::reporter::notice::{Notice, NoticeHook};
+use crate::reporter::send::Sender;
 
 /// The settings of a tracer; made by [`Tracer::builder`].
 ///
@@ -218,27 +219,9 @@ impl Builder {
     ///
     /// It is called on the tracer's own threads, and once from `install` or `build` for each malformed environment
     /// variable.
-    pub fn on_notice(mut self, hook: impl Fn(&seam::Notice) + Send + Sync + 'static) -> Self {
+    pub fn on_notice(mut self, hook: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
         self.on_notice = NoticeHook::new(hook);
         self
-    }
-
-    /// Starts the tracer, and makes it the one of the whole process.
-    ///
-    /// # Errors
-    /// A setting cannot be used, or another tracer is installed.
-    pub fn install(self) -> Result<Tracer, ConfigError> {
-        // seam: `Installed`, and `Kind::Installed` when there is one.
-        self.build()
-    }
-
-    /// Starts a tracer beside the process's default one.
-    ///
-    /// # Errors
-    /// A setting cannot be used.
-    pub fn build(self) -> Result<Tracer, ConfigError> {
-        // seam: start it.
-        self.settings().map(|settings| Tracer { settings })
     }
 
     /// Resolves against the process's environment.
@@ -298,47 +281,6 @@ impl Builder {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("service", &self.service).finish_non_exhaustive()
-    }
-}
-
-// seam: stand-ins for what others write.
-pub(crate) mod seam {
-    use std::fmt;
-    use std::sync::Arc;
-
-    #[cfg(feature = "collector")]
-    pub(crate) fn check(url: &str) -> Result<(), String> {
-        if url.starts_with("http://") && !url.ends_with('@') {
-            return Ok(());
-        }
-        Err(format!("the collector's URL {:?} cannot be used", crate::tracer::error::redacted(url)))
-    }
-
-    pub trait Reporter: Send + 'static {}
-    pub trait Sender: Send + 'static {}
-    #[derive(Debug)]
-    pub struct Notice;
-    #[derive(Debug)]
-    pub struct Tracer {
-        pub(crate) settings: crate::tracer::settings::Settings,
-    }
-
-    #[derive(Clone)]
-    pub(crate) struct NoticeHook(Arc<dyn Fn(&Notice) + Send + Sync>);
-    impl NoticeHook {
-        pub(crate) fn new(hook: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
-            Self(Arc::new(hook))
-        }
-    }
-    impl Default for NoticeHook {
-        fn default() -> Self {
-            Self::new(|_| ())
-        }
-    }
-    impl fmt::Debug for NoticeHook {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("NoticeHook").finish_non_exhaustive()
-        }
     }
 }
 

@@ -10,7 +10,6 @@ use crate::recorder::registry::Registry;
 use crate::reporter::assemble::OpenSpan;
 use crate::reporter::backend::{ReportError, Reporter};
 use crate::reporter::drain::{Drain, DrainError};
-use crate::reporter::notice::NoticeHook;
 use crate::reporter::pipeline::{Output, Pipeline, PipelineConfig};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::stats::{Stats, Tally};
@@ -94,33 +93,20 @@ impl Core {
         endpoint: Endpoint,
     ) -> Result<Arc<Self>, ConfigError> {
         let drain = Drain::new(Registry::of_test(clock, log_bytes));
-        let pipeline = Self::collecting().map_err(|source| Kind::Thread { name: "traced", source })?;
-        Self::with(settings, drain, pipeline, None, endpoint)
+        Self::with(settings, drain, Pipeline::collecting(), None, endpoint)
     }
 
     /// A tracer that records nothing: the environment or an error switched tracing off.
-    pub(crate) fn disabled(endpoint: Endpoint) -> Option<Arc<Self>> {
-        Some(Arc::new(Self {
+    pub(crate) fn disabled(endpoint: Endpoint) -> Arc<Self> {
+        Arc::new(Self {
             slot: None,
             reference: 0,
             drain: Drain::new(Registry::of_test(Clock::Os, 0)),
-            pipeline: Self::collecting().ok()?,
+            pipeline: Pipeline::collecting(),
             trees: None,
             local: Arc::new(endpoint),
             down: AtomicBool::new(false),
             process: std::process::id(),
-        }))
-    }
-
-    fn collecting() -> std::io::Result<Arc<Pipeline>> {
-        Pipeline::start(PipelineConfig {
-            service: String::new(),
-            output: Output::Collected,
-            queue_bytes: Builder::QUEUE_BYTES,
-            batch_bytes: Builder::BATCH_BYTES,
-            linger: Duration::ZERO,
-            notice: NoticeHook::default(),
-            thread_start: || {},
         })
     }
 

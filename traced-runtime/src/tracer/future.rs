@@ -314,7 +314,7 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> Future for InSpan<F, O> {
 impl<F, O> Drop for InSpan<F, O> {
     fn drop(&mut self) {
         let scope = (self.phase == Phase::Carrying).then(|| Scope::of(self.ids));
-        let mut dropping = Dropping { of: self, scope };
+        let dropping = Dropping { of: self, scope };
         // SAFETY: nothing uses it after this; it is dropped where it is pinned.
         unsafe { ManuallyDrop::drop(&mut dropping.of.future) };
         drop(dropping);

@@ -142,10 +142,11 @@ impl Drop for Installed {
         let tally = self.tracer.shutdown(ending.deadline);
         if life < AT_ONCE && tally.recorded() == 0 {
             let text = format!("tracing ended {life:.0?} after install; bind it to `_tracing`: `let _tracing = …`");
-            ending.notice.tell(&Notice::new(NoticeKind::Config, text));
+            ending.notice.tell(&Notice::new(NoticeKind::Settings, text));
         } else if ending.summary {
             // Not a notice: whoever logs notices wants to see this on the terminal, or switches it off.
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("traced: {tally}\n").as_bytes());
+            let line = format!("traced: {tally}\n");
+            std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).ok();
         }
     }
 }
@@ -174,7 +175,7 @@ impl Installed {
     fn start(settings: Settings) -> Result<Self, ConfigError> {
         settings.tell_warnings();
         if settings.disabled {
-            return Self::disabled(settings.endpoint);
+            return Ok(Self::of_nothing(settings.endpoint));
         }
         if let Some(installed) = Tracer::installed() {
             let service = installed.local_endpoint().service_name().unwrap_or_default().to_owned();
@@ -194,10 +195,9 @@ impl Installed {
         Ok(Self { tracer: Tracer { core }, ending: Some(ending) })
     }
 
-    /// A guard of nothing.
-    fn disabled(endpoint: Endpoint) -> Result<Self, ConfigError> {
-        let core = Core::disabled(endpoint).ok_or(Kind::TooManyTracers { limit: 0 })?;
-        Ok(Self { tracer: Tracer { core }, ending: None })
+    /// A guard of a tracer that records nothing.
+    fn of_nothing(endpoint: Endpoint) -> Self {
+        Self { tracer: Tracer { core: Core::disabled(endpoint) }, ending: None }
     }
 }
 
@@ -221,18 +221,15 @@ pub fn init(service: impl Into<String>) -> Installed {
             warn(&error);
             Builder::with_fallback_name(env!("CARGO_PKG_NAME")).settings()
         });
-    let started = settings.and_then(|settings| {
-        Installed::start(settings)
-    });
-    started.unwrap_or_else(|error| {
+    settings.and_then(Installed::start).unwrap_or_else(|error| {
         warn(&error);
         match Tracer::installed() {
             Some(tracer) => Installed { tracer, ending: None },
-            None => Installed { tracer: Tracer { core: Core::inert(Endpoint::named(service)) }, ending: None },
+            None => Installed::of_nothing(Endpoint::named(service)),
         }
     })
 }
 
 fn warn(error: &ConfigError) {
-    NoticeHook::default().tell(&Notice::new(NoticeKind::Config, error.to_string()));
+    NoticeHook::default().tell(&Notice::new(NoticeKind::Settings, error.to_string()));
 }

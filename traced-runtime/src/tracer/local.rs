@@ -83,6 +83,11 @@ impl Ids {
         self.is(flag::SAMPLED) && !self.is(flag::LOST)
     }
 
+    /// Whether a span below may be written.
+    pub(crate) const fn may_record(&self) -> bool {
+        !self.is(flag::UNSAMPLED | flag::LOST)
+    }
+
     pub(crate) const fn trace(&self) -> Option<TraceId> {
         TraceId::new((self.trace_high as u128) << 64 | self.trace_low as u128)
     }

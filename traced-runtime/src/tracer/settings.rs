@@ -4,6 +4,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
+use crate::reporter::backend::Reporter;
+use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
+use crate::reporter::send::Sender;
 use crate::tracer::builder::Builder;
 use crate::tracer::endpoint::Endpoint;
 #[cfg(feature = "collector")]
@@ -11,9 +14,6 @@ use crate::tracer::env::Environment;
 use crate::tracer::env::{Propagator, Warning};
 use crate::tracer::error::{ConfigError, Kind};
 use crate::tracer::sampler::Sampler;
-
-// seam: on merge `use` the real ones.
-use crate::tracer::builder::seam::{NoticeHook, Reporter, Sender};
 
 /// What a tracer is started with: complete, and checked.
 #[derive(Debug)]
@@ -39,6 +39,15 @@ pub(crate) struct Settings {
     pub(crate) propagators: Option<Vec<Propagator>>,
     /// To be told as notices.
     pub(crate) warnings: Vec<Warning>,
+}
+
+impl Settings {
+    /// Tells what was wrong with the environment.
+    pub(crate) fn tell_warnings(&self) {
+        for warning in &self.warnings {
+            self.on_notice.tell(&Notice::new(NoticeKind::Settings, warning.to_string()));
+        }
+    }
 }
 
 /// How long the trace ids made here are.
@@ -112,8 +121,7 @@ pub(super) fn or_collector(
 /// it, and with what to do. It does not connect.
 #[cfg(feature = "collector")]
 pub(crate) fn check_collector(url: &str) -> Result<(), String> {
-    // seam: HttpSender::new(url, Builder::TIMEOUT).map(drop).map_err(|error| error.to_string())
-    super::builder::seam::check(url)
+    crate::reporter::send::http::HttpSender::new(url, Builder::TIMEOUT).map(drop).map_err(|error| error.to_string())
 }
 
 /// Fills in what the program left out.
