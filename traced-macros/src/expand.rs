@@ -1,0 +1,476 @@
+//! A function with a span around it.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Attribute, FnArg, LitStr, Pat, PatIdent, PatType, Receiver, ReceiverKind, ReturnType, Signature, Type};
+
+use crate::args::{Args, ErrorForm, Tag, TagForm, ValueForm};
+use crate::shape::{self, Body, Function, Place, Shape};
+
+/// The function as it is to be compiled.
+pub(crate) fn function(mut function: Function, args: &Args, place: Place) -> Result<TokenStream, syn::Error> {
+    if let Some(constness) = &function.sig.constness {
+        return Err(syn::Error::new(constness.span, "a `const fn` has no span: it may run in the compiler"));
+    }
+    let (inner_attrs, statements, braces) = match function.body {
+        Body::Block { inner_attrs, statements, span } => (inner_attrs, statements, span),
+        Body::Missing(semi) => {
+            let message = "this function has no body to trace: put `#[traced]` on the implementations";
+            return Err(syn::Error::new(semi.span, message));
+        }
+    };
+    function.body = Body::Block { inner_attrs: TokenStream::new(), statements: TokenStream::new(), span: braces };
+    let shape = Shape::of(&function, args, place);
+    let Function { attrs, vis, defaultness, mut sig, .. } = function;
+    let expansion = Expansion::new(args, &sig, braces);
+    let content = match shape {
+        Shape::Statement => expansion.statement(&statements),
+        Shape::Closure => expansion.closure(&mut sig, statements),
+        Shape::Rewritten => expansion.rewritten(&mut sig, statements),
+        Shape::Wrapped => expansion.wrapped(&mut sig, statements),
+        Shape::Endless => expansion.endless(&mut sig, statements),
+        Shape::Future => expansion.future(&mut sig, statements),
+        Shape::BoxedFuture => expansion.boxed_future(&mut sig, statements),
+    };
+    let body = block(quote!(#inner_attrs #content), braces);
+    Ok(quote!(#(#attrs)* #vis #defaultness #sig #body))
+}
+
+/// What all shapes of expansion need to know.
+struct Expansion<'a> {
+    args: &'a Args,
+    /// Path of the one module that generated code names.
+    private: TokenStream,
+    name: Ident,
+    /// Return type as it is written in a closure or a turbofish.
+    output: TokenStream,
+    braces: Span,
+}
+
+impl<'a> Expansion<'a> {
+    fn new(args: &'a Args, sig: &Signature, braces: Span) -> Self {
+        let private = match &args.krate {
+            Some(krate) => {
+                let path = &krate.value;
+                quote_spanned!(Span::mixed_site()=> #path::__private)
+            }
+            None => quote_spanned!(Span::mixed_site()=> ::traced_runtime::__private),
+        };
+        let output = match &sig.output {
+            ReturnType::Default => quote_spanned!(Span::mixed_site()=> ()),
+            ReturnType::Type(_, ty) => shape::without_impl_trait(ty.to_token_stream()),
+        };
+        Expansion { args, private, name: sig.ident.clone(), output, braces }
+    }
+
+    /// ```text
+    /// fn load(id: u64) -> User { body }
+    /// →
+    /// fn load(id: u64) -> User {
+    ///     let __span = private::enter({ static __SITE: Callsite = …; &__SITE });
+    ///     if let Some(tags) = __span.tags() { tags.value("id", &(id)); }
+    ///     body
+    /// }
+    /// ```
+    /// The body stays where it is, so the order of drops and every diagnostic stay, too.
+    fn statement(&self, statements: &TokenStream) -> TokenStream {
+        let head = self.enter(TokenStream::new());
+        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> __span.tags()));
+        quote!(#head #tags #statements)
+    }
+
+    /// ```text
+    /// fn parse(line: Line) -> Result<Row, E> { body }
+    /// →
+    /// fn parse(line: Line) -> Result<Row, E> {
+    ///     let __span = private::enter(…);
+    ///     let out = private::call(move || -> Result<Row, E> { let line = line; { body } });
+    ///     if let Some(outcome) = __span.outcome() { … look at out … }
+    ///     out
+    /// }
+    /// ```
+    /// A call, because a closure that is called in place infers worse: `fn(&mut self) -> Result<&mut T, E>` fails.
+    fn closure(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let arguments = Arguments::move_in(sig, self.args);
+        let head = self.enter(arguments.for_parent.clone());
+        let private = &self.private;
+        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> tags));
+        let take_tags = (!tags.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let tags = __span.tags();));
+        let body = self.body(&arguments, &tags, TokenStream::new(), statements);
+        let output = &self.output;
+        let judge = self.judge();
+        quote_spanned! {Span::mixed_site()=>
+            #head
+            #take_tags
+            let out = #private::call(move || -> #output #body);
+            if let ::core::option::Option::Some(outcome) = __span.outcome() {
+                let out = &out;
+                #judge
+            }
+            out
+        }
+    }
+
+    /// ```text
+    /// async fn load(id: u64) -> User { body }
+    /// →
+    /// fn load(id: u64) -> impl Future<Output = User> {
+    ///     private::in_span(&SITE, async move {
+    ///         let id = id;
+    ///         if false { return private::never::<User>(); }
+    ///         { body }
+    ///     }, |out, outcome| …)
+    /// }
+    /// ```
+    /// Half as large as a future in a future. `impl` comes from this crate, whose edition is 2024: it captures every
+    /// lifetime in a caller of any edition, as `async fn` does.
+    fn rewritten(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let content = self.async_body(sig, statements);
+        sig.asyncness = None;
+        let (arrow, ty) = match &sig.output {
+            ReturnType::Default => (syn::Token![->](Span::mixed_site()), quote_spanned!(Span::mixed_site()=> ())),
+            ReturnType::Type(arrow, ty) => (*arrow, ty.to_token_stream()),
+        };
+        let future = quote_spanned!(located(ty.span())=> impl ::core::future::Future<Output = #ty>);
+        sig.output = ReturnType::Type(arrow, Box::new(Type::Verbatim(future)));
+        content
+    }
+
+    /// The same inside of an `async fn`: `private::in_span(&SITE, async move { … }, …).await`.
+    fn wrapped(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let content = self.async_body(sig, statements);
+        quote_spanned!(Span::mixed_site()=> #content.await)
+    }
+
+    /// `async fn f() -> !` becomes `match private::in_span(&SITE, async move { … }, …).await {}` over an empty type.
+    fn endless(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let endless = Expansion {
+            args: self.args,
+            private: self.private.clone(),
+            name: self.name.clone(),
+            output: quote_spanned!(Span::mixed_site()=> ::core::convert::Infallible),
+            braces: self.braces,
+        };
+        let content = endless.async_body(sig, statements);
+        quote_spanned!(Span::mixed_site()=> match #content.await {})
+    }
+
+    fn async_body(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let arguments = Arguments::move_in(sig, self.args);
+        let private = &self.private;
+        let parent = self.parent(&arguments);
+        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> #private::tags()));
+        // The first `return` decides the type of an async block; without it a body could not coerce to the declared
+        // type, and an error would blame the signature.
+        let output = &self.output;
+        let fake = quote_spanned!(located(self.braces)=> if false { return #private::never::<#output>(); });
+        let body = self.body(&arguments, &tags, fake, statements);
+        self.in_span(parent, &quote_spanned!(Span::mixed_site()=> async move #body))
+    }
+
+    /// ```text
+    /// fn load(&self) -> impl Future<Output = User> { body }
+    /// →
+    /// fn load(&self) -> impl Future<Output = User> {
+    ///     let future = private::call(move || -> _ { { body } });
+    ///     private::in_span(&SITE, future, |out, outcome| …)
+    /// }
+    /// ```
+    /// The body runs at the call, as before. Tags are evaluated there, too, while the arguments exist, and kept for
+    /// the span, which starts at the first poll.
+    fn future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let arguments = Arguments::move_in(sig, self.args);
+        let private = &self.private;
+        let parent = self.parent(&arguments);
+        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> tags));
+        let body = self.body(&arguments, &tags, TokenStream::new(), statements);
+        let output = &self.output;
+        let future = quote_spanned!(Span::mixed_site()=> #private::call(move || -> #output #body));
+        if tags.is_empty() {
+            return self.in_span(parent, &future);
+        }
+        let wrapped = self.in_span(parent, &quote_spanned!(Span::mixed_site()=> #private::with_tags(kept, future)));
+        quote_spanned! {Span::mixed_site()=>
+            let mut kept = #private::keep_tags();
+            let tags = kept.as_mut();
+            let future = #future;
+            #wrapped
+        }
+    }
+
+    /// As [`future`](Self::future), boxed again: what the body returns may be of any type that coerces.
+    fn boxed_future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let content = self.future(sig, statements);
+        let private = &self.private;
+        quote_spanned!(Span::mixed_site()=> #private::boxed({ #content }))
+    }
+
+    /// ```text
+    /// { let id = id; if let Some(tags) = … { … }  { body } }
+    /// ```
+    /// The outer braces are of edition 2024: temporaries of the body's last expression drop before the arguments do,
+    /// as they would without us.
+    fn body(&self, arguments: &Arguments, tags: &TokenStream, fake: TokenStream, statements: TokenStream) -> Group {
+        let moves = &arguments.moves;
+        let body = block(statements, self.braces);
+        block(quote!(#moves #tags #fake #body), located(self.braces))
+    }
+
+    /// `{ static __SITE: Callsite = …; &__SITE }`
+    ///
+    /// The call of `new` has the span of the function's name, because the compiler tells `new` that it was called
+    /// there. An alias of the module saves it from a leading `::`, which would mean something else in edition 2015.
+    fn site(&self) -> TokenStream {
+        let Args { name, kind, remote, root, require_parent, .. } = self.args;
+        let private = &self.private;
+        let literal = LitStr::new(&self.name.unraw().to_string(), located(self.name.span()));
+        let mut path = Group::new(Delimiter::Parenthesis, quote_spanned!(Span::mixed_site()=> #literal, || ()));
+        path.set_span(self.name.span());
+        let mut site = quote_spanned!(self.name.span()=> __traced::Callsite::new);
+        site.extend([TokenTree::Group(path)]);
+        if let Some(name) = name {
+            let value = &name.value;
+            site.extend(quote_spanned!(Span::mixed_site()=> .named(#value)));
+        }
+        if let Some(kind) = kind {
+            let value = &kind.value;
+            site.extend(quote_spanned!(Span::mixed_site()=> .kind(__traced::Kind::#value)));
+        }
+        if let Some(remote) = remote {
+            let value = &remote.value;
+            site.extend(quote_spanned!(Span::mixed_site()=> .remote(#value)));
+        }
+        if root.is_some() {
+            site.extend(quote_spanned!(Span::mixed_site()=> .root()));
+        }
+        if require_parent.is_some() {
+            site.extend(quote_spanned!(Span::mixed_site()=> .require_parent()));
+        }
+        quote_spanned! {Span::mixed_site()=>
+            {
+                use #private as __traced;
+                static __SITE: __traced::Callsite = #site;
+                &__SITE
+            }
+        }
+    }
+
+    /// `let __span = private::enter(…);`
+    fn enter(&self, for_parent: TokenStream) -> TokenStream {
+        let private = &self.private;
+        let site = self.site();
+        match &self.args.parent {
+            None => quote_spanned!(Span::mixed_site()=> let __span = #private::enter(#site);),
+            Some(parent) => {
+                let value = borrowed(&parent.value);
+                quote_spanned! {Span::mixed_site()=>
+                    let __span = {
+                        #for_parent
+                        #private::enter_in(#site, #value)
+                    };
+                }
+            }
+        }
+    }
+
+    /// `private::in_span(…)`, or `{ let parent = …; private::in_span_of(…) }`: the arguments are still there at the call.
+    fn in_span(&self, parent: Option<TokenStream>, future: &TokenStream) -> TokenStream {
+        let private = &self.private;
+        let site = self.site();
+        let judge = self.judge();
+        let judge = if judge.is_empty() {
+            quote_spanned!(Span::mixed_site()=> |_, _| {})
+        } else {
+            quote_spanned!(Span::mixed_site()=> |out, outcome| { #judge })
+        };
+        match parent {
+            None => quote_spanned!(Span::mixed_site()=> #private::in_span(#site, #future, #judge)),
+            Some(parent) => quote_spanned! {Span::mixed_site()=>
+                {
+                    let parent = #parent;
+                    #private::in_span_of(#site, parent, #future, #judge)
+                }
+            },
+        }
+    }
+
+    fn parent(&self, arguments: &Arguments) -> Option<TokenStream> {
+        let parent = self.args.parent.as_ref()?;
+        let private = &self.private;
+        let value = borrowed(&parent.value);
+        let for_parent = &arguments.for_parent;
+        Some(quote_spanned!(Span::mixed_site()=> { #for_parent #private::parent_of(#value) }))
+    }
+
+    /// `if let Some(tags) = … { tags.value("key", &(expr)); … }`
+    fn tags(&self, source: &TokenStream) -> TokenStream {
+        if self.args.tags.is_empty() {
+            return TokenStream::new();
+        }
+        let calls = self.args.tags.iter().map(|Tag { key, form, value }| {
+            let method = match form {
+                TagForm::Value => "value",
+                TagForm::Display => "display",
+                TagForm::Debug => "debug",
+            };
+            let method = Ident::new(method, located(value.span()));
+            let value = borrowed(value);
+            let key = LitStr::new(&key.value(), located(key.span()));
+            quote_spanned!(Span::mixed_site()=> tags.#method(#key, #value);)
+        });
+        quote_spanned! {Span::mixed_site()=>
+            if let ::core::option::Option::Some(tags) = #source { #(#calls)* }
+        }
+    }
+
+    /// Statements that look at `out: &Ret` and tell `outcome`. The traits do what their names say by the method call's
+    /// search through references: the first form that the type offers.
+    fn judge(&self) -> TokenStream {
+        let private = &self.private;
+        let error = match self.args.err.as_ref().map(|given| (given.value, given.option.span())) {
+            None | Some((ErrorForm::Any, _)) => quote_spanned! {Span::mixed_site()=>
+                { use #private::Judge as _; (&&&&&&#private::Probe(out)).judge(outcome); }
+            },
+            Some((ErrorForm::Debug, span)) => {
+                quote_spanned!(located(span)=> #private::error_debug(out, outcome);)
+            }
+            Some((ErrorForm::Type, span)) => {
+                quote_spanned!(located(span)=> #private::error_type(out, outcome);)
+            }
+            Some((ErrorForm::Skip, _)) => TokenStream::new(),
+        };
+        let value = self.args.ret.as_ref().map(|given| {
+            let function = match given.value {
+                ValueForm::Debug => format_ident!("returned_debug", span = located(given.option.span())),
+                ValueForm::Display => format_ident!("returned_display", span = located(given.option.span())),
+            };
+            quote_spanned! {located(given.option.span())=>
+                {
+                    use #private::Returned as _;
+                    if let ::core::option::Option::Some(value) = (&&#private::Probe(out)).returned() {
+                        #private::#function(value, outcome);
+                    }
+                }
+            }
+        });
+        quote!(#error #value)
+    }
+}
+
+/// Arguments that move into a closure or a future with the body, each bound again in there, used or not: only that
+/// keeps the order in which they drop, whether the body runs or not.
+///
+/// ```text
+/// fn f(self, mut a: A, (b, _): B, _: C)
+/// →
+/// fn f(self, a': A, b': B, arg3': C)           ' our own hygiene: no shadowing that a lint could see
+///     let _ = &self;
+///     let mut a = a';
+///     let b'' = b'; let (b, _) = b'';          as the compiler does for an async fn
+///     let arg3'' = arg3'; let _ = arg3'';
+/// ```
+struct Arguments {
+    moves: TokenStream,
+    /// Patterns by reference, for an explicit parent that names something inside of them.
+    for_parent: TokenStream,
+}
+
+impl Arguments {
+    fn move_in(sig: &mut Signature, args: &Args) -> Self {
+        let mut parent_names = Vec::new();
+        if let Some(parent) = &args.parent {
+            names(parent.value.clone(), &mut parent_names);
+        }
+        let mut arguments = Arguments { moves: TokenStream::new(), for_parent: TokenStream::new() };
+        for (index, input) in sig.inputs.iter_mut().enumerate() {
+            match input {
+                FnArg::Receiver(receiver) => arguments.receiver(receiver),
+                FnArg::Typed(argument) => arguments.argument(argument, index, &parent_names),
+            }
+        }
+        arguments
+    }
+
+    /// `self` cannot have another name; mentioned by value it is captured as a whole, and first.
+    fn receiver(&mut self, receiver: &Receiver) {
+        if !matches!(receiver.kind, ReceiverKind::Reference(..)) {
+            let this = receiver.self_token;
+            self.moves.extend(quote_spanned!(Span::mixed_site()=> let _ = &#this;));
+        }
+    }
+
+    fn argument(&mut self, argument: &mut PatType, index: usize, parent_names: &[String]) {
+        let attrs = std::mem::take(&mut argument.attrs);
+        argument.attrs = attrs.iter().filter(|attr| is_cfg(attr)).cloned().collect();
+        if let Pat::Ident(PatIdent { by_ref: None, mutability, ident, subpat: None, .. }) = &mut *argument.pat {
+            let inner = ident.clone();
+            let mutability = mutability.take();
+            if parent_names.iter().all(|name| *ident != *name) {
+                ident.set_span(located(ident.span()));
+            }
+            self.moves.extend(quote_spanned!(Span::mixed_site()=> #(#attrs)* let #mutability #inner = #ident;));
+            return;
+        }
+        let pattern = argument.pat.to_token_stream();
+        let mut pattern_names = Vec::new();
+        names(pattern.clone(), &mut pattern_names);
+        let span = located(pattern.span());
+        let outer = match &pattern_names[..] {
+            [name] => syn::parse_str::<Ident>(name).ok(),
+            _ => None,
+        };
+        let mut outer = outer.unwrap_or_else(|| format_ident!("arg{index}"));
+        outer.set_span(span);
+        let cfgs = &argument.attrs;
+        if pattern_names.iter().any(|name| parent_names.contains(name)) {
+            self.for_parent.extend(quote_spanned! {Span::mixed_site()=>
+                #(#cfgs)* #[allow(unused_variables, reason = "the body uses them")] let #pattern = &#outer;
+            });
+        }
+        self.moves.extend(quote_spanned! {Span::mixed_site()=>
+            #(#cfgs)* let held = #outer;
+            #(#attrs)* let #pattern = held;
+        });
+        let PatType { pat, .. } = argument;
+        **pat = Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident: outer, subpat: None });
+    }
+}
+
+fn is_cfg(attr: &Attribute) -> bool {
+    attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")
+}
+
+/// The words in `tokens` that may be variables.
+fn names(tokens: TokenStream, out: &mut Vec<String>) {
+    for token in tokens {
+        match token {
+            TokenTree::Ident(ident) => {
+                let ident = ident.to_string();
+                let is_name = ident.starts_with(|c: char| c.is_lowercase() || c == '_' && ident.len() > 1);
+                if is_name && !matches!(ident.as_str(), "mut" | "ref" | "self" | "box") {
+                    out.push(ident);
+                }
+            }
+            TokenTree::Group(group) => names(group.stream(), out),
+            _ => {}
+        }
+    }
+}
+
+/// `&(expr)`, which neither moves nor trips over precedence.
+fn borrowed(value: &TokenStream) -> TokenStream {
+    quote_spanned!(located(value.span())=> &(#value))
+}
+
+fn block(content: TokenStream, span: Span) -> Group {
+    let mut block = Group::new(Delimiter::Brace, content);
+    block.set_span(span);
+    block
+}
+
+/// Our hygiene and edition, at the user's place.
+fn located(span: Span) -> Span {
+    Span::mixed_site().located_at(span)
+}

@@ -1,0 +1,166 @@
+//! What a function returned, told to its span.
+//!
+//! Generated code has `out: &Ret` and `outcome: Outcome` and writes, by the options of the attribute,
+//!
+//! ```text
+//! (none), err      (&&&&&&Probe(out)).judge(outcome)                                     with `use Judge as _`
+//! err(Debug)       error_debug(out, outcome)
+//! err(type)        error_type(out, outcome)
+//! ret              if let Some(value) = (&&Probe(out)).returned() { returned_debug(value, outcome) }
+//! ret(Display)                                                    … returned_display(value, outcome)
+//! ```
+//!
+//! and needs of [`Outcome`], which is `Copy`: `error(text: &dyn Display)` marks the span as failed with that text,
+//! `type_name(name: &'static str)` does with a type's name alone, `returned(text: &dyn Display)` is the tag `return`.
+//!
+//! [`Judge`] and [`Returned`] are chosen by the method call: it tries `&&&&&&Probe` first and takes one reference away
+//! at a time, so what is implemented for more references wins. The bounds in scope at the function decide, `Result` is
+//! found through aliases, and regions are not looked at: an error type that is `Display` for `'static` alone needs
+//! `err(type)` or `err(skip)` where it is used with a shorter lifetime.
+
+use std::error::Error;
+use std::fmt::{self, Debug, Display};
+use std::ops::Deref;
+use std::pin::Pin;
+
+use super::Outcome;
+
+/// How many causes of an error are written at most; beyond it the text ends in `…`.
+const CAUSES: usize = 16;
+
+/// Runs the body of a function; a closure that is passed infers better than one that is called in place.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "stands for a block: without it, a stack frame per annotated function")]
+pub fn call<R>(body: impl FnOnce() -> R) -> R {
+    body()
+}
+
+/// Gives an async block its type, in a branch that never runs.
+pub fn never<T>() -> T {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// `Box::pin`, where the user's crate may have another `Box`, or none.
+pub fn boxed<F>(future: F) -> Pin<Box<F>> {
+    Box::pin(future)
+}
+
+/// A returned value whose type is to be found out.
+#[derive(Debug)]
+pub struct Probe<'a, R: ?Sized>(pub &'a R);
+
+/// Tells an error to the span, as well as its type allows.
+pub trait Judge {
+    /// Nothing, unless it is an `Err`.
+    fn judge(&self, outcome: Outcome);
+}
+
+/// An error: its text and that of its sources.
+impl<T, E: Error> Judge for &&&&&Probe<'_, Result<T, E>> {
+    fn judge(&self, outcome: Outcome) {
+        if let Err(error) = self.0 {
+            outcome.error(&Causes(error));
+        }
+    }
+}
+
+/// A box around an error, such as `Box<dyn Error>` or `anyhow::Error`, which is none itself.
+impl<T, E: Deref<Target: Error>> Judge for &&&&Probe<'_, Result<T, E>> {
+    fn judge(&self, outcome: Outcome) {
+        if let Err(error) = self.0 {
+            outcome.error(&Causes(&**error));
+        }
+    }
+}
+
+impl<T, E: Display> Judge for &&&Probe<'_, Result<T, E>> {
+    fn judge(&self, outcome: Outcome) {
+        if let Err(error) = self.0 {
+            outcome.error(error);
+        }
+    }
+}
+
+impl<T, E: Debug> Judge for &&Probe<'_, Result<T, E>> {
+    fn judge(&self, outcome: Outcome) {
+        error_debug(self.0, outcome);
+    }
+}
+
+impl<T, E> Judge for &Probe<'_, Result<T, E>> {
+    fn judge(&self, outcome: Outcome) {
+        error_type(self.0, outcome);
+    }
+}
+
+/// Not a `Result`: nothing to tell.
+impl<R: ?Sized> Judge for Probe<'_, R> {
+    fn judge(&self, _: Outcome) {}
+}
+
+/// `err(Debug)`
+pub fn error_debug<T, E: Debug>(out: &Result<T, E>, outcome: Outcome) {
+    if let Err(error) = out {
+        outcome.error(&format_args!("{error:?}"));
+    }
+}
+
+/// `err(type)`
+pub fn error_type<T, E>(out: &Result<T, E>, outcome: Outcome) {
+    if out.is_err() {
+        outcome.type_name(std::any::type_name::<E>());
+    }
+}
+
+/// The value that `ret` records: that of an `Ok`, nothing of an `Err`, whatever else there is.
+pub trait Returned<'a> {
+    /// The type of the value.
+    type Value: ?Sized;
+
+    /// The value.
+    fn returned(&self) -> Option<&'a Self::Value>;
+}
+
+impl<'a, T, E> Returned<'a> for &Probe<'a, Result<T, E>> {
+    type Value = T;
+
+    fn returned(&self) -> Option<&'a T> {
+        self.0.as_ref().ok()
+    }
+}
+
+impl<'a, R: ?Sized> Returned<'a> for Probe<'a, R> {
+    type Value = R;
+
+    fn returned(&self) -> Option<&'a R> {
+        Some(self.0)
+    }
+}
+
+/// `ret`
+pub fn returned_debug<T: Debug + ?Sized>(value: &T, outcome: Outcome) {
+    outcome.returned(&format_args!("{value:?}"));
+}
+
+/// `ret(Display)`
+pub fn returned_display<T: Display + ?Sized>(value: &T, outcome: Outcome) {
+    outcome.returned(&format_args!("{value}"));
+}
+
+/// An error and its sources, `failed to load: connection refused`.
+struct Causes<'a, E: ?Sized>(&'a E);
+
+impl<E: Error + ?Sized> Display for Causes<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self.0, f)?;
+        let mut source = self.0.source();
+        for _ in 0..CAUSES {
+            let Some(error) = source else { return Ok(()) };
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        if source.is_some() { f.write_str(": …") } else { Ok(()) }
+    }
+}
