@@ -163,11 +163,18 @@ impl<'a> Expansion<'a> {
         let parent = self.parent(&arguments);
         let tags = self.tags(&quote_spanned!(Span::mixed_site()=> #private::tags()));
         // The first `return` decides the type of an async block; without it a body could not coerce to the declared
-        // type, and an error would blame the signature.
+        // type, and an error would blame the signature. The compiler points at what is returned: the declared type.
         let output = &self.output;
-        let fake = quote_spanned!(located(self.braces)=> if false { return #private::never::<#output>(); });
+        let here = output.span();
+        let path = private.clone().into_iter().map(|mut token| {
+            token.set_span(here);
+            token
+        });
+        let path: TokenStream = path.collect();
+        let value = quote_spanned!(here=> #path::never::<#output>());
+        let fake = quote_spanned!(Span::mixed_site()=> if false { return #value; });
         let body = self.body(&arguments, &tags, fake, statements);
-        self.in_span(parent, &quote_spanned!(Span::mixed_site()=> async move #body))
+        self.in_span(parent, &quote_spanned!(located(self.braces)=> async move #body))
     }
 
     /// ```text
@@ -208,13 +215,15 @@ impl<'a> Expansion<'a> {
     }
 
     /// ```text
-    /// { let id = id; if let Some(tags) = … { … }  { body } }
+    /// { let id = id; if let Some(tags) = … { … } { ; body } }
     /// ```
     /// The outer braces are of edition 2024: temporaries of the body's last expression drop before the arguments do,
-    /// as they would without us.
+    /// as they would without us. The inner ones stay the user's; an empty statement keeps a body of one expression
+    /// from being told that its braces are unused.
     fn body(&self, arguments: &Arguments, tags: &TokenStream, fake: TokenStream, statements: TokenStream) -> Group {
         let moves = &arguments.moves;
-        let body = block(statements, self.braces);
+        let unlike_one_expression = quote_spanned!(Span::mixed_site()=> ;);
+        let body = block(quote!(#unlike_one_expression #statements), self.braces);
         block(quote!(#moves #tags #fake #body), located(self.braces))
     }
 
@@ -373,7 +382,7 @@ impl<'a> Expansion<'a> {
 /// ```
 struct Arguments {
     moves: TokenStream,
-    /// Patterns by reference, for an explicit parent that names something inside of them.
+    /// The arguments that an explicit parent names, by reference: it is looked at before they move.
     for_parent: TokenStream,
 }
 
@@ -404,26 +413,32 @@ impl Arguments {
     fn argument(&mut self, argument: &mut PatType, index: usize, parent_names: &[String]) {
         let attrs = std::mem::take(&mut argument.attrs);
         argument.attrs = attrs.iter().filter(|attr| is_cfg(attr)).cloned().collect();
+        let cfgs = &argument.attrs;
         if let Pat::Ident(PatIdent { by_ref: None, mutability, ident, subpat: None, .. }) = &mut *argument.pat {
             let inner = ident.clone();
             let mutability = mutability.take();
-            if parent_names.iter().all(|name| *ident != *name) {
-                ident.set_span(located(ident.span()));
+            ident.set_span(located(ident.span()));
+            if parent_names.iter().any(|name| inner == name) {
+                self.for_parent.extend(quote_spanned!(Span::mixed_site()=> #(#cfgs)* let #inner = &#ident;));
             }
-            self.moves.extend(quote_spanned!(Span::mixed_site()=> #(#attrs)* let #mutability #inner = #ident;));
+            self.moves.extend(if inner.to_string().starts_with('_') {
+                // Clippy takes `let _x = y;` for a statement without effect.
+                quote_spanned!(Span::mixed_site()=> #(#attrs)* let (#mutability #inner,) = (#ident,);)
+            } else {
+                quote_spanned!(Span::mixed_site()=> #(#attrs)* let #mutability #inner = #ident;)
+            });
             return;
         }
         let pattern = argument.pat.to_token_stream();
         let mut pattern_names = Vec::new();
         names(pattern.clone(), &mut pattern_names);
-        let span = located(pattern.span());
+        // Documentation shows the name: that of the only thing bound, as in `Path(id): Path<u64>`.
         let outer = match &pattern_names[..] {
             [name] => syn::parse_str::<Ident>(name).ok(),
             _ => None,
         };
         let mut outer = outer.unwrap_or_else(|| format_ident!("arg{index}"));
-        outer.set_span(span);
-        let cfgs = &argument.attrs;
+        outer.set_span(located(pattern.span()));
         if pattern_names.iter().any(|name| parent_names.contains(name)) {
             self.for_parent.extend(quote_spanned! {Span::mixed_site()=>
                 #(#cfgs)* #[allow(unused_variables, reason = "the body uses them")] let #pattern = &#outer;
