@@ -249,11 +249,7 @@ fn tag_value(input: ParseStream) -> syn::Result<(TagForm, TokenStream)> {
     Ok((form, input.parse::<Expr>()?.into_token_stream()))
 }
 
-fn set<T>(
-    slot: &mut Option<Given<T>>,
-    option: Ident,
-    parse: impl FnOnce(&Ident) -> syn::Result<T>,
-) -> syn::Result<()> {
+fn set<T>(slot: &mut Option<Given<T>>, option: Ident, parse: impl FnOnce(&Ident) -> syn::Result<T>) -> syn::Result<()> {
     if slot.is_some() {
         return Err(syn::Error::new(option.span(), format!("`{option}` is given twice")));
     }
@@ -301,9 +297,7 @@ fn kind(input: ParseStream, option: &Ident) -> syn::Result<Ident> {
     };
     match variant(&kind.to_string()) {
         Some(variant) if kind == variant.to_lowercase() => Ok(Ident::new(variant, kind.span())),
-        Some(variant) => {
-            Err(syn::Error::new(kind.span(), format!("write `kind = {}`", variant.to_lowercase())))
-        }
+        Some(variant) => Err(syn::Error::new(kind.span(), format!("write `kind = {}`", variant.to_lowercase()))),
         None => Err(syn::Error::new(kind.span(), format!("expected {KINDS}"))),
     }
 }

@@ -70,14 +70,15 @@ impl<'a> Expansion<'a> {
     /// →
     /// fn load(id: u64) -> User {
     ///     let __span = private::enter({ static __SITE: Callsite = …; &__SITE });
-    ///     if let Some(tags) = __span.tags() { tags.value("id", &(id)); }
+    ///     if let Some(tags) = private::Enter::tags(&__span) { tags.value("id", &(id)); }
     ///     body
     /// }
     /// ```
     /// The body stays where it is, so the order of drops and every diagnostic stay, too.
     fn statement(&self, statements: &TokenStream) -> TokenStream {
         let head = self.enter(TokenStream::new());
-        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> __span.tags()));
+        let private = &self.private;
+        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> #private::Enter::tags(&__span)));
         quote!(#head #tags #statements)
     }
 
@@ -87,7 +88,7 @@ impl<'a> Expansion<'a> {
     /// fn parse(line: Line) -> Result<Row, E> {
     ///     let __span = private::enter(…);
     ///     let out = private::call(move || -> Result<Row, E> { let line = line; { body } });
-    ///     if let Some(outcome) = __span.outcome() { … look at out … }
+    ///     if let Some(outcome) = private::Enter::outcome(&__span) { … look at out … }
     ///     out
     /// }
     /// ```
@@ -96,20 +97,21 @@ impl<'a> Expansion<'a> {
         let arguments = Arguments::move_in(sig, self.args);
         let head = self.enter(arguments.for_parent.clone());
         let private = &self.private;
-        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> tags));
-        let take_tags = (!tags.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let tags = __span.tags();));
+        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> __tags));
+        let take_tags = (!tags.is_empty())
+            .then(|| quote_spanned!(Span::mixed_site()=> let __tags = #private::Enter::tags(&__span);));
         let body = self.body(&arguments, &tags, TokenStream::new(), statements);
         let output = &self.output;
         let judge = self.judge();
         quote_spanned! {Span::mixed_site()=>
             #head
             #take_tags
-            let out = #private::call(move || -> #output #body);
-            if let ::core::option::Option::Some(outcome) = __span.outcome() {
-                let out = &out;
+            let __out = #private::call(move || -> #output #body);
+            if let ::core::option::Option::Some(__outcome) = #private::Enter::outcome(&__span) {
+                let __out = &__out;
                 #judge
             }
-            out
+            __out
         }
     }
 
@@ -166,11 +168,11 @@ impl<'a> Expansion<'a> {
         // type, and an error would blame the signature. The compiler points at what is returned: the declared type.
         let output = &self.output;
         let here = output.span();
-        let path = private.clone().into_iter().map(|mut token| {
-            token.set_span(here);
-            token
-        });
-        let path: TokenStream = path.collect();
+        let path = match self.args.krate {
+            // A path of the user's is not shown at another place: lints about paths would look at it.
+            Some(_) => private.clone(),
+            None => quote_spanned!(here=> ::traced_runtime::__private),
+        };
         let value = quote_spanned!(here=> #path::never::<#output>());
         let fake = quote_spanned!(Span::mixed_site()=> if false { return #value; });
         let body = self.body(&arguments, &tags, fake, statements);
@@ -191,18 +193,18 @@ impl<'a> Expansion<'a> {
         let arguments = Arguments::move_in(sig, self.args);
         let private = &self.private;
         let parent = self.parent(&arguments);
-        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> tags));
+        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> __tags));
         let body = self.body(&arguments, &tags, TokenStream::new(), statements);
         let output = &self.output;
         let future = quote_spanned!(Span::mixed_site()=> #private::call(move || -> #output #body));
         if tags.is_empty() {
             return self.in_span(parent, &future);
         }
-        let wrapped = self.in_span(parent, &quote_spanned!(Span::mixed_site()=> #private::with_tags(kept, future)));
+        let wrapped = self.in_span(parent, &quote_spanned!(Span::mixed_site()=> #private::with_tags(__kept, __future)));
         quote_spanned! {Span::mixed_site()=>
-            let mut kept = #private::keep_tags();
-            let tags = kept.as_mut();
-            let future = #future;
+            let mut __kept = #private::keep_tags();
+            let __tags = __kept.as_mut();
+            let __future = #future;
             #wrapped
         }
     }
@@ -292,14 +294,14 @@ impl<'a> Expansion<'a> {
         let judge = if judge.is_empty() {
             quote_spanned!(Span::mixed_site()=> |_, _| {})
         } else {
-            quote_spanned!(Span::mixed_site()=> |out, outcome| { #judge })
+            quote_spanned!(Span::mixed_site()=> |__out, __outcome| { #judge })
         };
         match parent {
             None => quote_spanned!(Span::mixed_site()=> #private::in_span(#site, #future, #judge)),
             Some(parent) => quote_spanned! {Span::mixed_site()=>
                 {
-                    let parent = #parent;
-                    #private::in_span_of(#site, parent, #future, #judge)
+                    let __parent = #parent;
+                    #private::in_span_of(#site, __parent, #future, #judge)
                 }
             },
         }
@@ -327,26 +329,26 @@ impl<'a> Expansion<'a> {
             let method = Ident::new(method, located(value.span()));
             let value = borrowed(value);
             let key = LitStr::new(&key.value(), located(key.span()));
-            quote_spanned!(Span::mixed_site()=> tags.#method(#key, #value);)
+            quote_spanned!(Span::mixed_site()=> __tags.#method(#key, #value);)
         });
         quote_spanned! {Span::mixed_site()=>
-            if let ::core::option::Option::Some(tags) = #source { #(#calls)* }
+            if let ::core::option::Option::Some(__tags) = #source { #(#calls)* }
         }
     }
 
-    /// Statements that look at `out: &Ret` and tell `outcome`. The traits do what their names say by the method call's
-    /// search through references: the first form that the type offers.
+    /// Statements that look at `out: &Ret` and tell `outcome`. The method calls find the form that the type offers by
+    /// their search through references; a blanket trait of the user's would be found first if it had such names.
     fn judge(&self) -> TokenStream {
         let private = &self.private;
         let error = match self.args.err.as_ref().map(|given| (given.value, given.option.span())) {
             None | Some((ErrorForm::Any, _)) => quote_spanned! {Span::mixed_site()=>
-                { use #private::Judge as _; (&&&&&&#private::Probe(out)).judge(outcome); }
+                { use #private::Judge as _; (&&&&&&#private::Probe(__out)).__traced_judge(__outcome); }
             },
             Some((ErrorForm::Debug, span)) => {
-                quote_spanned!(located(span)=> #private::error_debug(out, outcome);)
+                quote_spanned!(located(span)=> #private::error_debug(__out, __outcome);)
             }
             Some((ErrorForm::Type, span)) => {
-                quote_spanned!(located(span)=> #private::error_type(out, outcome);)
+                quote_spanned!(located(span)=> #private::error_type(__out, __outcome);)
             }
             Some((ErrorForm::Skip, _)) => TokenStream::new(),
         };
@@ -358,8 +360,8 @@ impl<'a> Expansion<'a> {
             quote_spanned! {located(given.option.span())=>
                 {
                     use #private::Returned as _;
-                    if let ::core::option::Option::Some(value) = (&&#private::Probe(out)).returned() {
-                        #private::#function(value, outcome);
+                    if let ::core::option::Option::Some(__value) = (&&#private::Probe(__out)).__traced_returned() {
+                        #private::#function(__value, __outcome);
                     }
                 }
             }
@@ -369,16 +371,17 @@ impl<'a> Expansion<'a> {
 }
 
 /// Arguments that move into a closure or a future with the body, each bound again in there, used or not: only that
-/// keeps the order in which they drop, whether the body runs or not.
+/// keeps the order in which they drop, whether the body runs or not. As they have our hygiene outside, all other names
+/// of ours start with `__`.
 ///
 /// ```text
 /// fn f(self, mut a: A, (b, _): B, _: C)
 /// →
-/// fn f(self, a': A, b': B, arg3': C)           ' our own hygiene: no shadowing that a lint could see
+/// fn f(self, a': A, b': B, __arg3: C)          ' our own hygiene: no shadowing that a lint could see
 ///     let _ = &self;
 ///     let mut a = a';
-///     let b'' = b'; let (b, _) = b'';          as the compiler does for an async fn
-///     let arg3'' = arg3'; let _ = arg3'';
+///     let __held = b'; let (b, _) = __held;    as the compiler does for an async fn
+///     let __held = __arg3; let _ = __held;
 /// ```
 struct Arguments {
     moves: TokenStream,
@@ -437,7 +440,7 @@ impl Arguments {
             [name] => syn::parse_str::<Ident>(name).ok(),
             _ => None,
         };
-        let mut outer = outer.unwrap_or_else(|| format_ident!("arg{index}"));
+        let mut outer = outer.unwrap_or_else(|| format_ident!("__arg{index}"));
         outer.set_span(located(pattern.span()));
         if pattern_names.iter().any(|name| parent_names.contains(name)) {
             self.for_parent.extend(quote_spanned! {Span::mixed_site()=>
@@ -445,8 +448,8 @@ impl Arguments {
             });
         }
         self.moves.extend(quote_spanned! {Span::mixed_site()=>
-            #(#cfgs)* let held = #outer;
-            #(#attrs)* let #pattern = held;
+            #(#cfgs)* let __held = #outer;
+            #(#attrs)* let #pattern = __held;
         });
         let PatType { pat, .. } = argument;
         **pat = Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident: outer, subpat: None });

@@ -9,19 +9,20 @@ use syn::punctuated::Punctuated;
 use syn::{Attribute, Ident, Lit, Meta, Token, Visibility};
 
 use crate::args::Args;
-use crate::shape::{self, Body, Function, Place};
 use crate::expand;
+use crate::shape::{self, Body, Function, Place};
 
 /// The item under an attribute of its own.
 pub(crate) fn expand(args: &syn::Result<Args>, item: TokenStream) -> TokenStream {
     match syn::parse2::<Item>(item.clone()) {
         Ok(Item::Function(function)) => lone(args, &function),
         Ok(Item::Block(block)) => {
-            let (args, error) = match args.as_ref().map_err(Clone::clone).and_then(|args| fits_block(args).map(|()| args)) {
-                Ok(args) => (args.clone(), None),
-                // Without options, so that the attributes inside do not complain as well.
-                Err(error) => (Args::default(), Some(error)),
-            };
+            let (args, error) =
+                match args.as_ref().map_err(Clone::clone).and_then(|args| fits_block(args).map(|()| args)) {
+                    Ok(args) => (args.clone(), None),
+                    // Without options, so that the attributes inside do not complain as well.
+                    Err(error) => (Args::default(), Some(error)),
+                };
             let block = self::block(&args, &block, false);
             match error {
                 Some(error) => with_error(block, &error),
@@ -78,7 +79,11 @@ enum Item {
     Function(Function),
     Block(Block),
     /// Nothing to trace, copied as it is.
-    Other { tokens: TokenStream, blame: Span, message: &'static str },
+    Other {
+        tokens: TokenStream,
+        blame: Span,
+        message: &'static str,
+    },
 }
 
 /// `impl … { … }`, `trait … { … }` or `mod … { … }`.
@@ -260,13 +265,7 @@ fn with_attrs(block: &Args, item: &Item, mut attrs: Vec<Attribute>, watched: boo
     own_args(block, item, attrs, Ok(Args::default()), watched)
 }
 
-fn own_args(
-    block: &Args,
-    item: &Item,
-    attrs: Vec<Attribute>,
-    own: syn::Result<Args>,
-    watched: bool,
-) -> TokenStream {
+fn own_args(block: &Args, item: &Item, attrs: Vec<Attribute>, own: syn::Result<Args>, watched: bool) -> TokenStream {
     match item {
         Item::Function(function) => {
             let function = Function { attrs, ..function.clone() };

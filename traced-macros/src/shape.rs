@@ -4,8 +4,7 @@ use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
 use syn::{
-    Attribute, GenericArgument, PathArguments, ReturnType, Signature, Token, Type, TypeParamBound, TypePath,
-    Visibility,
+    Attribute, GenericArgument, PathArguments, ReturnType, Signature, Token, Type, TypeParamBound, TypePath, Visibility,
 };
 
 use crate::args::{Args, ErrorForm};
@@ -177,7 +176,8 @@ impl Shape {
             None => is_result(output),
         };
         let by_value = (error || args.ret.is_some()) && !matches!(output, Type::Never(_));
-        let reachable = sig.variadic.is_none() && !function.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
+        let reachable =
+            sig.variadic.is_none() && !function.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
         if by_value && reachable { Shape::Closure } else { Shape::Statement }
     }
 }
@@ -185,9 +185,8 @@ impl Shape {
 /// Whether an attribute means the same on `fn -> impl Future` as on `async fn`. Unknown ones may look for `async`;
 /// `must_use` speaks of the awaited value on an `async fn` and of the future on any other.
 pub(crate) fn keeps_meaning(attr: &Attribute) -> bool {
-    const KNOWN: &[&str] = &[
-        "allow", "cfg", "cold", "deny", "deprecated", "doc", "expect", "forbid", "inline", "warn", "traced",
-    ];
+    const KNOWN: &[&str] =
+        &["allow", "cfg", "cold", "deny", "deprecated", "doc", "expect", "forbid", "inline", "warn", "traced"];
     let path = attr.path();
     match path.segments.first() {
         Some(first) if ["clippy", "rustfmt", "diagnostic"].iter().any(|tool| first.ident == tool) => true,

@@ -3,10 +3,10 @@
 //! Generated code has `out: &Ret` and `outcome: Outcome` and writes, by the options of the attribute,
 //!
 //! ```text
-//! (none), err      (&&&&&&Probe(out)).judge(outcome)                                     with `use Judge as _`
+//! (none), err      (&&&&&&Probe(out)).__traced_judge(outcome)                                     with `use Judge as _`
 //! err(Debug)       error_debug(out, outcome)
 //! err(type)        error_type(out, outcome)
-//! ret              if let Some(value) = (&&Probe(out)).returned() { returned_debug(value, outcome) }
+//! ret              if let Some(value) = (&&Probe(out)).__traced_returned() { returned_debug(value, outcome) }
 //! ret(Display)                                                    … returned_display(value, outcome)
 //! ```
 //!
@@ -54,12 +54,12 @@ pub struct Probe<'a, R: ?Sized>(pub &'a R);
 /// Tells an error to the span, as well as its type allows.
 pub trait Judge {
     /// Nothing, unless it is an `Err`.
-    fn judge(&self, outcome: Outcome);
+    fn __traced_judge(&self, outcome: Outcome);
 }
 
 /// An error: its text and that of its sources.
 impl<T, E: Error> Judge for &&&&&Probe<'_, Result<T, E>> {
-    fn judge(&self, outcome: Outcome) {
+    fn __traced_judge(&self, outcome: Outcome) {
         if let Err(error) = self.0 {
             outcome.error(&Causes(error));
         }
@@ -68,7 +68,7 @@ impl<T, E: Error> Judge for &&&&&Probe<'_, Result<T, E>> {
 
 /// A box around an error, such as `Box<dyn Error>` or `anyhow::Error`, which is none itself.
 impl<T, E: Deref<Target: Error>> Judge for &&&&Probe<'_, Result<T, E>> {
-    fn judge(&self, outcome: Outcome) {
+    fn __traced_judge(&self, outcome: Outcome) {
         if let Err(error) = self.0 {
             outcome.error(&Causes(&**error));
         }
@@ -76,7 +76,7 @@ impl<T, E: Deref<Target: Error>> Judge for &&&&Probe<'_, Result<T, E>> {
 }
 
 impl<T, E: Display> Judge for &&&Probe<'_, Result<T, E>> {
-    fn judge(&self, outcome: Outcome) {
+    fn __traced_judge(&self, outcome: Outcome) {
         if let Err(error) = self.0 {
             outcome.error(error);
         }
@@ -84,20 +84,20 @@ impl<T, E: Display> Judge for &&&Probe<'_, Result<T, E>> {
 }
 
 impl<T, E: Debug> Judge for &&Probe<'_, Result<T, E>> {
-    fn judge(&self, outcome: Outcome) {
+    fn __traced_judge(&self, outcome: Outcome) {
         error_debug(self.0, outcome);
     }
 }
 
 impl<T, E> Judge for &Probe<'_, Result<T, E>> {
-    fn judge(&self, outcome: Outcome) {
+    fn __traced_judge(&self, outcome: Outcome) {
         error_type(self.0, outcome);
     }
 }
 
 /// Not a `Result`: nothing to tell.
 impl<R: ?Sized> Judge for Probe<'_, R> {
-    fn judge(&self, _: Outcome) {}
+    fn __traced_judge(&self, _: Outcome) {}
 }
 
 /// `err(Debug)`
@@ -120,13 +120,13 @@ pub trait Returned<'a> {
     type Value: ?Sized;
 
     /// The value.
-    fn returned(&self) -> Option<&'a Self::Value>;
+    fn __traced_returned(&self) -> Option<&'a Self::Value>;
 }
 
 impl<'a, T, E> Returned<'a> for &Probe<'a, Result<T, E>> {
     type Value = T;
 
-    fn returned(&self) -> Option<&'a T> {
+    fn __traced_returned(&self) -> Option<&'a T> {
         self.0.as_ref().ok()
     }
 }
@@ -134,7 +134,7 @@ impl<'a, T, E> Returned<'a> for &Probe<'a, Result<T, E>> {
 impl<'a, R: ?Sized> Returned<'a> for Probe<'a, R> {
     type Value = R;
 
-    fn returned(&self) -> Option<&'a R> {
+    fn __traced_returned(&self) -> Option<&'a R> {
         Some(self.0)
     }
 }
