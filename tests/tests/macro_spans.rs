@@ -1,0 +1,535 @@
+//! The spans of annotated functions: names, nesting, tags, outcomes.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use traced_runtime::testing::Tracer;
+use traced_runtime::traced;
+
+/// Runs a future that is always ready.
+fn now<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(out) = future.as_mut().poll(&mut context) {
+            return out;
+        }
+    }
+}
+
+fn ignore<T>(_: T) {}
+
+#[traced]
+fn leaf() {}
+
+mod names {
+    use super::*;
+
+    struct Cart<T>(T);
+
+    impl<T> Cart<T> {
+        #[traced]
+        fn method(&self) {
+            leaf();
+            ignore(&self.0);
+        }
+
+        #[traced]
+        async fn method_async(&self) {
+            leaf();
+        }
+
+        #[traced]
+        #[must_use]
+        async fn wrapped(&self) -> u8 {
+            1
+        }
+
+        #[traced]
+        fn associated() -> Result<(), String> {
+            Ok(())
+        }
+
+        #[traced]
+        fn r#type() -> Pin<Box<dyn Future<Output = ()>>> {
+            Box::pin(async { leaf() })
+        }
+    }
+
+    trait Basket {
+        #[traced]
+        fn given(&self) {}
+        fn needed(&self);
+        async fn needed_async(&self);
+    }
+
+    impl<T> Basket for Cart<T> {
+        #[traced]
+        fn needed(&self) {}
+        #[traced]
+        async fn needed_async(&self) {}
+    }
+
+    const NAME: &str = "from a constant";
+
+    #[traced(name = "spoken for")]
+    fn literal() {}
+
+    #[traced(name = NAME)]
+    async fn constant() {}
+
+    #[traced(name = concat!("a", ".", "b"))]
+    fn composed() -> Result<(), ()> {
+        Ok(())
+    }
+
+    #[test]
+    fn are_those_of_type_and_function() {
+        let tracer = Tracer::new();
+        tracer.run(|| outer(&Cart(1)));
+        tracer.assert_tree(
+            "
+            outer
+            ├─ Cart::method
+            │  └─ leaf
+            ├─ Cart::method_async
+            │  └─ leaf
+            ├─ Cart::wrapped
+            ├─ Cart::associated
+            ├─ Cart::type
+            │  └─ leaf
+            ├─ Basket::given
+            ├─ Cart::needed
+            └─ Cart::needed_async
+            ",
+        );
+    }
+
+    #[traced]
+    fn outer(cart: &Cart<i32>) {
+        cart.method();
+        now(cart.method_async());
+        assert_eq!(now(cart.wrapped()), 1);
+        Cart::<i32>::associated().unwrap();
+        now(Cart::<i32>::r#type());
+        cart.given();
+        cart.needed();
+        now(cart.needed_async());
+    }
+
+    #[traced]
+    fn named() {
+        literal();
+        now(constant());
+        composed().unwrap();
+    }
+
+    #[test]
+    fn may_be_any_constant_expression() {
+        let tracer = Tracer::new();
+        tracer.run(named);
+        let expected = ["named", "spoken for", "from a constant", "a.b"];
+        let mut names = span_names(&tracer);
+        names.sort_unstable();
+        let mut expected = expected.map(str::to_owned);
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+    }
+}
+
+/// The names of all spans, in no order.
+fn span_names(tracer: &Tracer) -> Vec<String> {
+    tracer.spans().iter().map(|span| span.name().into_owned()).collect()
+}
+
+mod tags {
+    use super::*;
+
+    struct Order {
+        id: u32,
+        items: Vec<&'static str>,
+    }
+
+    #[traced(tags(count, "order.id" = order.id, items = ?order.items, first = %order.items[0], %note, ?note2, none))]
+    fn values(count: u32, order: Order, note: &str, note2: &str, none: Option<u32>) -> Order {
+        assert!(none.is_none());
+        order
+    }
+
+    #[traced(tags(count, twice = count * 2))]
+    fn fails(mut count: u32) -> Result<u32, String> {
+        count += 1;
+        Err(count.to_string())
+    }
+
+    #[traced(tags(count, text = %text))]
+    async fn waits(count: u32, (text, _): (String, u32)) -> String {
+        leaf();
+        text
+    }
+
+    #[traced(tags(text))]
+    fn returns_future(text: String) -> impl Future<Output = String> {
+        async move { text }
+    }
+
+    #[traced(tags(text = text.len()))]
+    fn returns_boxed(text: String) -> Pin<Box<dyn Future<Output = String> + Send>> {
+        Box::pin(async move { text })
+    }
+
+    #[test]
+    fn are_evaluated_before_the_body_and_moved_from_nothing() {
+        let tracer = Tracer::new();
+        tracer.run(|| values(3, Order { id: 7, items: vec!["a", "b"] }, "n", "m", None));
+        tracer.run(|| fails(1)).unwrap_err();
+        tracer.run(|| now(waits(2, ("x".to_owned(), 0))));
+        tracer.run(|| now(returns_future("y".to_owned())));
+        tracer.run(|| now(returns_boxed("z".to_owned())));
+        tracer.assert_tree(
+            r#"
+            values  count=3  order.id=7  items=["a", "b"]  first=a  note=n  note2="m"
+            fails  count=1  twice=2  error: 2
+            waits  count=2  text=x
+            └─ leaf
+            returns_future  text=y
+            returns_boxed  text=1
+            "#,
+        );
+    }
+}
+
+mod outcomes {
+    use super::*;
+
+    type Fallible = Result<(), Failure>;
+
+    #[derive(Debug)]
+    struct Failure(Option<Box<Failure>>);
+
+    impl fmt::Display for Failure {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(if self.0.is_some() { "outer" } else { "inner" })
+        }
+    }
+
+    impl std::error::Error for Failure {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            self.0.as_deref().map(|source| source as _)
+        }
+    }
+
+    struct Shown;
+
+    impl fmt::Display for Shown {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("shown")
+        }
+    }
+
+    #[derive(Debug)]
+    struct Debugged;
+
+    struct Silent;
+
+    fn failure() -> Failure {
+        Failure(Some(Box::new(Failure(None))))
+    }
+
+    #[traced]
+    fn chain() -> Result<(), Failure> {
+        Err(failure())
+    }
+
+    #[traced]
+    async fn alias() -> Fallible {
+        leaf();
+        Err(failure())
+    }
+
+    #[traced(err)]
+    fn asked() -> Fallible {
+        Err(failure())
+    }
+
+    #[traced]
+    fn dynamic() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Err(failure())?;
+        Ok(())
+    }
+
+    #[traced]
+    fn shown() -> Result<(), Shown> {
+        Err(Shown)
+    }
+
+    #[traced]
+    fn debugged() -> Result<(), Debugged> {
+        Err(Debugged)
+    }
+
+    #[traced(err(Debug))]
+    fn as_debug() -> Result<(), Failure> {
+        Err(Failure(None))
+    }
+
+    #[traced(err(skip))]
+    async fn skipped() -> Result<(), Failure> {
+        Err(failure())
+    }
+
+    #[traced]
+    fn generic<E: fmt::Display>(error: E) -> Result<(), E> {
+        Err(error)
+    }
+
+    #[traced]
+    fn boxed() -> Pin<Box<dyn Future<Output = Result<(), Failure>>>> {
+        Box::pin(async { Err(failure()) })
+    }
+
+    #[traced]
+    fn fine() -> Result<(), Failure> {
+        Ok(())
+    }
+
+    #[traced(ret)]
+    fn returned(fails: bool) -> Result<&'static str, Failure> {
+        if fails { Err(Failure(None)) } else { Ok("text") }
+    }
+
+    #[traced(ret(Display))]
+    async fn returned_shown() -> Shown {
+        Shown
+    }
+
+    #[test]
+    fn errors_are_told_as_well_as_their_type_can() {
+        let tracer = Tracer::new();
+        tracer.run(|| {
+            ignore(chain());
+            ignore(now(alias()));
+            ignore(asked());
+            ignore(dynamic());
+            ignore(shown());
+            ignore(debugged());
+            ignore(as_debug());
+            ignore(now(skipped()));
+            ignore(generic("text"));
+            ignore(now(boxed()));
+            ignore(fine());
+            ignore(returned(true));
+            ignore(returned(false));
+            now(returned_shown());
+        });
+        tracer.assert_tree(
+            r#"
+            chain  error: outer: inner
+            alias  error: outer: inner
+            └─ leaf
+            asked  error: outer: inner
+            dynamic  error: outer: inner
+            shown  error: shown
+            debugged  error: Debugged
+            as_debug  error: Failure(None)
+            skipped
+            generic  error: text
+            boxed  error: outer: inner
+            fine
+            returned  error: inner
+            returned  return="text"
+            returned_shown  return=shown
+            "#,
+        );
+    }
+
+    #[traced]
+    fn silent() -> Result<(), Silent> {
+        Err(Silent)
+    }
+
+    #[traced(err(type))]
+    async fn by_type() -> Result<(), Failure> {
+        Err(failure())
+    }
+
+    #[traced]
+    fn unbounded<E>(error: E) -> Result<(), E> {
+        Err(error)
+    }
+
+    #[test]
+    fn a_type_that_cannot_be_printed_leaves_its_name() {
+        let tracer = Tracer::new();
+        tracer.run(|| {
+            ignore(silent());
+            ignore(now(by_type()));
+            ignore(unbounded(1_u8));
+        });
+        let module = module_path!();
+        tracer.assert_tree(&format!(
+            "
+            silent  error: {module}::Silent
+            by_type  error: {module}::Failure
+            unbounded  error: u8
+            "
+        ));
+    }
+}
+
+mod blocks {
+    use super::*;
+
+    struct Cart;
+
+    #[traced(tags("component" = "cart"))]
+    impl Cart {
+        const LIMIT: u32 = 3;
+
+        const fn constant() -> u32 {
+            Self::LIMIT
+        }
+
+        fn add(&self) -> u32 {
+            self.len() + Self::constant()
+        }
+
+        #[traced(tags(amount, "component" = "till"))]
+        async fn pay(&self, amount: u32) {
+            self.add();
+        }
+
+        #[traced(skip)]
+        fn len(&self) -> u32 {
+            0
+        }
+
+        #[cfg_attr(all(), traced(skip), inline)]
+        fn skipped_if(&self) {}
+
+        #[cfg_attr(any(), traced(skip))]
+        fn not_skipped(&self) {}
+    }
+
+    #[traced]
+    mod inner {
+        pub(super) fn function() {
+            nested::Type.method();
+        }
+
+        mod nested {
+            pub(super) struct Type;
+
+            impl Type {
+                pub(super) fn method(&self) {
+                    super::super::leaf();
+                }
+            }
+        }
+    }
+
+    #[traced]
+    trait Basket {
+        fn given(&self) {
+            self.needed();
+        }
+        fn needed(&self);
+    }
+
+    #[traced]
+    impl Basket for Cart {
+        fn needed(&self) {}
+    }
+
+    #[test]
+    fn cover_every_function_inside() {
+        let tracer = Tracer::new();
+        tracer.run(|| {
+            now(Cart.pay(2));
+            Cart.skipped_if();
+            Cart.not_skipped();
+            inner::function();
+            Cart.given();
+        });
+        tracer.assert_tree(
+            "
+            Cart::pay  amount=2  component=till
+            └─ Cart::add  component=cart
+            Cart::not_skipped  component=cart
+            function
+            └─ Type::method
+               └─ leaf
+            Basket::given
+            └─ Cart::needed
+            ",
+        );
+    }
+}
+
+mod async_trait_blocks {
+    use super::*;
+
+    #[async_trait::async_trait]
+    trait Store {
+        #[traced]
+        async fn given(&self, key: &str) -> usize {
+            self.load(key).await.unwrap_or_default()
+        }
+        async fn load(&self, key: &str) -> Result<usize, String>;
+    }
+
+    struct Inside;
+    struct Above;
+    struct Below;
+
+    #[async_trait::async_trait]
+    impl Store for Inside {
+        #[traced(tags(key))]
+        async fn load(&self, key: &str) -> Result<usize, String> {
+            leaf();
+            Err(key.to_owned())
+        }
+    }
+
+    #[traced(tags("of" = "block"))]
+    #[async_trait::async_trait]
+    impl Store for Above {
+        async fn load(&self, key: &str) -> Result<usize, String> {
+            leaf();
+            Err(key.to_owned())
+        }
+    }
+
+    #[async_trait::async_trait]
+    #[traced(tags("of" = "block"))]
+    impl Store for Below {
+        async fn load(&self, key: &str) -> Result<usize, String> {
+            leaf();
+            Err(key.to_owned())
+        }
+    }
+
+    #[test]
+    fn work_from_either_side() {
+        let tracer = Tracer::new();
+        tracer.run(|| {
+            now(Inside.given("a"));
+            now(Above.given("b"));
+            now(Below.given("c"));
+        });
+        tracer.assert_tree(
+            "
+            Store::given
+            └─ Inside::load  key=a  error: a
+               └─ leaf
+            Store::given
+            └─ Above::load  of=block  error: b
+               └─ leaf
+            Store::given
+            └─ Below::load  of=block  error: c
+               └─ leaf
+            ",
+        );
+    }
+}

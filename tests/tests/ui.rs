@@ -1,0 +1,57 @@
+//! What the compiler says about a `#[traced]` that is wrong, and about wrong code under a right one.
+
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+#[test]
+fn messages_blame_the_right_token() {
+    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+}
+
+/// The compiler's own words differ between its versions; what must not differ is where they point.
+#[test]
+fn errors_and_warnings_stay_where_they_are_without_the_attribute() {
+    for source in [include_str!("ui/untouched/errors.rs"), include_str!("ui/untouched/warnings.rs")] {
+        let without: String = source
+            .lines()
+            .map(|line| if line.contains("traced") { "\n".to_owned() } else { format!("{line}\n") })
+            .collect();
+        let with = diagnostics("with", source);
+        assert!(with.len() > 10, "the file is full of them: {with:#?}");
+        assert_eq!(with, diagnostics("without", &without));
+    }
+}
+
+/// `line: error[code]` of each diagnostic.
+fn diagnostics(name: &str, source: &str) -> Vec<String> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("diagnostics").join(name);
+    fs::create_dir_all(package.join("src")).unwrap();
+    let runtime = tests.join("../traced-runtime");
+    let manifest = format!(
+        "[package]\nname = \"diagnostics-{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
+         [dependencies]\ntraced-runtime = {{ path = {runtime:?}, default-features = false }}\n",
+    );
+    fs::write(package.join("Cargo.toml"), manifest).unwrap();
+    fs::copy(tests.join("../Cargo.lock"), package.join("Cargo.lock")).unwrap();
+    fs::write(package.join("src/main.rs"), source).unwrap();
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["check", "--quiet", "--offline", "--message-format=short"])
+        .current_dir(&package)
+        .env("CARGO_TARGET_DIR", package.parent().unwrap().join("target"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let mut found: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("src/main.rs:"))
+        .map(|line| {
+            let mut parts = line.split(':');
+            let number = parts.next().unwrap_or_default();
+            format!("{number}:{}", parts.nth(1).unwrap_or_default())
+        })
+        .collect();
+    found.sort();
+    found
+}

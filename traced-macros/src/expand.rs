@@ -1,0 +1,494 @@
+//! A function with a span around it.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Attribute, FnArg, LitStr, Pat, PatIdent, PatType, Receiver, ReceiverKind, ReturnType, Signature, Type};
+
+use crate::args::{Args, ErrorForm, Tag, TagForm, ValueForm};
+use crate::shape::{self, Body, Function, Place, Shape};
+
+/// The function as it is to be compiled.
+pub(crate) fn function(mut function: Function, args: &Args, place: Place) -> Result<TokenStream, syn::Error> {
+    if let Some(constness) = &function.sig.constness {
+        return Err(syn::Error::new(constness.span, "a `const fn` has no span: it may run in the compiler"));
+    }
+    let (inner_attrs, statements, braces) = match function.body {
+        Body::Block { inner_attrs, statements, span } => (inner_attrs, statements, span),
+        Body::Missing(semi) => {
+            let message = "this function has no body to trace: put `#[traced]` on the implementations";
+            return Err(syn::Error::new(semi.span, message));
+        }
+    };
+    function.body = Body::Block { inner_attrs: TokenStream::new(), statements: TokenStream::new(), span: braces };
+    let shape = Shape::of(&function, args, place);
+    let Function { attrs, vis, defaultness, mut sig, .. } = function;
+    let expansion = Expansion::new(args, &sig, braces);
+    let content = match shape {
+        Shape::Statement => expansion.statement(&statements),
+        Shape::Closure => expansion.closure(&mut sig, statements),
+        Shape::Rewritten => expansion.rewritten(&mut sig, statements),
+        Shape::Wrapped => expansion.wrapped(&mut sig, statements),
+        Shape::Endless => expansion.endless(&mut sig, statements),
+        Shape::Future => expansion.future(&mut sig, statements),
+        Shape::BoxedFuture => expansion.boxed_future(&mut sig, statements),
+    };
+    let body = block(quote!(#inner_attrs #content), braces);
+    Ok(quote!(#(#attrs)* #vis #defaultness #sig #body))
+}
+
+/// What all shapes of expansion need to know.
+struct Expansion<'a> {
+    args: &'a Args,
+    /// Path of the one module that generated code names.
+    private: TokenStream,
+    name: Ident,
+    /// Return type as it is written in a closure or a turbofish.
+    output: TokenStream,
+    braces: Span,
+}
+
+impl<'a> Expansion<'a> {
+    fn new(args: &'a Args, sig: &Signature, braces: Span) -> Self {
+        let private = match &args.krate {
+            Some(krate) => {
+                let path = &krate.value;
+                quote_spanned!(Span::mixed_site()=> #path::__private)
+            }
+            None => quote_spanned!(Span::mixed_site()=> ::traced_runtime::__private),
+        };
+        let output = match &sig.output {
+            ReturnType::Default => quote_spanned!(Span::mixed_site()=> ()),
+            ReturnType::Type(_, ty) => shape::without_impl_trait(ty.to_token_stream()),
+        };
+        Expansion { args, private, name: sig.ident.clone(), output, braces }
+    }
+
+    /// ```text
+    /// fn load(id: u64) -> User { body }
+    /// →
+    /// fn load(id: u64) -> User {
+    ///     let __span = private::enter({ static __SITE: Callsite = …; &__SITE });
+    ///     if let Some(tags) = private::Enter::tags(&__span) { tags.value("id", &(id)); }
+    ///     body
+    /// }
+    /// ```
+    /// The body stays where it is, so the order of drops and every diagnostic stay, too.
+    fn statement(&self, statements: &TokenStream) -> TokenStream {
+        let head = self.enter(TokenStream::new());
+        let private = &self.private;
+        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> #private::Enter::tags(&__span)));
+        quote!(#head #tags #statements)
+    }
+
+    /// ```text
+    /// fn parse(line: Line) -> Result<Row, E> { body }
+    /// →
+    /// fn parse(line: Line) -> Result<Row, E> {
+    ///     let __span = private::enter(…);
+    ///     let out = private::call(move || -> Result<Row, E> { let line = line; { body } });
+    ///     if let Some(outcome) = private::Enter::outcome(&__span) { … look at out … }
+    ///     out
+    /// }
+    /// ```
+    /// A call, because a closure that is called in place infers worse: `fn(&mut self) -> Result<&mut T, E>` fails.
+    fn closure(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let arguments = Arguments::move_in(sig, self.args);
+        let head = self.enter(arguments.for_parent.clone());
+        let private = &self.private;
+        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> __tags));
+        let take_tags = (!tags.is_empty())
+            .then(|| quote_spanned!(Span::mixed_site()=> let __tags = #private::Enter::tags(&__span);));
+        let body = self.body(&arguments, &tags, TokenStream::new(), statements);
+        let output = &self.output;
+        let judge = self.judge();
+        quote_spanned! {Span::mixed_site()=>
+            #head
+            #take_tags
+            let __out = #private::call(move || -> #output #body);
+            if let ::core::option::Option::Some(__outcome) = #private::Enter::outcome(&__span) {
+                let __out = &__out;
+                #judge
+            }
+            __out
+        }
+    }
+
+    /// ```text
+    /// async fn load(id: u64) -> User { body }
+    /// →
+    /// fn load(id: u64) -> impl Future<Output = User> {
+    ///     private::in_span(&SITE, async move {
+    ///         let id = id;
+    ///         if false { return private::never::<User>(); }
+    ///         { body }
+    ///     }, |out, outcome| …)
+    /// }
+    /// ```
+    /// Half as large as a future in a future. `impl` comes from this crate, whose edition is 2024: it captures every
+    /// lifetime in a caller of any edition, as `async fn` does.
+    fn rewritten(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let content = self.async_body(sig, statements);
+        sig.asyncness = None;
+        let (arrow, ty) = match &sig.output {
+            ReturnType::Default => (syn::Token![->](Span::mixed_site()), quote_spanned!(Span::mixed_site()=> ())),
+            ReturnType::Type(arrow, ty) => (*arrow, ty.to_token_stream()),
+        };
+        let future = quote_spanned!(located(ty.span())=> impl ::core::future::Future<Output = #ty>);
+        sig.output = ReturnType::Type(arrow, Box::new(Type::Verbatim(future)));
+        content
+    }
+
+    /// The same inside of an `async fn`: `private::in_span(&SITE, async move { … }, …).await`.
+    fn wrapped(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let content = self.async_body(sig, statements);
+        quote_spanned!(Span::mixed_site()=> #content.await)
+    }
+
+    /// `async fn f() -> !` becomes `match private::in_span(&SITE, async move { … }, …).await {}` over an empty type.
+    fn endless(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let endless = Expansion {
+            args: self.args,
+            private: self.private.clone(),
+            name: self.name.clone(),
+            output: quote_spanned!(Span::mixed_site()=> ::core::convert::Infallible),
+            braces: self.braces,
+        };
+        let content = endless.async_body(sig, statements);
+        quote_spanned!(Span::mixed_site()=> match #content.await {})
+    }
+
+    fn async_body(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let arguments = Arguments::move_in(sig, self.args);
+        let private = &self.private;
+        let parent = self.parent(&arguments);
+        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> #private::tags()));
+        // The first `return` decides the type of an async block; without it a body could not coerce to the declared
+        // type, and an error would blame the signature. The compiler points at what is returned: the declared type.
+        let output = &self.output;
+        let here = output.span();
+        let path = match self.args.krate {
+            // A path of the user's is not shown at another place: lints about paths would look at it.
+            Some(_) => private.clone(),
+            None => quote_spanned!(here=> ::traced_runtime::__private),
+        };
+        let value = quote_spanned!(here=> #path::never::<#output>());
+        let fake = quote_spanned!(Span::mixed_site()=> if false { return #value; });
+        let body = self.body(&arguments, &tags, fake, statements);
+        self.in_span(parent, &quote_spanned!(located(self.braces)=> async move #body))
+    }
+
+    /// ```text
+    /// fn load(&self) -> impl Future<Output = User> { body }
+    /// →
+    /// fn load(&self) -> impl Future<Output = User> {
+    ///     let future = private::call(move || -> _ { { body } });
+    ///     private::in_span(&SITE, future, |out, outcome| …)
+    /// }
+    /// ```
+    /// The body runs at the call, as before. Tags are evaluated there, too, while the arguments exist, and kept for
+    /// the span, which starts at the first poll.
+    fn future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let arguments = Arguments::move_in(sig, self.args);
+        let private = &self.private;
+        let parent = self.parent(&arguments);
+        let tags = self.tags(&quote_spanned!(Span::mixed_site()=> __tags));
+        let body = self.body(&arguments, &tags, TokenStream::new(), statements);
+        let output = &self.output;
+        let future = quote_spanned!(Span::mixed_site()=> #private::call(move || -> #output #body));
+        if tags.is_empty() {
+            return self.in_span(parent, &future);
+        }
+        let wrapped = self.in_span(parent, &quote_spanned!(Span::mixed_site()=> #private::with_tags(__kept, __future)));
+        quote_spanned! {Span::mixed_site()=>
+            let mut __kept = #private::keep_tags();
+            let __tags = __kept.as_mut();
+            let __future = #future;
+            #wrapped
+        }
+    }
+
+    /// As [`future`](Self::future), boxed again: what the body returns may be of any type that coerces.
+    fn boxed_future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let content = self.future(sig, statements);
+        let private = &self.private;
+        quote_spanned!(Span::mixed_site()=> #private::boxed({ #content }))
+    }
+
+    /// ```text
+    /// { let id = id; if let Some(tags) = … { … } { ; body } }
+    /// ```
+    /// The outer braces are of edition 2024: temporaries of the body's last expression drop before the arguments do,
+    /// as they would without us. The inner ones stay the user's; an empty statement keeps a body of one expression
+    /// from being told that its braces are unused.
+    fn body(&self, arguments: &Arguments, tags: &TokenStream, fake: TokenStream, statements: TokenStream) -> Group {
+        let moves = &arguments.moves;
+        let unlike_one_expression = quote_spanned!(Span::mixed_site()=> ;);
+        let body = block(quote!(#unlike_one_expression #statements), self.braces);
+        block(quote!(#moves #tags #fake #body), located(self.braces))
+    }
+
+    /// `{ static __SITE: Callsite = …; &__SITE }`
+    ///
+    /// The call of `new` has the span of the function's name, because the compiler tells `new` that it was called
+    /// there. An alias of the module saves it from a leading `::`, which would mean something else in edition 2015.
+    fn site(&self) -> TokenStream {
+        let Args { name, kind, remote, root, require_parent, .. } = self.args;
+        let private = &self.private;
+        let literal = LitStr::new(&self.name.unraw().to_string(), located(self.name.span()));
+        let mut path = Group::new(Delimiter::Parenthesis, quote_spanned!(Span::mixed_site()=> #literal, || ()));
+        path.set_span(self.name.span());
+        let mut site = quote_spanned!(self.name.span()=> __traced::Callsite::new);
+        site.extend([TokenTree::Group(path)]);
+        if let Some(name) = name {
+            let value = &name.value;
+            site.extend(quote_spanned!(Span::mixed_site()=> .named(#value)));
+        }
+        if let Some(kind) = kind {
+            let value = &kind.value;
+            site.extend(quote_spanned!(Span::mixed_site()=> .kind(__traced::Kind::#value)));
+        }
+        if let Some(remote) = remote {
+            let value = &remote.value;
+            site.extend(quote_spanned!(Span::mixed_site()=> .remote(#value)));
+        }
+        if root.is_some() {
+            site.extend(quote_spanned!(Span::mixed_site()=> .root()));
+        }
+        if require_parent.is_some() {
+            site.extend(quote_spanned!(Span::mixed_site()=> .require_parent()));
+        }
+        quote_spanned! {Span::mixed_site()=>
+            {
+                use #private as __traced;
+                static __SITE: __traced::Callsite = #site;
+                &__SITE
+            }
+        }
+    }
+
+    /// `let __span = private::enter(…);`
+    fn enter(&self, for_parent: TokenStream) -> TokenStream {
+        let private = &self.private;
+        let site = self.site();
+        match &self.args.parent {
+            None => quote_spanned!(Span::mixed_site()=> let __span = #private::enter(#site);),
+            Some(parent) => {
+                let value = borrowed(&parent.value);
+                quote_spanned! {Span::mixed_site()=>
+                    let __span = {
+                        #for_parent
+                        #private::enter_in(#site, #value)
+                    };
+                }
+            }
+        }
+    }
+
+    /// `private::in_span(…)`, or `{ let parent = …; private::in_span_of(…) }`: the arguments are still there at the call.
+    fn in_span(&self, parent: Option<TokenStream>, future: &TokenStream) -> TokenStream {
+        let private = &self.private;
+        let site = self.site();
+        let judge = self.judge();
+        let judge = if judge.is_empty() {
+            quote_spanned!(Span::mixed_site()=> |_, _| {})
+        } else {
+            quote_spanned!(Span::mixed_site()=> |__out, __outcome| { #judge })
+        };
+        match parent {
+            None => quote_spanned!(Span::mixed_site()=> #private::in_span(#site, #future, #judge)),
+            Some(parent) => quote_spanned! {Span::mixed_site()=>
+                {
+                    let __parent = #parent;
+                    #private::in_span_of(#site, __parent, #future, #judge)
+                }
+            },
+        }
+    }
+
+    fn parent(&self, arguments: &Arguments) -> Option<TokenStream> {
+        let parent = self.args.parent.as_ref()?;
+        let private = &self.private;
+        let value = borrowed(&parent.value);
+        let for_parent = &arguments.for_parent;
+        Some(quote_spanned!(Span::mixed_site()=> { #for_parent #private::parent_of(#value) }))
+    }
+
+    /// `if let Some(tags) = … { tags.value("key", &(expr)); … }`
+    fn tags(&self, source: &TokenStream) -> TokenStream {
+        if self.args.tags.is_empty() {
+            return TokenStream::new();
+        }
+        let calls = self.args.tags.iter().map(|Tag { key, form, value }| {
+            let method = match form {
+                TagForm::Value => "value",
+                TagForm::Display => "display",
+                TagForm::Debug => "debug",
+            };
+            let method = Ident::new(method, located(value.span()));
+            let value = borrowed(value);
+            let key = LitStr::new(&key.value(), located(key.span()));
+            quote_spanned!(Span::mixed_site()=> __tags.#method(#key, #value);)
+        });
+        quote_spanned! {Span::mixed_site()=>
+            if let ::core::option::Option::Some(__tags) = #source { #(#calls)* }
+        }
+    }
+
+    /// Statements that look at `out: &Ret` and tell `outcome`. The method calls find the form that the type offers by
+    /// their search through references; a blanket trait of the user's would be found first if it had such names.
+    fn judge(&self) -> TokenStream {
+        let private = &self.private;
+        let error = match self.args.err.as_ref().map(|given| (given.value, given.option.span())) {
+            None | Some((ErrorForm::Any, _)) => quote_spanned! {Span::mixed_site()=>
+                { use #private::Judge as _; (&&&&&&#private::Probe(__out)).__traced_judge(__outcome); }
+            },
+            Some((ErrorForm::Debug, span)) => {
+                quote_spanned!(located(span)=> #private::error_debug(__out, __outcome);)
+            }
+            Some((ErrorForm::Type, span)) => {
+                quote_spanned!(located(span)=> #private::error_type(__out, __outcome);)
+            }
+            Some((ErrorForm::Skip, _)) => TokenStream::new(),
+        };
+        let value = self.args.ret.as_ref().map(|given| {
+            let function = match given.value {
+                ValueForm::Debug => format_ident!("returned_debug", span = located(given.option.span())),
+                ValueForm::Display => format_ident!("returned_display", span = located(given.option.span())),
+            };
+            quote_spanned! {located(given.option.span())=>
+                {
+                    use #private::Returned as _;
+                    if let ::core::option::Option::Some(__value) = (&&#private::Probe(__out)).__traced_returned() {
+                        #private::#function(__value, __outcome);
+                    }
+                }
+            }
+        });
+        quote!(#error #value)
+    }
+}
+
+/// Arguments that move into a closure or a future with the body, each bound again in there, used or not: only that
+/// keeps the order in which they drop, whether the body runs or not. As they have our hygiene outside, all other names
+/// of ours start with `__`.
+///
+/// ```text
+/// fn f(self, mut a: A, (b, _): B, _: C)
+/// →
+/// fn f(self, a': A, b': B, __arg3: C)          ' our own hygiene: no shadowing that a lint could see
+///     let _ = &self;
+///     let mut a = a';
+///     let __held = b'; let (b, _) = __held;    as the compiler does for an async fn
+///     let __held = __arg3; let _ = __held;
+/// ```
+struct Arguments {
+    moves: TokenStream,
+    /// The arguments that an explicit parent names, by reference: it is looked at before they move.
+    for_parent: TokenStream,
+}
+
+impl Arguments {
+    fn move_in(sig: &mut Signature, args: &Args) -> Self {
+        let mut parent_names = Vec::new();
+        if let Some(parent) = &args.parent {
+            names(parent.value.clone(), &mut parent_names);
+        }
+        let mut arguments = Arguments { moves: TokenStream::new(), for_parent: TokenStream::new() };
+        for (index, input) in sig.inputs.iter_mut().enumerate() {
+            match input {
+                FnArg::Receiver(receiver) => arguments.receiver(receiver),
+                FnArg::Typed(argument) => arguments.argument(argument, index, &parent_names),
+            }
+        }
+        arguments
+    }
+
+    /// `self` cannot have another name; mentioned by value it is captured as a whole, and first.
+    fn receiver(&mut self, receiver: &Receiver) {
+        if !matches!(receiver.kind, ReceiverKind::Reference(..)) {
+            let this = receiver.self_token;
+            self.moves.extend(quote_spanned!(Span::mixed_site()=> let _ = &#this;));
+        }
+    }
+
+    fn argument(&mut self, argument: &mut PatType, index: usize, parent_names: &[String]) {
+        let attrs = std::mem::take(&mut argument.attrs);
+        argument.attrs = attrs.iter().filter(|attr| is_cfg(attr)).cloned().collect();
+        let cfgs = &argument.attrs;
+        if let Pat::Ident(PatIdent { by_ref: None, mutability, ident, subpat: None, .. }) = &mut *argument.pat {
+            let inner = ident.clone();
+            let mutability = mutability.take();
+            ident.set_span(located(ident.span()));
+            if parent_names.iter().any(|name| inner == name) {
+                self.for_parent.extend(quote_spanned!(Span::mixed_site()=> #(#cfgs)* let #inner = &#ident;));
+            }
+            self.moves.extend(if inner.to_string().starts_with('_') {
+                // Clippy takes `let _x = y;` for a statement without effect.
+                quote_spanned!(Span::mixed_site()=> #(#attrs)* let (#mutability #inner,) = (#ident,);)
+            } else {
+                quote_spanned!(Span::mixed_site()=> #(#attrs)* let #mutability #inner = #ident;)
+            });
+            return;
+        }
+        let pattern = argument.pat.to_token_stream();
+        let mut pattern_names = Vec::new();
+        names(pattern.clone(), &mut pattern_names);
+        // Documentation shows the name: that of the only thing bound, as in `Path(id): Path<u64>`.
+        let outer = match &pattern_names[..] {
+            [name] => syn::parse_str::<Ident>(name).ok(),
+            _ => None,
+        };
+        let mut outer = outer.unwrap_or_else(|| format_ident!("__arg{index}"));
+        outer.set_span(located(pattern.span()));
+        if pattern_names.iter().any(|name| parent_names.contains(name)) {
+            self.for_parent.extend(quote_spanned! {Span::mixed_site()=>
+                #(#cfgs)* #[allow(unused_variables, reason = "the body uses them")] let #pattern = &#outer;
+            });
+        }
+        self.moves.extend(quote_spanned! {Span::mixed_site()=>
+            #(#cfgs)* let __held = #outer;
+            #(#attrs)* let #pattern = __held;
+        });
+        let PatType { pat, .. } = argument;
+        **pat = Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident: outer, subpat: None });
+    }
+}
+
+fn is_cfg(attr: &Attribute) -> bool {
+    attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")
+}
+
+/// The words in `tokens` that may be variables.
+fn names(tokens: TokenStream, out: &mut Vec<String>) {
+    for token in tokens {
+        match token {
+            TokenTree::Ident(ident) => {
+                let ident = ident.to_string();
+                let is_name = ident.starts_with(|c: char| c.is_lowercase() || c == '_' && ident.len() > 1);
+                if is_name && !matches!(ident.as_str(), "mut" | "ref" | "self" | "box") {
+                    out.push(ident);
+                }
+            }
+            TokenTree::Group(group) => names(group.stream(), out),
+            _ => {}
+        }
+    }
+}
+
+/// `&(expr)`, which neither moves nor trips over precedence.
+fn borrowed(value: &TokenStream) -> TokenStream {
+    quote_spanned!(located(value.span())=> &(#value))
+}
+
+fn block(content: TokenStream, span: Span) -> Group {
+    let mut block = Group::new(Delimiter::Brace, content);
+    block.set_span(span);
+    block
+}
+
+/// Our hygiene and edition, at the user's place.
+fn located(span: Span) -> Span {
+    Span::mixed_site().located_at(span)
+}
