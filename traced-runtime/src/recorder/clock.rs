@@ -197,7 +197,7 @@ impl Timeline {
         let base = if tick > high.0 { high } else { low };
         let rate = (high.1 - low.1) as f64 / (high.0 - low.0) as f64;
         #[allow(clippy::cast_possible_truncation, reason = "saturates, and a difference of ticks is far below 2^63")]
-        let distance = (tick.wrapping_sub(base.0).cast_signed() as f64 * rate) as i64;
+        let distance = (tick.wrapping_sub(base.0) as i64 as f64 * rate) as i64;
         base.1.saturating_add_signed(distance)
     }
 
