@@ -17,6 +17,7 @@ pub(crate) enum Clock {
     /// Nanoseconds of the OS's monotonic clock.
     Os,
     /// Nanoseconds that a test sets. Each reading is one more, so that what happens later is later.
+    #[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "made by the test kit alone"))]
     Manual(Arc<AtomicU64>),
 }
 
