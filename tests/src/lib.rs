@@ -1,1 +1,31 @@
-//! Helpers of the tests: real peers and how they are started.
+//! Helpers of the tests: real peers, programs of their own, and what came out of them.
+//!
+//! A helper that cannot do its work panics, and so fails the test that asked. A peer whose tools are missing is skipped
+//! with one line on stderr, or, with `TRACED_REQUIRE_PEERS=1`, a panic.
+//!
+//! - [`Zipkin`]: the real server, started and stopped here, and its query API
+//! - [`TraceTree`]: a trace of its JSON as a tree of text
+//! - [`Collector`]: a collector that answers as it is told, and remembers what it received
+//! - [`Program`]: an example of the workspace, run as a process of its own
+//! - [`Process`]: any child process, which ends with its owner
+//! - [`peer`]: what a test needs of the machine: tools and downloads
+//! - [`eventually`]: the one place that waits by time
+#![expect(
+    clippy::panic,
+    reason = "a helper that cannot do its work fails the test that asked"
+)]
+
+mod collector;
+pub mod peer;
+mod process;
+mod program;
+mod tree;
+mod wait;
+mod zipkin;
+
+pub use collector::{Answer, Collector, Received};
+pub use process::Process;
+pub use program::{Output, Program, Running};
+pub use tree::TraceTree;
+pub use wait::eventually;
+pub use zipkin::{Metrics, Zipkin, ZipkinOptions};

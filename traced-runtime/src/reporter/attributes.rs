@@ -91,9 +91,12 @@ impl Attributes {
         self.bytes.extend_from_slice(&value[..value_len as usize]);
     }
 
-    /// Appends all of `other`.
-    pub(crate) fn append(&mut self, other: &Self) {
-        self.bytes.extend_from_slice(&other.bytes);
+    /// Appends all of `other`; `time` turns the times of its annotations into nanoseconds since the epoch.
+    pub(crate) fn append(&mut self, other: &Self, time: impl Fn(u64) -> u64) {
+        for entry in other.entries() {
+            let stamp = if entry.what == ANNOTATION { time(entry.time) } else { entry.time };
+            self.push(entry.what, entry.kind, stamp, entry.key, entry.value);
+        }
     }
 
     /// Leaves one tag of each key, the one with the latest time (of equal times the one given last), in the order in
@@ -208,7 +211,7 @@ impl<'a> Entry<'a> {
         let word = || self.value.try_into().map(u64::from_ne_bytes).unwrap_or(0);
         match self.kind {
             UNSIGNED => TagValue::Unsigned(word()),
-            SIGNED => TagValue::Signed(word().cast_signed()),
+            SIGNED => TagValue::Signed(i64::from_ne_bytes(word().to_ne_bytes())),
             FLOAT => TagValue::Float(f64::from_bits(word())),
             BOOL => TagValue::Bool(self.value == [1]),
             _ => TagValue::Text(self.text()),

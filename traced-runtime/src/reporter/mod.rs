@@ -1,4 +1,17 @@
 //! From the log to the collector: assemble, policy, encode, queue, send.
 
+pub(crate) mod assemble;
 pub(crate) mod attributes;
+pub(crate) mod backend;
+pub(crate) mod drain;
+pub(crate) mod encode;
+pub(crate) mod notice;
+pub(crate) mod pipeline;
+pub(crate) mod queue;
 pub(crate) mod record;
+pub(crate) mod send;
+pub(crate) mod stats;
+pub(crate) mod thread;
+pub(crate) mod worker;
+pub(crate) mod tree;
+pub(crate) mod tree_printer;

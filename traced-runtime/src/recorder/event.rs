@@ -1,0 +1,335 @@
+//! The words of the log: what each event looks like, and how it is read back.
+//!
+//! The low four bits of an event's first word are its [`kind`]. A callsite's address has them free; a tick is shifted
+//! by eight.
+//!
+//! | event | words |
+//! |---|---|
+//! | scope | tracer·flags·kind, trace id high, low, span id, local key, origin, position of the innermost open span |
+//! | enter | callsite·kind, start |
+//! | exit | ticks·outcome·kind: the innermost sync span ends |
+//! | named exit | ticks·outcome·kind, position of its enter, position of what is innermost now |
+//! | begin | callsite·kind, [`IDS`] words, start |
+//! | span | callsite·kind, [`IDS`] words, start, ticks·outcome·kind, polls |
+//! | attribute | lengths·type·what·target·kind, \[local key, ticks\] or \[ticks\], bytes |
+//! | abandon | kind, local key |
+
+use super::log::Words;
+use crate::tracer::callsite::Callsite;
+use crate::tracer::kind::Outcome;
+
+/// Event kinds.
+pub(crate) mod kind {
+    /// A sync span starts.
+    pub(crate) const ENTER: u64 = 1;
+    /// The innermost sync span ends.
+    pub(crate) const EXIT: u64 = 2;
+    /// Any other sync span ends.
+    pub(crate) const NAMED_EXIT: u64 = 3;
+    /// The context of what follows.
+    pub(crate) const SCOPE: u64 = 4;
+    /// An async or explicit span is there and may stay for a while.
+    pub(crate) const BEGIN: u64 = 5;
+    /// An async or explicit span ended.
+    pub(crate) const SPAN: u64 = 6;
+    /// A tag, an annotation, a name, a kind, a remote endpoint.
+    pub(crate) const ATTRIBUTE: u64 = 7;
+    /// An explicit span is forgotten.
+    pub(crate) const ABANDON: u64 = 8;
+    /// The bits that hold a kind.
+    pub(crate) const MASK: u64 = 15;
+}
+
+/// Words of a scope event.
+pub(crate) const SCOPE_WORDS: usize = 7;
+/// Words of an enter event.
+pub(crate) const ENTER_WORDS: usize = 2;
+/// Words of a named exit, and so what an open span keeps in reserve.
+pub(crate) const EXIT_WORDS: usize = 3;
+/// Words of an identity: trace id high and low, span id, parent id, local key, tracer·flags, origin.
+pub(crate) const IDS: usize = 7;
+/// Words of a begin event.
+pub(crate) const BEGIN_WORDS: usize = 1 + IDS + 1;
+/// Words of a span event.
+pub(crate) const SPAN_WORDS: usize = 1 + IDS + 3;
+/// Words of an abandon event.
+pub(crate) const ABANDON_WORDS: usize = 2;
+
+/// Bits of a tick that an exit event holds. What is above is unwrapped with the start, which is whole.
+const TICK_BITS: u32 = 56;
+
+/// The word of an exit.
+#[inline(always)]
+pub(crate) const fn exit(ticks: u64, outcome: Outcome, kind: u64) -> u64 {
+    ticks << 8 | (outcome as u64) << 4 | kind
+}
+
+/// The end that an exit word means for a span that started at `start`.
+pub(crate) const fn end(word: u64, start: u64) -> u64 {
+    let mask = (1 << TICK_BITS) - 1;
+    let passed = (word >> 8).wrapping_sub(start) & mask;
+    // A difference in the upper half is an end before the start: two processors' counters a few ticks apart.
+    if passed >> (TICK_BITS - 1) == 0 { start.wrapping_add(passed) } else { start }
+}
+
+const fn outcome(word: u64) -> Outcome {
+    match (word >> 4) & 15 {
+        1 => Outcome::Error,
+        2 => Outcome::Panicked,
+        3 => Outcome::Cancelled,
+        4 => Outcome::Unfinished,
+        _ => Outcome::Returned,
+    }
+}
+
+/// What of a trace a span or a scope belongs to: the fields are those of a context.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ids {
+    /// Trace id, high half.
+    pub(crate) trace_high: u64,
+    /// Trace id, low half.
+    pub(crate) trace_low: u64,
+    /// The span's id; for a scope, the id that spans written in it have as parent.
+    pub(crate) span: u64,
+    /// The parent's id; unused in a scope.
+    pub(crate) parent: u64,
+    /// Local key; 0 when the span is of another process.
+    pub(crate) key: u64,
+    /// Slot and generation of the tracer.
+    pub(crate) tracer: u32,
+    /// Flags of the context.
+    pub(crate) flags: u8,
+    /// The tick at which the trace began in this process.
+    pub(crate) origin: u64,
+}
+
+impl Ids {
+    #[inline]
+    pub(crate) fn tracer_word(&self) -> u64 {
+        u64::from(self.tracer) << 32 | u64::from(self.flags) << 8
+    }
+}
+
+/// What an attribute event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A tag.
+    Tag = 0,
+    /// An annotation.
+    Annotation = 1,
+    /// The span's name.
+    Name = 2,
+    /// The span's kind.
+    Kind = 3,
+    /// The other side's service name.
+    RemoteService = 4,
+    /// The other side's address: 4 or 16 bytes, then two of port; the key says which is there.
+    RemoteAddress = 5,
+    /// The span failed.
+    Failed = 6,
+}
+
+/// The type of an attribute's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValueType {
+    /// UTF-8.
+    Text = 0,
+    /// Eight bytes.
+    Unsigned = 1,
+    /// Eight bytes.
+    Signed = 2,
+    /// Eight bytes.
+    Float = 3,
+    /// One byte.
+    Bool = 4,
+}
+
+/// The head of an attribute event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AttributeHead {
+    pub(crate) what: What,
+    pub(crate) value_type: ValueType,
+    /// Whether it names its span by local key; else it belongs to the innermost sync span.
+    pub(crate) by_key: bool,
+    pub(crate) key_len: u16,
+    pub(crate) value_len: u32,
+}
+
+impl AttributeHead {
+    /// Words before the bytes.
+    #[inline]
+    pub(crate) const fn head_words(&self) -> usize {
+        if self.by_key {
+            3
+        } else if matches!(self.what, What::Annotation) {
+            2
+        } else {
+            1
+        }
+    }
+
+    /// Words of the whole event.
+    #[inline]
+    pub(crate) const fn words(&self) -> usize {
+        self.head_words() + (self.key_len as usize + self.value_len as usize).div_ceil(8)
+    }
+
+    #[inline]
+    pub(crate) const fn to_word(self) -> u64 {
+        (self.value_len as u64) << 32
+            | (self.key_len as u64) << 16
+            | (self.by_key as u64) << 12
+            | (self.value_type as u64) << 8
+            | (self.what as u64) << 4
+            | kind::ATTRIBUTE
+    }
+
+    const fn from_word(word: u64) -> Self {
+        let what = match (word >> 4) & 15 {
+            0 => What::Tag,
+            1 => What::Annotation,
+            2 => What::Name,
+            3 => What::Kind,
+            4 => What::RemoteService,
+            5 => What::RemoteAddress,
+            _ => What::Failed,
+        };
+        let value_type = match (word >> 8) & 15 {
+            0 => ValueType::Text,
+            1 => ValueType::Unsigned,
+            2 => ValueType::Signed,
+            3 => ValueType::Float,
+            _ => ValueType::Bool,
+        };
+        #[allow(clippy::cast_possible_truncation, reason = "the fields are taken out by truncation")]
+        Self {
+            what,
+            value_type,
+            by_key: word >> 12 & 1 == 1,
+            key_len: (word >> 16) as u16,
+            value_len: (word >> 32) as u32,
+        }
+    }
+}
+
+/// One event, read back.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    Scope { ids: Ids, inner: u64 },
+    Enter { site: &'static Callsite, start: u64 },
+    Exit { word: u64, outcome: Outcome },
+    NamedExit { word: u64, outcome: Outcome, position: u64, inner: u64 },
+    Begin { site: &'static Callsite, ids: Ids, start: u64 },
+    Span { site: &'static Callsite, ids: Ids, start: u64, word: u64, outcome: Outcome, polls: u32 },
+    Attribute { head: AttributeHead, key: u64, ticks: u64, bytes: &'a [u8] },
+    Abandon { key: u64 },
+}
+
+/// Reads the event at word `at`; `scratch` holds an attribute's bytes. Gives the event and its length in words.
+pub(crate) fn read<'a>(words: &Words, at: usize, scratch: &'a mut Vec<u8>) -> Option<(Event<'a>, usize)> {
+    let first = words.get(at);
+    let event = match first & kind::MASK {
+        kind::SCOPE => {
+            let ids = Ids {
+                trace_high: words.get(at + 1),
+                trace_low: words.get(at + 2),
+                span: words.get(at + 3),
+                parent: 0,
+                key: words.get(at + 4),
+                tracer: tracer(first),
+                flags: flags(first),
+                origin: words.get(at + 5),
+            };
+            (Event::Scope { ids, inner: words.get(at + 6) }, SCOPE_WORDS)
+        }
+        kind::ENTER => (Event::Enter { site: words.site(at), start: words.get(at + 1) }, ENTER_WORDS),
+        kind::EXIT => (Event::Exit { word: first, outcome: outcome(first) }, 1),
+        kind::NAMED_EXIT => {
+            let (position, inner) = (words.get(at + 1), words.get(at + 2));
+            (Event::NamedExit { word: first, outcome: outcome(first), position, inner }, EXIT_WORDS)
+        }
+        kind::BEGIN => {
+            let event = Event::Begin { site: words.site(at), ids: ids(words, at + 1), start: words.get(at + 1 + IDS) };
+            (event, BEGIN_WORDS)
+        }
+        kind::SPAN => {
+            let word = words.get(at + 2 + IDS);
+            let event = Event::Span {
+                site: words.site(at),
+                ids: ids(words, at + 1),
+                start: words.get(at + 1 + IDS),
+                word,
+                outcome: outcome(word),
+                polls: u32::try_from(words.get(at + 3 + IDS)).unwrap_or(u32::MAX),
+            };
+            (event, SPAN_WORDS)
+        }
+        kind::ATTRIBUTE => {
+            let head = AttributeHead::from_word(first);
+            let (key, ticks) = match head.head_words() {
+                3 => (words.get(at + 1), words.get(at + 2)),
+                2 => (0, words.get(at + 1)),
+                _ => (0, 0),
+            };
+            scratch.clear();
+            for n in head.head_words()..head.words() {
+                scratch.extend_from_slice(&words.get(at + n).to_ne_bytes());
+            }
+            scratch.truncate(usize::from(head.key_len) + head.value_len as usize);
+            (Event::Attribute { head, key, ticks, bytes: scratch }, head.words())
+        }
+        kind::ABANDON => (Event::Abandon { key: words.get(at + 1) }, ABANDON_WORDS),
+        _ => return None,
+    };
+    Some(event)
+}
+
+fn ids(words: &Words, at: usize) -> Ids {
+    let word = words.get(at + 5);
+    Ids {
+        trace_high: words.get(at),
+        trace_low: words.get(at + 1),
+        span: words.get(at + 2),
+        parent: words.get(at + 3),
+        key: words.get(at + 4),
+        tracer: tracer(word),
+        flags: flags(word),
+        origin: words.get(at + 6),
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the field is taken out by truncation")]
+const fn tracer(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the field is taken out by truncation")]
+const fn flags(word: u64) -> u8 {
+    (word >> 8) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_wrap_after_56_bits() {
+        let start = (1_u64 << 56) - 10;
+        assert_eq!(end(exit(start + 30, Outcome::Returned, kind::EXIT), start), start + 30);
+        assert_eq!(end(exit(500, Outcome::Error, kind::EXIT), 400), 500);
+        assert_eq!(end(exit(399, Outcome::Error, kind::EXIT), 400), 400, "an end is never before its start");
+        assert_eq!(outcome(exit(5, Outcome::Cancelled, kind::EXIT)), Outcome::Cancelled);
+    }
+
+    #[test]
+    fn an_attribute_head_survives_its_word() {
+        let head = AttributeHead {
+            what: What::Annotation,
+            value_type: ValueType::Bool,
+            by_key: true,
+            key_len: 65_535,
+            value_len: 70_000,
+        };
+        assert_eq!(AttributeHead::from_word(head.to_word()), head);
+    }
+}

@@ -1,0 +1,971 @@
+//! The log of one thread: a chain of chunks of words, written by one thread and read by another, without locks.
+//!
+//! One atomic pointer per chunk tells how much of it is committed. The writer stores it (release) after the words it
+//! covers; the reader loads it (acquire) and reads no further. A chunk's `next` is set after its last commit and the
+//! writer never touches the chunk again, so a reader that has seen `next` and read to the end may free it.
+//!
+//! This is the crate's unsafe heart. Words are reached by raw pointers only, never by a reference that covers a word
+//! which the other side may write. A loom model stands at the end of the file.
+
+#![allow(unsafe_code, reason = "words shared between two threads without a lock; see the head of the file")]
+
+use std::cell::Cell;
+use std::ptr;
+use std::sync::Arc;
+
+use once_cell::sync::OnceCell;
+
+use self::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use super::clock::Clock;
+use crate::tracer::callsite::Callsite;
+
+/// The atomics in use: loom's in its model, else the standard library's.
+pub(crate) mod sync {
+    #[cfg(loom)]
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+    #[cfg(not(loom))]
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+}
+
+/// Bytes of a new log's first chunk.
+pub(crate) const FIRST_CHUNK: usize = 1 << 10;
+
+/// Bytes of a chunk of a thread that records much. Only the reserve of deeply nested spans makes a larger one.
+pub(crate) const LARGE_CHUNK: usize = 32 << 10;
+
+/// A budget with less than this part of it left gives out smaller chunks, so that there is something for new threads.
+const SHARE: usize = 64;
+
+/// The part of the budget (one in so many) that only ends of spans may use, so that what began recording can end.
+const RESERVE: usize = 16;
+
+/// One word of a log.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct Word(cell::WordCell);
+
+#[cfg(not(loom))]
+mod cell {
+    use std::cell::UnsafeCell;
+    use std::mem::MaybeUninit;
+
+    #[derive(Debug)]
+    #[repr(transparent)]
+    pub(super) struct WordCell(UnsafeCell<MaybeUninit<u64>>);
+
+    impl WordCell {
+        /// # Safety
+        /// No other thread reads or writes the word meanwhile.
+        #[inline(always)]
+        pub(super) unsafe fn write(&self, value: u64) {
+            // SAFETY: the caller's promise.
+            unsafe { (*self.0.get()).write(value) };
+        }
+
+        /// # Safety
+        /// As for `write`. The address is stored as a pointer where a pointer fills the word: it keeps what it may
+        /// point to.
+        #[inline(always)]
+        pub(super) unsafe fn write_pointer(&self, value: *const ()) {
+            #[cfg(target_pointer_width = "64")]
+            // SAFETY: the caller's promise; a pointer has the size and alignment of the word.
+            unsafe {
+                self.0.get().cast::<*const ()>().write(value);
+            }
+            #[cfg(not(target_pointer_width = "64"))]
+            // SAFETY: the caller's promise.
+            unsafe {
+                self.write(value.expose_provenance() as u64);
+            }
+        }
+
+        /// # Safety
+        /// The word was written, and no thread writes it meanwhile.
+        pub(super) unsafe fn read(&self) -> u64 {
+            // SAFETY: the caller's promise.
+            unsafe { (*self.0.get()).assume_init_read() }
+        }
+
+        /// # Safety
+        /// The word was written by `write_pointer`, and no thread writes it meanwhile.
+        pub(super) unsafe fn read_pointer(&self) -> *const () {
+            #[cfg(target_pointer_width = "64")]
+            // SAFETY: the caller's promise.
+            unsafe {
+                self.0.get().cast::<*const ()>().read()
+            }
+            #[cfg(not(target_pointer_width = "64"))]
+            // SAFETY: the caller's promise.
+            unsafe {
+                ptr::with_exposed_provenance(self.read() as usize)
+            }
+        }
+    }
+
+    pub(super) fn chunk_words(count: usize) -> Box<[super::Word]> {
+        // SAFETY: a word is `MaybeUninit`: it needs no initial value.
+        unsafe { Box::new_uninit_slice(count).assume_init() }
+    }
+}
+
+/// The same on loom's cell, which notices every access that is not ordered with another thread's.
+#[cfg(loom)]
+mod cell {
+    #[derive(Debug)]
+    pub(super) struct WordCell(loom::cell::UnsafeCell<u64>);
+
+    impl WordCell {
+        pub(super) unsafe fn write(&self, value: u64) {
+            // SAFETY: the caller's promise, which loom checks.
+            self.0.with_mut(|word| unsafe { *word = value });
+        }
+
+        pub(super) unsafe fn write_pointer(&self, value: *const ()) {
+            // SAFETY: the caller's promise, which loom checks.
+            unsafe { self.write(value.expose_provenance() as u64) };
+        }
+
+        pub(super) unsafe fn read(&self) -> u64 {
+            // SAFETY: the caller's promise, which loom checks.
+            self.0.with(|word| unsafe { *word })
+        }
+
+        pub(super) unsafe fn read_pointer(&self) -> *const () {
+            // SAFETY: the caller's promise, which loom checks.
+            std::ptr::with_exposed_provenance(unsafe { self.read() } as usize)
+        }
+    }
+
+    pub(super) fn chunk_words(count: usize) -> Box<[super::Word]> {
+        (0..count).map(|_| super::Word(WordCell(loom::cell::UnsafeCell::new(0)))).collect()
+    }
+}
+
+/// A piece of a log.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    next: AtomicPtr<Chunk>,
+    /// The end of what is committed.
+    committed: AtomicPtr<Word>,
+    /// Position of the first word.
+    first: u64,
+    words: Box<[Word]>,
+}
+
+impl Chunk {
+    fn new(words: usize, first: u64) -> Box<Self> {
+        let words = cell::chunk_words(words);
+        let start = words.as_ptr().cast_mut();
+        Box::new(Self { next: AtomicPtr::new(ptr::null_mut()), committed: AtomicPtr::new(start), first, words })
+    }
+
+    /// Bytes that the budget counts for it.
+    fn bytes(&self) -> usize {
+        chunk_bytes(self.words.len())
+    }
+
+    fn start(&self) -> *const Word {
+        self.words.as_ptr()
+    }
+
+    /// The position behind the last word.
+    fn end_position(&self) -> u64 {
+        self.first + (self.words.len() * size_of::<Word>()) as u64
+    }
+}
+
+const fn chunk_bytes(words: usize) -> usize {
+    words * 8 + size_of::<Chunk>()
+}
+
+/// Wakes the thread that drains the logs, if there is one and it sleeps.
+#[derive(Debug, Default)]
+pub(crate) struct Waker {
+    asleep: std::sync::atomic::AtomicBool,
+    drain: OnceCell<std::thread::Thread>,
+}
+
+impl Waker {
+    /// Sets the thread to wake.
+    pub(crate) fn set(&self, drain: std::thread::Thread) {
+        // Set once; the process has one drain.
+        self.drain.set(drain).ok();
+    }
+
+    /// Called by the drain around its sleep.
+    pub(crate) fn sleeping(&self, asleep: bool) {
+        self.asleep.store(asleep, std::sync::atomic::Ordering::Release);
+    }
+
+    /// Wakes the drain. Costs a load when it is awake.
+    pub(crate) fn wake(&self) {
+        if self.asleep.swap(false, std::sync::atomic::Ordering::AcqRel) {
+            if let Some(drain) = self.drain.get() {
+                drain.unpark();
+            }
+        }
+    }
+}
+
+/// What all logs of one registry may hold together, in bytes.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+    /// Counts what was given back: a thread that got nothing asks again only after this has changed.
+    returned: AtomicUsize,
+}
+
+/// For what a chunk is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A span starts.
+    Start,
+    /// A span ends, or gets a tag: may use the last part of the budget.
+    End,
+}
+
+impl Budget {
+    /// A budget of so many bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, used: AtomicUsize::new(0), returned: AtomicUsize::new(0) }
+    }
+
+    /// The limit in bytes.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Bytes in use.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Changes whenever something was given back.
+    pub(crate) fn returned(&self) -> usize {
+        self.returned.load(Ordering::Relaxed)
+    }
+
+    fn left(&self, need: Need) -> usize {
+        let limit = self.limit;
+        let limit = if need == Need::Start { limit - limit / RESERVE } else { limit };
+        limit.saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+
+    fn take(&self, bytes: usize, need: Need) -> bool {
+        let limit = self.limit;
+        let limit = if need == Need::Start { limit - limit / RESERVE } else { limit };
+        if self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= limit {
+            return true;
+        }
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        false
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.returned.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What writer and reader of a log share.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// Unique in the process; it stands in the upper bits of all positions of this log.
+    number: u64,
+    /// Added to a position before it is mixed to a span id.
+    key: u64,
+    clock: Clock,
+    budget: Arc<Budget>,
+    waker: Arc<Waker>,
+    /// Where the reader is. Only the reader moves it.
+    head: AtomicPtr<Chunk>,
+    /// Where the writer is. Only the writer moves it.
+    tail: AtomicPtr<Chunk>,
+    /// A chunk that was read and waits for the writer.
+    spare: AtomicPtr<Chunk>,
+    /// Whether its thread has ended.
+    closed: AtomicBool,
+    /// Threads that wrote it so far.
+    owners: AtomicUsize,
+}
+
+/// Bits of a position below the log's number: a log may write 1 TiB.
+pub(crate) const POSITION_BITS: u32 = 40;
+
+impl Log {
+    /// A log with a first chunk, if the budget allows one. `number` is never 0, so that no position is.
+    pub(crate) fn new(number: u64, key: u64, clock: Clock, budget: Arc<Budget>, waker: Arc<Waker>) -> Option<Self> {
+        if !budget.take(chunk_bytes(FIRST_CHUNK / 8), Need::Start) {
+            return None;
+        }
+        let chunk = Box::into_raw(Chunk::new(FIRST_CHUNK / 8, number << POSITION_BITS));
+        Some(Self {
+            number,
+            key: key.wrapping_sub(number << POSITION_BITS),
+            clock,
+            budget,
+            waker,
+            head: AtomicPtr::new(chunk),
+            tail: AtomicPtr::new(chunk),
+            spare: AtomicPtr::new(ptr::null_mut()),
+            closed: AtomicBool::new(false),
+            owners: AtomicUsize::new(1),
+        })
+    }
+
+    /// Its number.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What to add to a position before mixing.
+    pub(crate) const fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Its budget.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// The clock it is written by.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Wakes the thread that reads it.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// The writer is done: its thread ended.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// A new writer takes over a closed log that was read to its end.
+    pub(crate) fn reopen(&self) {
+        self.owners.fetch_add(1, Ordering::Relaxed);
+        self.closed.store(false, Ordering::Release);
+    }
+
+    /// How many threads wrote it so far, the present one included.
+    pub(crate) fn owners(&self) -> usize {
+        self.owners.load(Ordering::Relaxed)
+    }
+
+    /// Whether the writer is done. What it wrote before is visible after this said yes.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Frees the chunk that waits for the writer, if there is one.
+    pub(crate) fn free_spare(&self) {
+        self.free(self.spare.swap(ptr::null_mut(), Ordering::AcqRel));
+    }
+
+    fn free(&self, chunk: *mut Chunk) {
+        if !chunk.is_null() {
+            // SAFETY: every chunk came from `Box::into_raw`; the caller took it out of the only place that held it.
+            let chunk = unsafe { Box::from_raw(chunk) };
+            self.budget.give_back(chunk.bytes());
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.free_spare();
+        let mut chunk = self.head.load(Ordering::Acquire);
+        while !chunk.is_null() {
+            // SAFETY: nobody else has the log: the chain from `head` on is whole and ours.
+            let next = unsafe { (*chunk).next.load(Ordering::Acquire) };
+            self.free(chunk);
+            chunk = next;
+        }
+    }
+}
+
+/// The writing end, in plain cells: it lives in a thread local. It must be attached to a log before anything is
+/// written, and be the only writer of that log.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    cursor: Cell<*const Word>,
+    end: Cell<*const Word>,
+    committed: Cell<*const AtomicPtr<Word>>,
+    /// Added to the cursor's address it gives the position.
+    bias: Cell<u64>,
+}
+
+impl Writer {
+    /// A writer without a log: it has no room.
+    pub(crate) const fn detached() -> Self {
+        Self {
+            cursor: Cell::new(ptr::null()),
+            end: Cell::new(ptr::null()),
+            committed: Cell::new(ptr::null()),
+            bias: Cell::new(0),
+        }
+    }
+
+    /// Writes on at the end of `log`.
+    ///
+    /// # Safety
+    /// The log outlives the writer's use of it, and has no other writer.
+    pub(crate) unsafe fn attach(&self, log: &Log) {
+        // SAFETY: the tail is a live chunk until the writer has moved on and the reader has followed.
+        let chunk = unsafe { &*log.tail.load(Ordering::Acquire) };
+        // Relaxed: nobody else stores it.
+        let cursor: *const Word = chunk.committed.load(Ordering::Relaxed);
+        self.cursor.set(cursor);
+        self.end.set(chunk.words.as_ptr_range().end);
+        self.committed.set(&raw const chunk.committed);
+        self.bias.set(chunk.first.wrapping_sub(chunk.start().addr() as u64));
+    }
+
+    /// Forgets the log.
+    pub(crate) fn detach(&self) {
+        self.cursor.set(ptr::null());
+        self.end.set(ptr::null());
+    }
+
+    /// Words that fit into the chunk.
+    #[inline(always)]
+    pub(crate) fn room(&self) -> usize {
+        self.end.get().addr().wrapping_sub(self.cursor.get().addr()) / size_of::<Word>()
+    }
+
+    /// The position of the next word. Grows with every word written; never 0 with a log.
+    #[inline(always)]
+    pub(crate) fn position(&self) -> u64 {
+        (self.cursor.get().addr() as u64).wrapping_add(self.bias.get())
+    }
+
+    /// Writes the word `at` words behind the cursor.
+    ///
+    /// # Safety
+    /// `at` is less than [`room`](Self::room).
+    #[inline(always)]
+    pub(crate) unsafe fn put(&self, at: usize, word: u64) {
+        // SAFETY: within the chunk, by the caller's promise, and not committed: the reader does not look at it.
+        unsafe { (*self.cursor.get().add(at)).0.write(word) };
+    }
+
+    /// Writes a callsite's address with an event kind in its low bits.
+    ///
+    /// # Safety
+    /// As for [`put`](Self::put).
+    #[inline(always)]
+    pub(crate) unsafe fn put_site(&self, at: usize, site: &'static Callsite, kind: u64) {
+        #[allow(clippy::cast_possible_truncation, reason = "a kind has four bits")]
+        let word = ptr::from_ref(site).cast::<()>().map_addr(|address| address | kind as usize);
+        // SAFETY: within the chunk, by the caller's promise, and not committed.
+        unsafe { (*self.cursor.get().add(at)).0.write_pointer(word) };
+    }
+
+    /// Writes bytes one after the other from word `at` on; the last word is filled up with zeros.
+    ///
+    /// # Safety
+    /// The words they take are within [`room`](Self::room).
+    pub(crate) unsafe fn put_bytes(&self, mut at: usize, parts: [&[u8]; 2]) {
+        let mut word = [0; 8];
+        let mut filled = 0;
+        for part in parts {
+            let (head, rest) = part.split_at(part.len().min((8 - filled) % 8));
+            word[filled..filled + head.len()].copy_from_slice(head);
+            filled += head.len();
+            if filled == 8 {
+                // SAFETY: the caller's promise.
+                unsafe { self.put(at, u64::from_ne_bytes(word)) };
+                (at, filled, word) = (at + 1, 0, [0; 8]);
+            }
+            if filled > 0 {
+                continue;
+            }
+            let mut words = rest.chunks_exact(8);
+            for bytes in &mut words {
+                // SAFETY: the caller's promise.
+                unsafe { self.put(at, u64::from_ne_bytes(bytes.try_into().unwrap_or([0; 8]))) };
+                at += 1;
+            }
+            filled = words.remainder().len();
+            word[..filled].copy_from_slice(words.remainder());
+        }
+        if filled > 0 {
+            // SAFETY: the caller's promise.
+            unsafe { self.put(at, u64::from_ne_bytes(word)) };
+        }
+    }
+
+    /// Makes the next `words` words visible to the reader.
+    ///
+    /// # Safety
+    /// All of them were put, and there was room for them.
+    #[inline(always)]
+    pub(crate) unsafe fn commit(&self, words: usize) {
+        // SAFETY: by the caller's promise this is at most the end of the chunk, and the chunk is live.
+        unsafe {
+            let cursor = self.cursor.get().add(words);
+            self.cursor.set(cursor);
+            (*self.committed.get()).store(cursor.cast_mut(), Ordering::Release);
+        }
+    }
+
+    /// Goes on in a new chunk that holds at least `words` words. `false`: the budget does not allow it, and nothing has
+    /// changed. What is left of the old chunk stays unused.
+    ///
+    /// # Safety
+    /// The writer is attached to `log`.
+    pub(crate) unsafe fn extend(&self, log: &Log, words: usize, need: Need) -> bool {
+        let old = log.tail.load(Ordering::Relaxed);
+        // SAFETY: the writer's own chunk; the reader frees it only after `next` is set below.
+        let full = unsafe { &*old };
+        let Some(chunk) = Self::chunk(log, words, full, need) else { return false };
+        let chunk = Box::into_raw(chunk);
+        log.tail.store(chunk, Ordering::Release);
+        // After this store the reader may free the old chunk.
+        full.next.store(chunk, Ordering::Release);
+        // SAFETY: the caller's promise.
+        unsafe { self.attach(log) };
+        true
+    }
+
+    /// A chunk with room: the one that the reader put back, else a new one.
+    fn chunk(log: &Log, words: usize, full: &Chunk, need: Need) -> Option<Box<Chunk>> {
+        let first = full.end_position();
+        let spare = log.spare.swap(ptr::null_mut(), Ordering::AcqRel);
+        if !spare.is_null() {
+            // SAFETY: the swap made it ours; it came from `Box::into_raw`.
+            let mut spare = unsafe { Box::from_raw(spare) };
+            if spare.words.len() >= words {
+                spare.next = AtomicPtr::new(ptr::null_mut());
+                spare.committed = AtomicPtr::new(spare.words.as_ptr().cast_mut());
+                spare.first = first;
+                return Some(spare);
+            }
+            log.free(Box::into_raw(spare));
+        }
+        // Twice the last one while there is plenty, so that a thread that records much seldom asks.
+        let share = log.budget.left(need) / SHARE;
+        let wanted = (full.words.len() * 8 * 2).min(LARGE_CHUNK).min(share).max(FIRST_CHUNK) / 8;
+        let size = wanted.max(words);
+        log.budget.take(chunk_bytes(size), need).then(|| Chunk::new(size, first))
+    }
+}
+
+/// Committed words of one chunk.
+#[derive(Debug)]
+pub(crate) struct Words {
+    start: *const Word,
+    len: usize,
+}
+
+impl Words {
+    /// A word; 0 beyond the committed ones.
+    #[inline]
+    pub(crate) fn get(&self, at: usize) -> u64 {
+        if at >= self.len {
+            debug_assert!(false, "an event reaches beyond what is committed");
+            return 0;
+        }
+        // SAFETY: committed words were written before the commit that the reader saw, and are never written again.
+        unsafe { (*self.start.add(at)).0.read() }
+    }
+
+    /// The callsite whose address stands in a word, without its kind bits.
+    pub(crate) fn site(&self, at: usize) -> &'static Callsite {
+        assert!(at < self.len, "an event reaches beyond what is committed");
+        // SAFETY: as for `get`; the word was written by `put_site`, from a `&'static Callsite`.
+        unsafe {
+            let word = (*self.start.add(at)).0.read_pointer();
+            #[allow(clippy::cast_possible_truncation, reason = "a kind has four bits")]
+            let mask = !(super::event::kind::MASK as usize);
+            &*word.map_addr(|address| address & mask).cast::<Callsite>()
+        }
+    }
+}
+
+/// How far a log was written at some moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tail {
+    chunk: *const Chunk,
+    committed: *const Word,
+    closed: bool,
+}
+
+impl Tail {
+    /// Whether the log was closed at that moment, so that this is its end.
+    pub(crate) const fn is_final(&self) -> bool {
+        self.closed
+    }
+}
+
+/// The reading end. There is one per log.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    log: Arc<Log>,
+    at: usize,
+}
+
+// SAFETY: a reader is used by one thread at a time (`&mut`), and what it reads was published by the writer.
+unsafe impl Send for Reader {}
+// SAFETY: chunks are shared between writer and reader by the protocol of this file.
+unsafe impl Send for Log {}
+// SAFETY: as above.
+unsafe impl Sync for Log {}
+
+impl Reader {
+    /// A reader at the beginning of a log that nobody has read.
+    pub(crate) const fn new(log: Arc<Log>) -> Self {
+        Self { log, at: 0 }
+    }
+
+    /// The log.
+    pub(crate) const fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// How far the log is written now.
+    pub(crate) fn tail(&self) -> Tail {
+        let closed = self.log.is_closed();
+        let mut chunk = self.log.head.load(Ordering::Acquire);
+        loop {
+            // SAFETY: from `head` on the chain is live: only this reader frees.
+            unsafe {
+                let next = (*chunk).next.load(Ordering::Acquire);
+                if next.is_null() {
+                    return Tail { chunk, committed: (*chunk).committed.load(Ordering::Acquire), closed };
+                }
+                chunk = next;
+            }
+        }
+    }
+
+    /// Reads exactly to `tail`. `each` gets the words, where an event starts and its position, and gives the event's
+    /// length in words. Chunks that were read are given back. Tells whether anything was read.
+    pub(crate) fn read_to(&mut self, tail: &Tail, mut each: impl FnMut(&Words, usize, u64) -> usize) -> bool {
+        let mut any = false;
+        loop {
+            let chunk = self.log.head.load(Ordering::Acquire);
+            // SAFETY: `head` is live; only this reader frees.
+            let shared = unsafe { &*chunk };
+            let is_last = ptr::eq(chunk, tail.chunk);
+            // Read before `committed`: when there is a next chunk the commit seen afterwards is the last one.
+            let next = shared.next.load(Ordering::Acquire);
+            let end = if is_last { tail.committed } else { shared.committed.load(Ordering::Acquire).cast_const() };
+            let start = shared.start();
+            let words = Words { start, len: (end.addr() - start.addr()) / size_of::<Word>() };
+            while self.at < words.len {
+                any = true;
+                let position = shared.first + (self.at * size_of::<Word>()) as u64;
+                self.at += each(&words, self.at, position).max(1);
+            }
+            if is_last || next.is_null() {
+                return any;
+            }
+            self.log.head.store(next, Ordering::Release);
+            self.at = 0;
+            self.recycle(chunk);
+        }
+    }
+
+    /// Puts a chunk that was read where the writer finds it, unless it is small or there is one already.
+    fn recycle(&self, chunk: *mut Chunk) {
+        // SAFETY: the writer has moved on and `head` is behind it: it is ours alone.
+        let large = unsafe { &*chunk }.words.len() >= LARGE_CHUNK / 8;
+        let keep = large
+            && self.log.spare.compare_exchange(ptr::null_mut(), chunk, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if !keep {
+            self.log.free(chunk);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn log(budget: usize) -> Arc<Log> {
+        with_budget(Arc::new(Budget::new(budget)))
+    }
+
+    fn with_budget(budget: Arc<Budget>) -> Arc<Log> {
+        Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("the budget has room"))
+    }
+
+    fn write(writer: &Writer, log: &Log, word: u64) -> bool {
+        // SAFETY: the only writer of this log, attached by the test.
+        unsafe {
+            if writer.room() == 0 && !writer.extend(log, 1, Need::Start) {
+                return false;
+            }
+            writer.put(0, word);
+            writer.commit(1);
+        }
+        true
+    }
+
+    fn read(reader: &mut Reader) -> Vec<u64> {
+        let tail = reader.tail();
+        let mut words = Vec::new();
+        reader.read_to(&tail, |chunk, at, _| {
+            words.push(chunk.get(at));
+            1
+        });
+        words
+    }
+
+    #[test]
+    fn a_reader_sees_what_was_committed_in_order_across_chunks() {
+        let log = log(1 << 20);
+        let writer = Writer::detached();
+        // SAFETY: the only writer; the log outlives it.
+        unsafe { writer.attach(&log) };
+        let mut reader = Reader::new(log.clone());
+        let mut expected = 0;
+        for round in 1..40_u64 {
+            for n in 0..round * 100 {
+                assert!(write(&writer, &log, expected + n));
+            }
+            let words = read(&mut reader);
+            assert_eq!(words, (expected..expected + round * 100).collect::<Vec<_>>());
+            expected += round * 100;
+        }
+    }
+
+    #[test]
+    fn positions_grow_and_agree_between_writer_and_reader() {
+        let log = log(1 << 20);
+        let writer = Writer::detached();
+        // SAFETY: the only writer; the log outlives it.
+        unsafe { writer.attach(&log) };
+        let mut reader = Reader::new(log.clone());
+        let mut written = Vec::new();
+        for n in 0..5000 {
+            if writer.room() > 0 {
+                written.push(writer.position());
+            } else {
+                // SAFETY: attached above.
+                assert!(unsafe { writer.extend(&log, 1, Need::Start) });
+                written.push(writer.position());
+            }
+            assert!(write(&writer, &log, n));
+        }
+        let mut seen = Vec::new();
+        let tail = reader.tail();
+        reader.read_to(&tail, |_, _, position| {
+            seen.push(position);
+            1
+        });
+        assert_eq!(seen, written);
+        assert!(seen.is_sorted());
+    }
+
+    #[test]
+    fn a_reader_stops_at_the_tail_it_noted() {
+        let log = log(1 << 20);
+        let writer = Writer::detached();
+        // SAFETY: the only writer; the log outlives it.
+        unsafe { writer.attach(&log) };
+        let mut reader = Reader::new(log.clone());
+        assert!(write(&writer, &log, 1));
+        let tail = reader.tail();
+        for n in 2..3000 {
+            assert!(write(&writer, &log, n));
+        }
+        let mut words = Vec::new();
+        reader.read_to(&tail, |chunk, at, _| {
+            words.push(chunk.get(at));
+            1
+        });
+        assert_eq!(words, [1]);
+        assert_eq!(read(&mut reader), (2..3000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_budget_holds_and_comes_back() {
+        let budget = Arc::new(Budget::new(64 << 10));
+        let log = with_budget(budget.clone());
+        let writer = Writer::detached();
+        // SAFETY: the only writer; the log outlives it.
+        unsafe { writer.attach(&log) };
+        let mut written = 0_u64;
+        while write(&writer, &log, written) {
+            written += 1;
+        }
+        assert!(budget.used() <= 64 << 10, "{} bytes used", budget.used());
+        assert!(written > 4000, "only {written} words fitted");
+        // SAFETY: attached above.
+        assert!(unsafe { writer.extend(&log, 1, Need::End) }, "ends may use the last part");
+        let before = budget.returned();
+        let mut reader = Reader::new(log.clone());
+        assert_eq!(read(&mut reader).len() as u64, written);
+        assert_ne!(budget.returned(), before);
+        drop((reader, log));
+        assert_eq!(budget.used(), 0, "every chunk was given back once");
+    }
+
+    #[test]
+    fn bytes_are_packed_without_a_gap() {
+        let log = log(1 << 20);
+        let writer = Writer::detached();
+        let text = b"abcdefghijklmnopqrstuvwxyz0123456789";
+        for (first, second) in (0..20).flat_map(|first| (0..15).map(move |second| (first, second))) {
+            // SAFETY: the only writer; the log outlives it; the words are within a new chunk.
+            unsafe {
+                writer.attach(&log);
+                assert!(writer.room() >= 8 || writer.extend(&log, 8, Need::Start));
+                let words = (first + second).div_ceil(8);
+                writer.put_bytes(0, [&text[..first], &text[first..first + second]]);
+                writer.commit(words);
+            }
+            let mut reader = Reader::new(log.clone());
+            let tail = reader.tail();
+            let mut bytes = Vec::new();
+            reader.read_to(&tail, |words, at, _| {
+                bytes.extend(words.get(at).to_ne_bytes());
+                1
+            });
+            let padded = (first + second).div_ceil(8) * 8;
+            let mut expected = text[..first + second].to_vec();
+            expected.resize(padded, 0);
+            assert_eq!(bytes[bytes.len() - padded..], expected, "{first} and {second} bytes");
+        }
+    }
+
+    #[test]
+    fn a_log_can_be_taken_over() {
+        let log = log(1 << 20);
+        let mut reader = Reader::new(log.clone());
+        for thread in 0..10 {
+            let writer = Writer::detached();
+            // SAFETY: the writer before it is gone; the log outlives it.
+            unsafe { writer.attach(&log) };
+            for n in 0..300 {
+                assert!(write(&writer, &log, thread * 1000 + n));
+            }
+            log.close();
+            assert!(reader.tail().is_final());
+            assert_eq!(read(&mut reader), (0..300).map(|n| thread * 1000 + n).collect::<Vec<_>>());
+            log.reopen();
+        }
+    }
+
+    #[test]
+    fn two_threads_agree() {
+        let log = log(1 << 20);
+        let mut reader = Reader::new(log.clone());
+        std::thread::scope(|scope| {
+            let shared = &log;
+            scope.spawn(move || {
+                let writer = Writer::detached();
+                // SAFETY: the only writer; the log outlives it.
+                unsafe { writer.attach(shared) };
+                for n in 0..200_000 {
+                    while !write(&writer, shared, n) {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let mut next = 0;
+            while next < 200_000 {
+                for word in read(&mut reader) {
+                    assert_eq!(word, next);
+                    next += 1;
+                }
+            }
+        });
+    }
+}
+
+/// `RUSTFLAGS="--cfg loom" cargo test -p traced-runtime --release --lib loom`
+#[cfg(all(test, loom))]
+mod loom_model {
+    use super::*;
+
+    /// Two-word events over three chunks, with a reader that runs meanwhile: it sees whole events, in order, once.
+    #[test]
+    fn loom_reader_sees_whole_events_in_order() {
+        loom::model(|| {
+            let budget = Arc::new(Budget::new(1 << 20));
+            let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
+            let writing = log.clone();
+            let thread = loom::thread::spawn(move || {
+                let writer = Writer::detached();
+                // SAFETY: the only writer; the log outlives it.
+                unsafe {
+                    writer.attach(&writing);
+                    for n in 0..3_u64 {
+                        // A new chunk for each: the hand-over is what is to be explored.
+                        assert!(n == 0 || writer.extend(&writing, 2, Need::Start));
+                        writer.put(0, n);
+                        writer.put(1, n + 100);
+                        writer.commit(2);
+                    }
+                    writing.close();
+                }
+            });
+            let mut reader = Reader::new(log);
+            let mut next = 0;
+            let mut rounds = 0;
+            loop {
+                let tail = reader.tail();
+                reader.read_to(&tail, |words, at, _| {
+                    assert_eq!(words.get(at), next);
+                    assert_eq!(words.get(at + 1), next + 100);
+                    next += 1;
+                    2
+                });
+                if tail.is_final() {
+                    break;
+                }
+                rounds += 1;
+                if rounds == 2 {
+                    // Bounded: the rest after the thread has ended.
+                    break;
+                }
+                loom::thread::yield_now();
+            }
+            thread.join().expect("the writer ends");
+            let tail = reader.tail();
+            reader.read_to(&tail, |words, at, _| {
+                assert_eq!((words.get(at), words.get(at + 1)), (next, next + 100));
+                next += 1;
+                2
+            });
+            assert_eq!(next, 3);
+        });
+    }
+
+    /// The racy twin: a commit before the words are written. Loom must object.
+    #[test]
+    #[should_panic(expected = "Causality violation")]
+    fn loom_catches_a_commit_before_the_write() {
+        loom::model(|| {
+            let budget = Arc::new(Budget::new(1 << 20));
+            let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
+            let writing = log.clone();
+            let thread = loom::thread::spawn(move || {
+                let writer = Writer::detached();
+                // SAFETY: none: this is the mistake that the model is to find.
+                unsafe {
+                    writer.attach(&writing);
+                    let cursor = writer.cursor.get();
+                    writer.commit(1);
+                    // Loom changes threads at atomic operations only: one is needed between the two.
+                    let _ = writing.is_closed();
+                    (*cursor).0.write(1);
+                }
+            });
+            let mut reader = Reader::new(log);
+            let tail = reader.tail();
+            reader.read_to(&tail, |words, at, _| {
+                let _ = words.get(at);
+                1
+            });
+            thread.join().expect("the writer ends");
+        });
+    }
+}

@@ -1,0 +1,160 @@
+//! All logs of a process, or of one test's tracer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::clock::Clock;
+use super::log::{Budget, Log, Waker};
+use super::stack::Stack;
+
+/// The logs that one drain reads, with the clock they are written by and the bytes they may hold.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    id: u32,
+    clock: Clock,
+    budget: Arc<Budget>,
+    waker: Arc<Waker>,
+    keys: Keys,
+    /// New logs, for the drain.
+    incoming: Stack<Arc<Log>>,
+    /// Closed logs that were read to their end, for new threads.
+    free: Stack<Arc<Log>>,
+}
+
+/// Where the keys of logs come from.
+#[derive(Debug)]
+enum Keys {
+    Random,
+    /// 1, 2, 3 … spread apart: a test's ids are the same in every run.
+    Counted(AtomicU64),
+}
+
+impl Registry {
+    /// The registry of the process.
+    pub(crate) fn of_process(log_bytes: usize) -> Self {
+        Self::with(Clock::of_process(), log_bytes, Keys::Random)
+    }
+
+    /// A registry of a test, with its own clock and the same ids in each run.
+    pub(crate) fn of_test(clock: Clock, log_bytes: usize) -> Self {
+        Self::with(clock, log_bytes, Keys::Counted(AtomicU64::new(0)))
+    }
+
+    fn with(clock: Clock, log_bytes: usize, keys: Keys) -> Self {
+        static IDS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
+        Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            clock,
+            budget: Arc::new(Budget::new(log_bytes)),
+            waker: Arc::default(),
+            keys,
+            incoming: Stack::default(),
+            free: Stack::default(),
+        }
+    }
+
+    /// Unique in the process.
+    pub(crate) const fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The clock that all its logs are written by.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// What its logs may hold together.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Wakes the thread that reads its logs.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// A log for a thread: a used one that nobody writes any more, else a new one; `None` when the budget is used up.
+    pub(crate) fn acquire(&self) -> Option<Arc<Log>> {
+        let mut free = self.free.take_all();
+        if let Some(log) = free.pop() {
+            free.into_iter().for_each(|log| self.free.push(log));
+            log.reopen();
+            return Some(log);
+        }
+        // Shared by all registries, so that a position is unique in the process.
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let log = Arc::new(Log::new(number, self.key(), self.clock.clone(), self.budget.clone(), self.waker.clone())?);
+        self.incoming.push(log.clone());
+        Some(log)
+    }
+
+    /// Takes back a closed log that was read to its end.
+    pub(crate) fn release(&self, log: Arc<Log>) {
+        self.free.push(log);
+    }
+
+    /// Logs that came since the last call, the oldest first.
+    pub(crate) fn take_incoming(&self) -> Vec<Arc<Log>> {
+        let mut logs = self.incoming.take_all();
+        logs.reverse();
+        logs
+    }
+
+    fn key(&self) -> u64 {
+        match &self.keys {
+            Keys::Random => random(),
+            Keys::Counted(next) => (next.fetch_add(1, Ordering::Relaxed) + 1) << 44,
+        }
+    }
+}
+
+/// A random number from the OS; where it has none to give, one made of time and addresses.
+pub(crate) fn random() -> u64 {
+    use rand::TryRng;
+    rand::rngs::SysRng.try_next_u64().unwrap_or_else(|_| {
+        let here = 0_u8;
+        let address = (&raw const here).addr() as u64;
+        mix(super::clock::os_nanos() ^ address.rotate_left(32) ^ u64::from(std::process::id()) << 40)
+    })
+}
+
+/// A bijection of 64-bit numbers that maps only 0 to 0: the finalizer of MurmurHash3, whose constants are Austin
+/// Appleby's and in the public domain. Consecutive inputs give unrelated outputs.
+#[inline]
+pub(crate) const fn mix(mut x: u64) -> u64 {
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    x ^ (x >> 33)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_logs_are_taken_over_before_new_ones_are_made() {
+        let registry = Registry::of_test(Clock::Os, 1 << 20);
+        let first = registry.acquire().expect("room");
+        let second = registry.acquire().expect("room");
+        assert_ne!(first.number(), second.number());
+        assert_eq!(registry.take_incoming().len(), 2);
+        first.close();
+        registry.release(first.clone());
+        let third = registry.acquire().expect("room");
+        assert_eq!(third.number(), first.number());
+        assert!(!third.is_closed());
+        assert!(registry.take_incoming().is_empty());
+    }
+
+    #[test]
+    fn mixing_keeps_numbers_apart() {
+        let mut seen: Vec<u64> = (1..10_000).map(mix).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 9_999);
+        assert!(!seen.contains(&0));
+    }
+}

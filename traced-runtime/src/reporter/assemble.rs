@@ -1,0 +1,652 @@
+//! From events to spans: replays each log, as its thread wrote it, and gives each span its parent, its times and its tags.
+//!
+//! The parent of a sync span is the innermost open sync span that belongs to the scope, else the scope's own span. An
+//! async or explicit span arrives whole when it ends.
+//!
+//! A span that ended in one round is handed on in the next one: what other threads told about it before it ended is in
+//! the logs by then.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ptr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::recorder::clock::Timeline;
+use crate::recorder::event::{self, AttributeHead, Event, Ids, ValueType, What};
+use crate::recorder::log::{Log, Reader};
+use crate::recorder::registry::{Registry, mix};
+use crate::reporter::attributes::{Attributes, TagValue};
+use crate::reporter::record::SpanRecord;
+use crate::tracer::callsite::Callsite;
+use crate::tracer::core::Core;
+use crate::tracer::endpoint::Endpoint;
+use crate::tracer::id::{SpanId, TraceId};
+use crate::tracer::kind::{Kind, Outcome};
+use crate::tracer::local::{DEPTH, flag};
+use crate::tracer::slot::Slot;
+use crate::tracer::span::EXPLICIT;
+
+/// Bytes of tags and annotations that one span may have. What is beyond is left out, and counted.
+pub const SPAN_BYTES: usize = 256 << 10;
+
+/// Bytes of spans that wait for late tags. Beyond it they are handed on at once.
+pub(crate) const HELD_BYTES: usize = 4 << 20;
+
+/// Bytes of tags that wait for spans which have not ended. Beyond it the oldest go, and are counted as late.
+pub(crate) const LOOSE_BYTES: usize = 1 << 20;
+
+/// Async and explicit spans that can be listed while they are open. What is beyond is reported when it ends, as ever.
+pub(crate) const OPEN_SPANS: usize = 1 << 16;
+
+/// A span that has not ended.
+#[derive(Clone, Debug)]
+pub struct OpenSpan {
+    name: String,
+    trace: TraceId,
+    id: SpanId,
+    start: SystemTime,
+    age: Duration,
+}
+
+impl OpenSpan {
+    /// The span's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The trace it belongs to.
+    #[must_use]
+    pub const fn trace_id(&self) -> TraceId {
+        self.trace
+    }
+
+    /// Its own id.
+    #[must_use]
+    pub const fn id(&self) -> SpanId {
+        self.id
+    }
+
+    /// When it started.
+    #[must_use]
+    pub const fn start(&self) -> SystemTime {
+        self.start
+    }
+
+    /// How long it has been open.
+    #[must_use]
+    pub const fn age(&self) -> Duration {
+        self.age
+    }
+}
+
+/// What was told about a span beside its times.
+#[derive(Debug, Default)]
+struct Details {
+    attributes: Attributes,
+    name: Option<String>,
+    kind: Option<Kind>,
+    remote: Option<Box<Endpoint>>,
+    failed: bool,
+    /// Entries left out because there were too many.
+    left_out: u64,
+}
+
+impl Details {
+    /// Takes in an attribute event. `time` is that of a tag, for the order of tags with one key, or of an annotation.
+    fn add(&mut self, head: AttributeHead, time: u64, bytes: &[u8]) {
+        let (key, value) = bytes.split_at(usize::from(head.key_len).min(bytes.len()));
+        // Both were `str` when they were written.
+        let text = |bytes| std::str::from_utf8(bytes).unwrap_or("");
+        let word = || value.try_into().map(u64::from_ne_bytes).unwrap_or(0);
+        match head.what {
+            What::Tag | What::Annotation | What::Failed if self.attributes.size() + bytes.len() > SPAN_BYTES => self.left_out += 1,
+            What::Tag => {
+                let value = match head.value_type {
+                    ValueType::Text => TagValue::Text(text(value)),
+                    ValueType::Unsigned => TagValue::Unsigned(word()),
+                    ValueType::Signed => TagValue::Signed(word().cast_signed()),
+                    ValueType::Float => TagValue::Float(f64::from_bits(word())),
+                    ValueType::Bool => TagValue::Bool(value == [1]),
+                };
+                self.attributes.tag(time, text(key), value);
+            }
+            What::Annotation => self.attributes.annotation(time, text(value)),
+            What::Name => self.name = Some(text(value).to_owned()),
+            What::Kind => {
+                self.kind = match word() {
+                    0 => Some(Kind::Client),
+                    1 => Some(Kind::Server),
+                    2 => Some(Kind::Producer),
+                    _ => Some(Kind::Consumer),
+                };
+            }
+            What::RemoteService => {
+                let remote = self.remote.take().unwrap_or_default();
+                self.remote = Some(Box::new(remote.service(text(value).to_owned())));
+            }
+            What::RemoteAddress => {
+                let mut remote = *self.remote.take().unwrap_or_default();
+                let (ip, port) = value.split_at(value.len().saturating_sub(2));
+                if let Ok(port) = port.try_into() {
+                    remote = remote.port(u16::from_ne_bytes(port));
+                }
+                let ip = match ip.len() {
+                    4 => <[u8; 4]>::try_from(ip).ok().map(IpAddr::from),
+                    16 => <[u8; 16]>::try_from(ip).ok().map(IpAddr::from),
+                    _ => None,
+                };
+                if let Some(ip) = ip {
+                    remote = remote.ip(ip);
+                }
+                self.remote = Some(Box::new(remote));
+            }
+            What::Failed => {
+                self.failed = true;
+                // Earlier than any tag: a tag `error` that was set explicitly beats it.
+                self.attributes.tag(0, "error", TagValue::Text(text(value)));
+            }
+        }
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.attributes.size() + self.name.as_ref().map_or(0, String::len)
+    }
+}
+
+/// A sync span that has not ended.
+#[derive(Debug)]
+struct OpenSync {
+    position: u64,
+    /// Position of what was innermost before.
+    outer: u64,
+    site: &'static Callsite,
+    start: u64,
+    /// Its own id and parent are filled in.
+    ids: Ids,
+    details: Option<Box<Details>>,
+}
+
+/// An async or explicit span that has not ended.
+#[derive(Debug)]
+struct Begun {
+    site: &'static Callsite,
+    ids: Ids,
+    start: u64,
+}
+
+/// What is told by key waits for its span here.
+#[derive(Debug)]
+struct Loose {
+    details: Details,
+    tracer: u32,
+    round: u64,
+}
+
+/// A span that ended, and waits for late tags.
+#[derive(Debug)]
+struct Ended {
+    record: SpanRecord,
+    tracer: u32,
+    key: u64,
+    origin: u64,
+}
+
+/// One log and what is open in it.
+#[derive(Debug)]
+struct LogState {
+    reader: Reader,
+    scope: Ids,
+    inner: u64,
+    open: Vec<OpenSync>,
+    /// The last tick seen in it: the time of a tag that has none of its own.
+    last: u64,
+    /// The owner of the log when it was last given back.
+    released: usize,
+}
+
+/// Everything the drain knows between two rounds.
+#[derive(Debug)]
+pub(crate) struct Assembler {
+    logs: Vec<LogState>,
+    spans: Spans,
+    scratch: Vec<u8>,
+}
+
+/// The part of it that does not belong to one log.
+#[derive(Debug)]
+struct Spans {
+    timeline: Timeline,
+    round: u64,
+    begun: HashMap<u64, Begun>,
+    loose: HashMap<u64, Loose>,
+    loose_bytes: usize,
+    /// Ended in this round, and in the one before.
+    ended: Vec<Ended>,
+    held: Vec<Ended>,
+    ended_bytes: usize,
+    /// The tracer looked up last: mostly it is the next one, too.
+    tracer: (u32, Option<Arc<Core>>),
+    /// Spans of a tracer that have ended and are not counted yet.
+    uncounted: (u32, u64),
+}
+
+impl Assembler {
+    /// Knows nothing yet.
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let spans = Spans {
+            timeline: Timeline::new(registry.clock().clone()),
+            round: 0,
+            begun: HashMap::new(),
+            loose: HashMap::new(),
+            loose_bytes: 0,
+            ended: Vec::new(),
+            held: Vec::new(),
+            ended_bytes: 0,
+            tracer: (0, None),
+            uncounted: (0, 0),
+        };
+        Self { logs: Vec::new(), spans, scratch: Vec::new() }
+    }
+
+    /// Reads all logs as far as they are written now, and hands on what ended before the round. Tells whether anything
+    /// was there to read or to hand on.
+    pub(crate) fn round(&mut self, registry: &Registry) -> bool {
+        let Self { logs, spans, scratch } = self;
+        spans.tracer = (0, None);
+        spans.round += 1;
+        spans.timeline.measure();
+        logs.extend(registry.take_incoming().into_iter().map(LogState::new));
+        // All tails before any reading: what happened before an end that is read is read in this round or the next.
+        let tails: Vec<_> = logs.iter().map(|log| log.reader.tail()).collect();
+        let mut any = !spans.held.is_empty();
+        for (log, tail) in logs.iter_mut().zip(&tails) {
+            let LogState { reader, scope, inner, open, last, released } = log;
+            let key = reader.log().key();
+            let mut state = Replay { scope, inner, open, last, key };
+            let read = reader.read_to(tail, |words, at, position| {
+                let Some((event, length)) = event::read(words, at, scratch) else {
+                    debug_assert!(false, "no event has the kind of {:#x}", words.get(at));
+                    return 1;
+                };
+                state.apply(event, position, spans);
+                length
+            });
+            any |= read;
+            if !read {
+                reader.log().free_spare();
+            }
+            let owners = reader.log().owners();
+            if tail.is_final() && *released != owners {
+                *released = owners;
+                state.cut(spans);
+                registry.release(reader.log().clone());
+            }
+        }
+        spans.hand_on();
+        any
+    }
+
+    /// How long the rate of ticks has been measured for.
+    pub(crate) fn measured_for(&self) -> Duration {
+        self.spans.timeline.measured_for()
+    }
+
+    /// What is open now, as far as it was read; the oldest first.
+    pub(crate) fn open_spans(&self, tracer: u32) -> Vec<OpenSpan> {
+        let now = self.spans.timeline.clock().now();
+        let sync = self.logs.iter().flat_map(|log| &log.open).map(|open| {
+            let name = open.details.as_ref().and_then(|details| details.name.as_deref());
+            (&open.ids, open.site, open.start, name)
+        });
+        let begun = self.spans.begun.values().map(|begun| {
+            let name = self.spans.loose.get(&begun.ids.key).and_then(|loose| loose.details.name.as_deref());
+            (&begun.ids, begun.site, begun.start, name)
+        });
+        let mut open: Vec<_> = sync
+            .chain(begun)
+            .filter(|(ids, ..)| ids.tracer == tracer)
+            .filter_map(|(ids, site, start, name)| {
+                let name = name.map_or_else(|| site.span_name().to_string(), str::to_owned);
+                let wall = self.spans.timeline.wall(ids.origin, start);
+                Some(OpenSpan {
+                    name,
+                    trace: ids.trace()?,
+                    id: SpanId::new(ids.span)?,
+                    start: SystemTime::UNIX_EPOCH + Duration::from_nanos(wall),
+                    age: Duration::from_nanos(self.spans.timeline.between(start, now)),
+                })
+            })
+            .collect();
+        open.sort_by_key(|span| (span.start, span.id));
+        open
+    }
+
+    /// Reports what is open as unfinished, and forgets it; hands on everything that ended. For a tracer that shuts down.
+    pub(crate) fn finish(&mut self, tracer: u32) {
+        let spans = &mut self.spans;
+        let unfinished: Vec<u64> =
+            spans.begun.iter().filter(|(_, begun)| begun.ids.tracer == tracer).map(|(&key, _)| key).collect();
+        for key in unfinished {
+            if let Some(begun) = spans.begun.remove(&key) {
+                spans.end(Some(begun.site), begun.ids, begun.start, None, Outcome::Unfinished, 0, None);
+            }
+        }
+        for log in &mut self.logs {
+            let mut kept = Vec::new();
+            for open in log.open.drain(..) {
+                if open.ids.tracer == tracer {
+                    spans.end(Some(open.site), open.ids, open.start, None, Outcome::Unfinished, 0, open.details);
+                } else {
+                    kept.push(open);
+                }
+            }
+            log.open = kept;
+        }
+        spans.hand_on();
+        spans.hand_on();
+        let late: Vec<u64> =
+            spans.loose.iter().filter(|(_, loose)| loose.tracer == tracer).map(|(&key, _)| key).collect();
+        for key in late {
+            spans.drop_loose(key);
+        }
+    }
+}
+
+impl LogState {
+    fn new(log: Arc<Log>) -> Self {
+        Self { reader: Reader::new(log), scope: Ids::NONE, inner: 0, open: Vec::new(), last: 0, released: 0 }
+    }
+}
+
+/// The state of one log while it is replayed.
+struct Replay<'a> {
+    scope: &'a mut Ids,
+    inner: &'a mut u64,
+    open: &'a mut Vec<OpenSync>,
+    last: &'a mut u64,
+    key: u64,
+}
+
+impl Replay<'_> {
+    fn apply(&mut self, event: Event<'_>, position: u64, spans: &mut Spans) {
+        match event {
+            Event::Scope { ids, inner } => {
+                *self.scope = ids;
+                *self.inner = inner;
+            }
+            Event::Enter { site, start } => {
+                *self.last = start;
+                let span = mix(position.wrapping_add(self.key));
+                let outer = *self.inner;
+                let mut ids = Ids { span, key: span, ..*self.scope };
+                ids.flags &= flag::INHERITED;
+                ids.parent = if outer == 0 { self.scope.span } else { mix(outer.wrapping_add(self.key)) };
+                if outer == 0 && self.scope.key == 0 {
+                    ids.flags |= flag::LOCAL_ROOT;
+                }
+                *self.inner = position;
+                if self.open.len() >= 2 * DEPTH as usize {
+                    // So many were leaked: the oldest never ends.
+                    let leaked = self.open.remove(0);
+                    spans.unfinished(leaked);
+                }
+                self.open.push(OpenSync { position, outer, site, start, ids, details: None });
+            }
+            Event::Exit { word, outcome } => {
+                let position = *self.inner;
+                if let Some(open) = self.close(position) {
+                    *self.inner = open.outer;
+                    self.end(open, word, outcome, spans);
+                }
+            }
+            Event::NamedExit { word, outcome, position, inner } => {
+                let open = self.close(position);
+                *self.inner = inner;
+                if let Some(open) = open {
+                    self.end(open, word, outcome, spans);
+                }
+            }
+            Event::Begin { site, ids, start } => {
+                *self.last = start;
+                if spans.begun.len() < OPEN_SPANS {
+                    spans.begun.insert(ids.key, Begun { site, ids, start });
+                }
+            }
+            Event::Span { site, ids, start, word, outcome, polls } => {
+                let end = event::end(word, start);
+                *self.last = end;
+                spans.begun.remove(&ids.key);
+                spans.end(Some(site), ids, start, Some(end), outcome, polls, None);
+            }
+            Event::Attribute { head, key, ticks, bytes } if head.by_key => {
+                *self.last = ticks;
+                let tracer = match (spans.begun.get(&key), self.scope.tracer) {
+                    (Some(begun), _) => begun.ids.tracer,
+                    (None, 0) => spans.tracer.0,
+                    (None, tracer) => tracer,
+                };
+                spans.loose(key, tracer).add(head, ticks, bytes);
+                spans.loose_grew(bytes.len());
+            }
+            Event::Attribute { head, ticks, bytes, .. } => {
+                let last = *self.last;
+                let inner = *self.inner;
+                if let Some(open) = self.open.iter_mut().rev().find(|open| open.position == inner) {
+                    let time = match head.what {
+                        What::Annotation => spans.timeline.wall(open.ids.origin, ticks),
+                        _ => last,
+                    };
+                    open.details.get_or_insert_default().add(head, time, bytes);
+                }
+            }
+            Event::Abandon { key } => {
+                spans.begun.remove(&key);
+                spans.take_loose(key);
+            }
+        }
+    }
+
+    /// Takes a span out of the open ones: mostly the last.
+    fn close(&mut self, position: u64) -> Option<OpenSync> {
+        if self.open.last()?.position == position {
+            return self.open.pop();
+        }
+        let at = self.open.binary_search_by_key(&position, |open| open.position).ok()?;
+        Some(self.open.remove(at))
+    }
+
+    fn end(&mut self, open: OpenSync, word: u64, outcome: Outcome, spans: &mut Spans) {
+        let end = event::end(word, open.start);
+        *self.last = end;
+        spans.end(Some(open.site), open.ids, open.start, Some(end), outcome, 0, open.details);
+    }
+
+    /// The thread has ended: what is open never ends.
+    fn cut(&mut self, spans: &mut Spans) {
+        for open in self.open.drain(..) {
+            spans.unfinished(open);
+        }
+        *self.scope = Ids::NONE;
+        *self.inner = 0;
+    }
+}
+
+impl Spans {
+    fn unfinished(&mut self, open: OpenSync) {
+        self.end(Some(open.site), open.ids, open.start, None, Outcome::Unfinished, 0, open.details);
+    }
+
+    /// A span has ended, or never will (`end` is `None`).
+    #[allow(clippy::too_many_arguments, reason = "the fields of one event, taken apart by the caller")]
+    fn end(
+        &mut self,
+        site: Option<&'static Callsite>,
+        ids: Ids,
+        start: u64,
+        end: Option<u64>,
+        outcome: Outcome,
+        polls: u32,
+        details: Option<Box<Details>>,
+    ) {
+        let Some(core) = self.core(ids.tracer) else { return };
+        let (Some(trace), Some(id)) = (ids.trace(), SpanId::new(ids.span)) else { return };
+        let details = details.map(|details| *details).unwrap_or_default();
+        if details.left_out > 0 {
+            core.pipeline().count_cut_tags(details.left_out);
+        }
+        let outcome = if details.failed && outcome == Outcome::Returned { Outcome::Error } else { outcome };
+        let record = SpanRecord {
+            site: site.filter(|site| !ptr::eq(*site, &EXPLICIT)),
+            name: details.name.map(Cow::Owned),
+            kind: details.kind,
+            remote: details.remote,
+            local: core.local_endpoint().clone(),
+            trace,
+            id,
+            parent: SpanId::new(ids.parent),
+            start: self.timeline.wall(ids.origin, start),
+            duration: end.map(|end| self.timeline.between(start, end)),
+            outcome,
+            debug: ids.is(flag::DEBUG),
+            shared: ids.is(flag::SHARED),
+            local_root: ids.is(flag::LOCAL_ROOT),
+            polls,
+            attributes: details.attributes,
+        };
+        self.count(ids.tracer);
+        self.ended_bytes += record.size();
+        self.ended.push(Ended { record, tracer: ids.tracer, key: ids.key, origin: ids.origin });
+        if self.ended_bytes > HELD_BYTES {
+            self.hand_on();
+            self.hand_on();
+        }
+    }
+
+    /// Counts a span as recorded; many at once, because the count is under the tracer's lock.
+    fn count(&mut self, tracer: u32) {
+        if self.uncounted.0 != tracer {
+            self.count_now();
+            self.uncounted.0 = tracer;
+        }
+        self.uncounted.1 += 1;
+    }
+
+    fn count_now(&mut self) {
+        let (tracer, spans) = std::mem::take(&mut self.uncounted);
+        if spans > 0 {
+            if let Some(core) = self.core(tracer) {
+                core.ended(spans);
+            }
+        }
+    }
+
+    /// The tracer that a context named; `None` if it has shut down.
+    fn core(&mut self, reference: u32) -> Option<Arc<Core>> {
+        if self.tracer.0 != reference || self.tracer.1.is_none() {
+            self.tracer = (reference, Slot::find(reference).and_then(Slot::core));
+        }
+        self.tracer.1.clone()
+    }
+
+    /// Hands on what ended in the round before, with the tags that came meanwhile.
+    fn hand_on(&mut self) {
+        self.count_now();
+        let ready = std::mem::replace(&mut self.held, std::mem::take(&mut self.ended));
+        let mut batch: Vec<SpanRecord> = Vec::with_capacity(ready.len());
+        let mut of = 0;
+        for Ended { mut record, tracer, key, origin } in ready {
+            self.ended_bytes = self.ended_bytes.saturating_sub(record.size());
+            if let Some(loose) = self.take_loose(key) {
+                self.merge(&mut record, loose, tracer, origin);
+            }
+            record.attributes.seal();
+            if tracer != of && !batch.is_empty() {
+                self.offer(of, std::mem::take(&mut batch));
+            }
+            of = tracer;
+            batch.push(record);
+        }
+        self.offer(of, batch);
+    }
+
+    fn offer(&mut self, tracer: u32, batch: Vec<SpanRecord>) {
+        if batch.is_empty() {
+            return;
+        }
+        if let Some(core) = self.core(tracer) {
+            core.offer(batch);
+        }
+    }
+
+    fn merge(&mut self, record: &mut SpanRecord, details: Details, tracer: u32, origin: u64) {
+        record.attributes.append(&details.attributes, |ticks| self.timeline.wall(origin, ticks));
+        if let Some(name) = details.name {
+            record.name = Some(Cow::Owned(name));
+        }
+        record.kind = details.kind.or(record.kind);
+        record.remote = details.remote.or(record.remote.take());
+        if details.failed && record.outcome == Outcome::Returned {
+            record.outcome = Outcome::Error;
+        }
+        if details.left_out > 0 {
+            if let Some(core) = self.core(tracer) {
+                core.pipeline().count_cut_tags(details.left_out);
+            }
+        }
+    }
+
+    /// Where what is told about a span by key is collected.
+    fn loose(&mut self, key: u64, tracer: u32) -> &mut Details {
+        let round = self.round;
+        let bytes = &mut self.loose_bytes;
+        let loose = self.loose.entry(key).or_insert_with(|| {
+            *bytes += size_of::<Loose>();
+            Loose { details: Details::default(), tracer, round }
+        });
+        loose.round = round;
+        &mut loose.details
+    }
+
+    fn loose_grew(&mut self, bytes: usize) {
+        self.loose_bytes += bytes;
+        if self.loose_bytes <= LOOSE_BYTES {
+            return;
+        }
+        // What belongs to no open span and was not touched for a while came after its span had gone.
+        let mut oldest: Vec<(bool, u64, u64)> = self
+            .loose
+            .iter()
+            .map(|(&key, loose)| (self.begun.contains_key(&key), loose.round, key))
+            .collect();
+        oldest.sort_unstable();
+        for (_, _, key) in oldest {
+            if self.loose_bytes <= LOOSE_BYTES / 2 {
+                break;
+            }
+            self.drop_loose(key);
+        }
+    }
+
+    fn take_loose(&mut self, key: u64) -> Option<Details> {
+        if self.loose.is_empty() {
+            return None;
+        }
+        let loose = self.loose.remove(&key)?;
+        self.loose_bytes = self.loose_bytes.saturating_sub(loose.details.size());
+        if self.loose.is_empty() {
+            self.loose_bytes = 0;
+        }
+        Some(loose.details)
+    }
+
+    fn drop_loose(&mut self, key: u64) {
+        let Some(tracer) = self.loose.get(&key).map(|loose| loose.tracer) else { return };
+        self.take_loose(key);
+        if let Some(core) = self.core(tracer) {
+            core.pipeline().count_late_tags(1);
+        }
+    }
+}

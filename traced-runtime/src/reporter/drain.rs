@@ -1,0 +1,123 @@
+//! Reads the logs, again and again: one thread for the process, or whoever asks a test's tracer.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::recorder::registry::Registry;
+use crate::reporter::assemble::{Assembler, OpenSpan};
+use crate::reporter::thread::spawn_quiet;
+use crate::tracer::local;
+
+/// Time between two rounds while spans come.
+const BUSY: Duration = Duration::from_millis(20);
+
+/// Time between two rounds when nothing came for a while. A thread that fills a chunk of its log wakes the drain.
+const IDLE: Duration = Duration::from_millis(320);
+
+/// A registry of logs, and the state of those who read them.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    registry: Registry,
+    assembler: Mutex<Assembler>,
+}
+
+static PROCESS: Mutex<Option<Arc<Drain>>> = Mutex::new(None);
+
+impl Drain {
+    /// A drain without a thread: rounds run where [`flush`](Self::flush) is called.
+    pub(crate) fn new(registry: Registry) -> Arc<Self> {
+        let assembler = Mutex::new(Assembler::new(&registry));
+        Arc::new(Self { registry, assembler })
+    }
+
+    /// The drain of the process, started with the first tracer. A budget other than the one in force is an error.
+    pub(crate) fn of_process(log_bytes: Option<usize>, default: usize) -> Result<Arc<Self>, DrainError> {
+        let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((drain, bytes)) = process.as_ref().map(|drain| (drain, drain.registry.budget().limit())) {
+            return match log_bytes {
+                Some(wanted) if wanted != bytes => Err(DrainError::LogBytes { bytes }),
+                _ => Ok(drain.clone()),
+            };
+        }
+        let drain = Self::new(Registry::of_process(log_bytes.unwrap_or(default)));
+        let running = drain.clone();
+        let thread = spawn_quiet("traced-drain".to_owned(), move || running.run()).map_err(DrainError::Spawn)?;
+        drain.registry.waker().set(thread.thread().clone());
+        *process = Some(drain.clone());
+        Ok(drain)
+    }
+
+    fn run(&self) {
+        local::with(local::Local::suppress);
+        let mut pause = BUSY;
+        loop {
+            let waker = self.registry.waker();
+            waker.sleeping(true);
+            std::thread::park_timeout(pause);
+            waker.sleeping(false);
+            pause = if self.round() { BUSY } else { (pause * 2).min(IDLE) };
+        }
+    }
+
+    /// The logs it reads.
+    pub(crate) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    fn round(&self) -> bool {
+        self.assembler().round(&self.registry)
+    }
+
+    /// Reads everything that was written before the call, and hands it on to the tracers.
+    pub(crate) fn flush(&self) {
+        // Whatever round runs now is finished first (the lock); one reads what is there, one picks up the late tags.
+        let mut assembler = self.assembler();
+        self.settle_clock(&assembler);
+        for _ in 0..2 {
+            assembler.round(&self.registry);
+        }
+    }
+
+    /// The same, and reports what a tracer has open as unfinished.
+    pub(crate) fn finish(&self, tracer: u32) {
+        let mut assembler = self.assembler();
+        self.settle_clock(&assembler);
+        assembler.round(&self.registry);
+        assembler.finish(tracer);
+    }
+
+    /// What a tracer has open now.
+    pub(crate) fn open_spans(&self, tracer: u32) -> Vec<OpenSpan> {
+        let mut assembler = self.assembler();
+        assembler.round(&self.registry);
+        assembler.open_spans(tracer)
+    }
+
+    /// The rate of ticks is measured against the OS clock: waits until that has been possible for a millisecond.
+    fn settle_clock(&self, assembler: &Assembler) {
+        let settled = assembler.measured_for();
+        if let Some(missing) = Duration::from_millis(1).checked_sub(settled) {
+            let until = Instant::now() + missing;
+            while Instant::now() < until {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    fn assembler(&self) -> MutexGuard<'_, Assembler> {
+        self.assembler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why there is no drain.
+#[derive(Debug)]
+pub(crate) enum DrainError {
+    /// The budget of the logs is another one already.
+    LogBytes {
+        /// The one in force.
+        bytes: usize,
+    },
+    /// The thread could not be started.
+    Spawn(io::Error),
+}

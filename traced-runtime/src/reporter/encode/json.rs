@@ -1,0 +1,495 @@
+//! Spans as [Zipkin's JSON, version 2](https://zipkin.io/zipkin-api/).
+//!
+//! Written by hand, straight into the request's body: nothing is allocated for a span, and no text is looked at twice.
+//! What makes a Zipkin server refuse a whole list (an id of zeros, an annotation without a time, a number as a tag's
+//! value) cannot be written here.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use crate::reporter::attributes::TagValue;
+use crate::reporter::record::SpanRecord;
+use crate::tracer::endpoint::Endpoint;
+use crate::tracer::kind::{Kind, Outcome};
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Appends one span as a JSON object.
+pub(crate) fn encode_span(out: &mut Vec<u8>, span: &SpanRecord) {
+    out.extend_from_slice(b"{\"traceId\":\"");
+    let trace = span.trace.get();
+    if trace >> 64 != 0 {
+        hex(out, high(trace));
+    }
+    hex(out, low(trace));
+    // A parent that is the span itself is not true, and would be dropped there.
+    if let Some(parent) = span.parent.filter(|parent| *parent != span.id) {
+        out.extend_from_slice(b"\",\"parentId\":\"");
+        hex(out, parent.get());
+    }
+    out.extend_from_slice(b"\",\"id\":\"");
+    hex(out, span.id.get());
+    out.push(b'"');
+    let kind = span.kind();
+    if let Some(kind) = kind {
+        out.extend_from_slice(b",\"kind\":\"");
+        out.extend_from_slice(kind.as_str().as_bytes());
+        out.push(b'"');
+    }
+    name(out, span);
+    if span.start >= 1_000 {
+        out.extend_from_slice(b",\"timestamp\":");
+        decimal(out, micros(span.start));
+    }
+    if let Some(duration) = span.duration {
+        out.extend_from_slice(b",\"duration\":");
+        decimal(out, micros(duration));
+    }
+    if !span.local.is_empty() {
+        out.extend_from_slice(b",\"localEndpoint\":");
+        endpoint(out, &span.local);
+    }
+    if let Some(remote) = span.remote_endpoint().filter(|remote| !remote.is_empty()) {
+        out.extend_from_slice(b",\"remoteEndpoint\":");
+        endpoint(out, &remote);
+    }
+    annotations(out, span);
+    tags(out, span);
+    if span.debug {
+        out.extend_from_slice(b",\"debug\":true");
+    }
+    // The client owns its span; the server removes the flag there.
+    if span.shared && kind != Some(Kind::Client) {
+        out.extend_from_slice(b",\"shared\":true");
+    }
+    out.push(b'}');
+}
+
+/// `,"name":"…"`, in two parts if it is a method's: joining them would be an allocation.
+fn name(out: &mut Vec<u8>, span: &SpanRecord) {
+    const FIELD: &[u8] = b",\"name\":\"";
+    match (&span.name, span.site) {
+        (Some(name), _) if !name.is_empty() => {
+            out.extend_from_slice(FIELD);
+            text(out, name);
+            out.push(b'"');
+        }
+        (None, Some(site)) => {
+            let name = site.span_name();
+            out.extend_from_slice(FIELD);
+            if let Some(owner) = name.owner {
+                text(out, owner);
+                out.extend_from_slice(b"::");
+            }
+            text(out, name.name);
+            out.push(b'"');
+        }
+        _ => {}
+    }
+}
+
+fn endpoint(out: &mut Vec<u8>, endpoint: &Endpoint) {
+    let mut before = b'{';
+    if let Some(service) = endpoint.service_name() {
+        out.extend_from_slice(b"{\"serviceName\":\"");
+        text(out, service);
+        out.push(b'"');
+        before = b',';
+    }
+    // An IPv4 address in IPv6 clothes is written as what it is.
+    if let Some(ip) = endpoint.ip_addr().map(|ip| ip.to_canonical()) {
+        out.push(before);
+        match ip {
+            // By hand: an address is in every span, and formatting it would be a third of the span's cost.
+            IpAddr::V4(ip) => {
+                out.extend_from_slice(b"\"ipv4\":\"");
+                let [first, rest @ ..] = ip.octets();
+                decimal(out, u64::from(first));
+                for octet in rest {
+                    out.push(b'.');
+                    decimal(out, u64::from(octet));
+                }
+            }
+            IpAddr::V6(ip) => {
+                out.extend_from_slice(b"\"ipv6\":\"");
+                display(out, ip);
+            }
+        }
+        out.push(b'"');
+        before = b',';
+    }
+    if let Some(port) = endpoint.port_number() {
+        out.push(before);
+        out.extend_from_slice(b"\"port\":");
+        decimal(out, u64::from(port));
+    }
+    out.push(b'}');
+}
+
+fn annotations(out: &mut Vec<u8>, span: &SpanRecord) {
+    let mut before: &[u8] = b",\"annotations\":[{\"timestamp\":";
+    for (time, value) in span.attributes.annotations() {
+        out.extend_from_slice(before);
+        decimal(out, micros(time));
+        out.extend_from_slice(b",\"value\":\"");
+        text(out, value);
+        out.extend_from_slice(b"\"}");
+        before = b",{\"timestamp\":";
+    }
+    if before[1] == b'{' {
+        out.push(b']');
+    }
+}
+
+fn tags(out: &mut Vec<u8>, span: &SpanRecord) {
+    // Zipkin has no field for how a span ended: the outcome is a tag, unless the user's own says it.
+    let mut outcome = match span.outcome {
+        Outcome::Returned => None,
+        Outcome::Error => Some(("error", "error")),
+        Outcome::Panicked => Some(("error", "panicked")),
+        Outcome::Cancelled => Some(("outcome", "cancelled")),
+        Outcome::Unfinished => Some(("outcome", "unfinished")),
+    };
+    let mut before: &[u8] = b",\"tags\":{\"";
+    for (key, value) in span.attributes.tags() {
+        outcome = outcome.filter(|(taken, _)| *taken != key);
+        out.extend_from_slice(before);
+        text(out, key);
+        out.extend_from_slice(b"\":\"");
+        match value {
+            TagValue::Text(value) => text(out, value),
+            TagValue::Unsigned(value) => decimal(out, value),
+            TagValue::Signed(value) => {
+                if value < 0 {
+                    out.push(b'-');
+                }
+                decimal(out, value.unsigned_abs());
+            }
+            // Digits, signs, `NaN`, `inf`, `true`: nothing that needs an escape.
+            TagValue::Float(_) | TagValue::Bool(_) => display(out, value),
+        }
+        out.push(b'"');
+        before = b",\"";
+    }
+    if let Some((key, value)) = outcome {
+        out.extend_from_slice(before);
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(b"\":\"");
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
+        before = b",\"";
+    }
+    if before.len() == 2 {
+        out.push(b'}');
+    }
+}
+
+/// Whole microseconds, at least one: Zipkin takes 0 for "absent".
+fn micros(nanos: u64) -> u64 {
+    (nanos / 1_000).max(1)
+}
+
+const fn high(value: u128) -> u64 {
+    (value >> 64) as u64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is asked for")]
+const fn low(value: u128) -> u64 {
+    value as u64
+}
+
+/// Appends 16 lower-hex digits.
+fn hex(out: &mut Vec<u8>, value: u64) {
+    let mut digits = [0; 16];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(value.to_be_bytes()) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+    out.extend_from_slice(&digits);
+}
+
+fn decimal(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(value % 10).unwrap_or(0);
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+fn display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    // Writing to a vector does not fail.
+    write!(out, "{value}").ok();
+}
+
+/// Appends the inside of a JSON string: runs of bytes that need no escape are copied as they are.
+fn text(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    let mut copied = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let escape = ESCAPES[usize::from(byte)];
+        if escape == 0 {
+            continue;
+        }
+        out.extend_from_slice(&bytes[copied..at]);
+        copied = at + 1;
+        if escape == b'u' {
+            out.extend_from_slice(b"\\u00");
+            out.push(HEX[usize::from(byte >> 4)]);
+            out.push(HEX[usize::from(byte & 15)]);
+        } else {
+            out.extend_from_slice(&[b'\\', escape]);
+        }
+    }
+    out.extend_from_slice(&bytes[copied..]);
+}
+
+/// The letter after the backslash for each byte that needs one; `u` for `\u00XX`; 0 for all others.
+const ESCAPES: [u8; 256] = {
+    let mut escapes = [0; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        escapes[control] = b'u';
+        control += 1;
+    }
+    escapes[0x08] = b'b';
+    escapes[0x09] = b't';
+    escapes[0x0A] = b'n';
+    escapes[0x0C] = b'f';
+    escapes[0x0D] = b'r';
+    escapes[b'"' as usize] = b'"';
+    escapes[b'\\' as usize] = b'\\';
+    escapes
+};
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::sync::Arc;
+
+    use rand::rngs::SmallRng;
+    use rand::{RngExt as _, SeedableRng as _};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::tracer::callsite::Callsite;
+    use crate::tracer::id::SpanId;
+
+    fn encoded(span: &SpanRecord) -> String {
+        let mut out = Vec::new();
+        encode_span(&mut out, span);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn parsed(span: &SpanRecord) -> Value {
+        serde_json::from_str(&encoded(span)).unwrap()
+    }
+
+    #[test]
+    fn a_full_span() {
+        let mut span = SpanRecord::sample("get /users", 0x463a_c35c_9f64_13ad_4848_5a39_53bb_6124, 0xa2f, 0x1);
+        span.kind = Some(Kind::Server);
+        span.local = Arc::new(Endpoint::named("users").ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))).port(8080));
+        span.remote = Some(Box::new(Endpoint::new().ip(IpAddr::V6(Ipv6Addr::LOCALHOST)).port(41_000)));
+        span.start = 1_700_000_000_123_456_789;
+        span.duration = Some(1_999_999);
+        span.debug = true;
+        span.shared = true;
+        span.attributes.tag(0, "http.method", TagValue::Text("GET"));
+        span.attributes.tag(0, "rows", TagValue::Signed(i64::MIN));
+        span.attributes.tag(0, "ratio", TagValue::Float(0.5));
+        span.attributes.tag(0, "hit", TagValue::Bool(false));
+        span.attributes.tag(0, "empty", TagValue::Text(""));
+        span.attributes.annotation(1_700_000_000_123_999_999, "cache miss");
+        span.attributes.annotation(0, "before time");
+        assert_eq!(
+            encoded(&span),
+            concat!(
+                r#"{"traceId":"463ac35c9f6413ad48485a3953bb6124","parentId":"0000000000000001","#,
+                r#""id":"0000000000000a2f","kind":"SERVER","name":"get /users","timestamp":1700000000123456,"#,
+                r#""duration":1999,"localEndpoint":{"serviceName":"users","ipv4":"10.0.0.1","port":8080},"#,
+                r#""remoteEndpoint":{"ipv6":"::1","port":41000},"annotations":["#,
+                r#"{"timestamp":1700000000123999,"value":"cache miss"},{"timestamp":1,"value":"before time"}],"#,
+                r#""tags":{"http.method":"GET","rows":"-9223372036854775808","ratio":"0.5","hit":"false","empty":""},"#,
+                r#""debug":true,"shared":true}"#
+            )
+        );
+    }
+
+    #[test]
+    fn empty_fields_are_left_out() {
+        let mut span = SpanRecord::sample("", 0xABC, 0xDEF, 0xDEF);
+        span.local = Arc::new(Endpoint::new());
+        span.remote = Some(Box::new(Endpoint::named("")));
+        span.start = 999;
+        span.duration = None;
+        assert_eq!(encoded(&span), r#"{"traceId":"0000000000000abc","id":"0000000000000def"}"#);
+    }
+
+    #[test]
+    fn a_duration_is_at_least_one_microsecond() {
+        let mut span = SpanRecord::sample("quick", 1, 1, 0);
+        span.duration = Some(0);
+        assert_eq!(parsed(&span)["duration"], json!(1));
+    }
+
+    #[test]
+    fn the_flag_shared_is_not_the_clients() {
+        let mut span = SpanRecord::sample("call", 1, 1, 0);
+        span.shared = true;
+        for (kind, sent) in [(Some(Kind::Client), false), (Some(Kind::Server), true), (None, true)] {
+            span.kind = kind;
+            assert_eq!(parsed(&span).get("shared").is_some(), sent, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_mapped_address_is_sent_as_ipv4() {
+        let mut span = SpanRecord::sample("call", 1, 1, 0);
+        span.local = Arc::new(Endpoint::new().ip(IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped())));
+        assert_eq!(parsed(&span)["localEndpoint"], json!({"ipv4": "192.0.2.1"}));
+    }
+
+    #[test]
+    fn name_kind_and_remote_come_from_the_site() {
+        struct Cart;
+        impl Cart {
+            fn add(&self) -> &'static Callsite {
+                static SITE: Callsite = Callsite::new("add", || ()).kind(Kind::Client).remote("mysql");
+                &SITE
+            }
+        }
+        let mut span = SpanRecord::sample("", 1, 1, 0);
+        span.name = None;
+        span.site = Some(Cart.add());
+        let span = parsed(&span);
+        assert_eq!(span["name"], "Cart::add");
+        assert_eq!(span["kind"], "CLIENT");
+        assert_eq!(span["remoteEndpoint"], json!({"serviceName": "mysql"}));
+    }
+
+    #[test]
+    fn outcomes_are_tags_unless_the_users_own_say_more() {
+        for (outcome, plain, own) in [
+            (Outcome::Returned, json!(null), json!({"error": "mine", "outcome": "mine"})),
+            (Outcome::Error, json!({"error": "error"}), json!({"error": "mine", "outcome": "mine"})),
+            (Outcome::Panicked, json!({"error": "panicked"}), json!({"error": "mine", "outcome": "mine"})),
+            (Outcome::Cancelled, json!({"outcome": "cancelled"}), json!({"error": "mine", "outcome": "mine"})),
+            (Outcome::Unfinished, json!({"outcome": "unfinished"}), json!({"error": "mine", "outcome": "mine"})),
+        ] {
+            let mut span = SpanRecord::sample("job", 1, 1, 0);
+            span.outcome = outcome;
+            span.polls = 3;
+            assert_eq!(parsed(&span).get("tags").cloned().unwrap_or_default(), plain, "{outcome:?}");
+            span.attributes.tag(0, "error", TagValue::Text("mine"));
+            span.attributes.tag(0, "outcome", TagValue::Text("mine"));
+            assert_eq!(parsed(&span)["tags"], own, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn every_byte_of_ascii_survives() {
+        let all: String = (0..=127_u8).map(char::from).chain("\u{2028}\u{FFFF}\u{10FFFF}é".chars()).collect();
+        let mut span = SpanRecord::sample("x", 1, 1, 0);
+        span.attributes.tag(0, &all, TagValue::Text(&all));
+        assert_eq!(parsed(&span)["tags"][&all], json!(all));
+    }
+
+    /// Whatever a record holds: valid JSON, and nothing that the wire table says is refused.
+    #[test]
+    fn whatever_a_record_holds_the_json_is_what_zipkin_takes() {
+        let mut rng = SmallRng::seed_from_u64(7);
+        for _ in 0..5_000 {
+            let span = any_span(&mut rng);
+            let json = parsed(&span);
+            for (field, value) in json.as_object().unwrap() {
+                match field.as_str() {
+                    "traceId" => assert!(matches!(value.as_str().unwrap().len(), 16 | 32)),
+                    "id" | "parentId" => {
+                        let id = value.as_str().unwrap();
+                        assert!(id.len() == 16 && id.bytes().all(|b| HEX.contains(&b)) && id != "0000000000000000");
+                    }
+                    "timestamp" | "duration" => assert!(value.as_i64().unwrap() > 0),
+                    "annotations" => {
+                        for annotation in value.as_array().unwrap() {
+                            assert!(annotation["timestamp"].as_i64().unwrap() > 0);
+                            assert!(annotation["value"].is_string());
+                        }
+                    }
+                    "tags" => {
+                        assert!(!value.as_object().unwrap().is_empty());
+                        assert!(value.as_object().unwrap().values().all(Value::is_string));
+                    }
+                    "localEndpoint" | "remoteEndpoint" => assert!(!value.as_object().unwrap().is_empty()),
+                    "kind" | "name" | "debug" | "shared" => {}
+                    other => unreachable!("{other}"),
+                }
+            }
+            assert_ne!(json.get("parentId"), json.get("id"));
+            for (key, value) in span.tags() {
+                assert_eq!(json["tags"][key], value.to_string());
+            }
+            assert_eq!(
+                json.get("annotations").map_or(0, |list| list.as_array().unwrap().len()),
+                span.annotations().count()
+            );
+            assert_eq!(json.get("name").and_then(Value::as_str).unwrap_or(""), span.name());
+        }
+    }
+
+    fn any_text(rng: &mut SmallRng) -> String {
+        (0..rng.random_range(0..8))
+            .map(|_| match rng.random_range(0..3) {
+                0 => char::from(rng.random_range(0..128_u8)),
+                1 => rng.random(),
+                _ => ['"', '\\', '\u{2028}', '\u{7f}', '/'][rng.random_range(0..5)],
+            })
+            .collect()
+    }
+
+    fn any_endpoint(rng: &mut SmallRng) -> Endpoint {
+        let mut endpoint = Endpoint::named(any_text(rng)).port(rng.random());
+        if rng.random() {
+            endpoint = endpoint.ip(IpAddr::V6(Ipv6Addr::from_bits(rng.random())));
+        } else if rng.random() {
+            endpoint = endpoint.ip(IpAddr::V4(Ipv4Addr::from_bits(rng.random())));
+        }
+        endpoint
+    }
+
+    pub(crate) fn any_span(rng: &mut SmallRng) -> SpanRecord {
+        let trace = if rng.random() { rng.random() } else { u128::from(rng.random::<u64>()) };
+        let mut span = SpanRecord::sample("", trace.max(1), rng.random::<u64>().max(1), 0);
+        span.name = Some(any_text(rng).into());
+        span.parent = [None, Some(span.id), SpanId::new(rng.random())][rng.random_range(0..3)];
+        span.kind = [None, Some(Kind::Client), Some(Kind::Consumer)][rng.random_range(0..3)];
+        span.local = Arc::new(any_endpoint(rng));
+        span.remote = rng.random::<bool>().then(|| Box::new(any_endpoint(rng)));
+        span.start = rng.random::<u64>() >> rng.random_range(0..64);
+        span.duration = rng.random::<bool>().then(|| rng.random::<u64>() >> rng.random_range(0..64));
+        span.outcome = [Outcome::Returned, Outcome::Error, Outcome::Panicked, Outcome::Cancelled, Outcome::Unfinished]
+            [rng.random_range(0..5)];
+        span.debug = rng.random();
+        span.shared = rng.random();
+        for _ in 0..rng.random_range(0..4) {
+            let value = any_text(rng);
+            let value = match rng.random_range(0..5) {
+                0 => TagValue::Unsigned(rng.random()),
+                1 => TagValue::Signed(rng.random()),
+                2 => TagValue::Float(f64::from_bits(rng.random())),
+                3 => TagValue::Bool(rng.random()),
+                _ => TagValue::Text(&value),
+            };
+            span.attributes.tag(0, &any_text(rng), value);
+            span.attributes.annotation(rng.random::<u64>() >> rng.random_range(0..64), &any_text(rng));
+        }
+        span.attributes.seal();
+        span
+    }
+}

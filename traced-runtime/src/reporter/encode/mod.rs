@@ -1,0 +1,252 @@
+//! From records to the bodies of requests: pure, records in, bytes out.
+
+pub(crate) mod json;
+
+use std::ops::Range;
+
+use crate::reporter::attributes::TagValue;
+use crate::reporter::record::SpanRecord;
+
+/// The tag that tells what a span lost because it was too large for a request.
+pub(crate) const CUT_TAG: &str = "traced.cut";
+
+/// Bytes kept free for that tag: its key, two numbers and the words between them.
+const CUT_TAG_ROOM: usize = 96;
+
+/// Spans as one JSON list, built span by span and never longer than its bound.
+#[derive(Debug)]
+pub(crate) struct Body {
+    /// The list, with its brackets; nothing when no span is in.
+    bytes: Vec<u8>,
+    /// Where each span ends: the place of the comma or bracket behind it.
+    ends: Vec<usize>,
+    bound: usize,
+}
+
+/// What became of a span given to a [`Body`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Added {
+    /// It is in.
+    Fits {
+        /// Tags removed to make it fit.
+        cut_tags: u64,
+    },
+    /// There is no room beside the spans that are in: send them first.
+    Full,
+    /// It is too large alone, even without tags.
+    TooLarge,
+}
+
+impl Body {
+    /// An empty list of at most `bound` bytes.
+    pub(crate) const fn new(bound: usize) -> Self {
+        Self { bytes: Vec::new(), ends: Vec::new(), bound }
+    }
+
+    /// Number of spans.
+    pub(crate) fn spans(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Takes all spans out, and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a span if there is room. One that does not fit even alone loses its largest tags, and gets a tag that says so.
+    pub(crate) fn add(&mut self, span: &mut SpanRecord) -> Added {
+        let mut cut_tags = 0;
+        self.encode(span);
+        if self.bytes.len() > self.bound {
+            if self.spans() > 0 {
+                self.truncate();
+                return Added::Full;
+            }
+            match self.cut(span) {
+                Some(tags) => cut_tags = tags,
+                None => {
+                    self.truncate();
+                    return Added::TooLarge;
+                }
+            }
+        }
+        self.ends.push(self.bytes.len() - 1);
+        Added::Fits { cut_tags }
+    }
+
+    /// Writes the span behind those that are in, and the bracket behind it.
+    fn encode(&mut self, span: &SpanRecord) {
+        match self.ends.last() {
+            None => {
+                self.bytes.clear();
+                self.bytes.push(b'[');
+            }
+            Some(&end) => {
+                self.bytes.truncate(end);
+                self.bytes.push(b',');
+            }
+        }
+        json::encode_span(&mut self.bytes, span);
+        self.bytes.push(b']');
+    }
+
+    /// Takes out what is not one of the spans that are in.
+    fn truncate(&mut self) {
+        match self.ends.last() {
+            None => self.bytes.clear(),
+            Some(&end) => {
+                self.bytes.truncate(end);
+                self.bytes.push(b']');
+            }
+        }
+    }
+
+    /// Writes the first span anew, without its largest tags; `None` when it does not fit without any.
+    fn cut(&mut self, span: &mut SpanRecord) -> Option<u64> {
+        let whole = self.bytes.len();
+        let room = self.bound.saturating_sub(CUT_TAG_ROOM);
+        let mut tags = 0_u64;
+        while self.bytes.len() > room {
+            // One at first, then a quarter more: encoding after each of many tags would take a time that grows with the
+            // square of their number.
+            let before = tags;
+            for _ in 0..=tags / 4 {
+                if span.attributes.drop_largest_tag().is_some() {
+                    tags += 1;
+                }
+            }
+            if tags == before {
+                return None;
+            }
+            self.encode(span);
+        }
+        let note = format!("{tags} tags, {} bytes", whole - self.bytes.len());
+        span.attributes.tag(u64::MAX, CUT_TAG, TagValue::Text(&note));
+        self.encode(span);
+        Some(tags)
+    }
+
+    /// The list of some of the spans, by number; only a part is copied, into `scratch`.
+    pub(crate) fn part<'a>(&'a self, spans: Range<usize>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        if spans == (0..self.spans()) {
+            return &self.bytes;
+        }
+        let before = |span: usize| span.checked_sub(1).and_then(|last| self.ends.get(last).copied()).unwrap_or(0);
+        scratch.clear();
+        scratch.push(b'[');
+        scratch.extend_from_slice(self.bytes.get(before(spans.start) + 1..before(spans.end)).unwrap_or_default());
+        scratch.push(b']');
+        scratch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use rand::rngs::SmallRng;
+    use rand::{RngExt as _, SeedableRng as _};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn span(id: u64) -> SpanRecord {
+        SpanRecord::sample("span", 1, id, 0)
+    }
+
+    fn part(body: &Body, spans: Range<usize>) -> Vec<Value> {
+        serde_json::from_slice(body.part(spans, &mut Vec::new())).unwrap()
+    }
+
+    fn ids(spans: &[Value]) -> Vec<u64> {
+        spans.iter().map(|span| u64::from_str_radix(span["id"].as_str().unwrap(), 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_whole_body() {
+        let mut body = Body::new(usize::MAX);
+        body.add(&mut span(1));
+        body.add(&mut span(2));
+        let one = |id| {
+            format!(
+                concat!(
+                    r#"{{"traceId":"0000000000000001","id":"000000000000000{}","name":"span","#,
+                    r#""timestamp":1700000000000000,"duration":1000,"localEndpoint":{{"serviceName":"test"}}}}"#
+                ),
+                id
+            )
+        };
+        let whole = String::from_utf8(body.part(0..2, &mut Vec::new()).to_vec()).unwrap();
+        assert_eq!(whole, format!("[{},{}]", one(1), one(2)));
+        let second = String::from_utf8(body.part(1..2, &mut Vec::new()).to_vec()).unwrap();
+        assert_eq!(second, format!("[{}]", one(2)));
+    }
+
+    #[test]
+    fn spans_are_added_until_the_bound_and_every_part_is_a_list() {
+        let mut rng = SmallRng::seed_from_u64(3);
+        for _ in 0..200 {
+            let bound = rng.random_range(600..4_000);
+            let mut body = Body::new(bound);
+            let mut expected = Vec::new();
+            let full = loop {
+                let mut span = json::tests::any_span(&mut rng);
+                match body.add(&mut span) {
+                    Added::Fits { .. } => expected.push(span.id.get()),
+                    other => break other,
+                }
+            };
+            assert!(full == Added::Full || expected.is_empty());
+            if expected.is_empty() {
+                continue;
+            }
+            assert!(body.part(0..expected.len(), &mut Vec::new()).len() <= bound);
+            for _ in 0..5 {
+                let end = rng.random_range(1..=expected.len());
+                let start = rng.random_range(0..end);
+                assert_eq!(ids(&part(&body, start..end)), expected[start..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_span_that_is_too_large_loses_its_largest_tags_and_says_so() {
+        let mut large = span(1);
+        large.attributes.tag(0, "small", TagValue::Bool(true));
+        large.attributes.tag(0, "quotes", TagValue::Text(&"\"".repeat(2_000)));
+        large.attributes.tag(0, "large", TagValue::Text(&"x".repeat(3_000)));
+        let mut body = Body::new(1_000);
+        assert_eq!(body.add(&mut large), Added::Fits { cut_tags: 2 });
+        // `,"quotes":"…"` and `,"large":"…"`.
+        let bytes = 12 + 4_000 + 11 + 3_000;
+        assert_eq!(
+            part(&body, 0..1)[0]["tags"],
+            serde_json::json!({"small": "true", "traced.cut": format!("2 tags, {bytes} bytes")})
+        );
+        assert!(body.part(0..1, &mut Vec::new()).len() <= 1_000);
+    }
+
+    #[test]
+    fn beside_others_a_large_span_waits_for_the_next_body() {
+        let mut large = span(2);
+        large.attributes.tag(0, "large", TagValue::Text(&"x".repeat(3_000)));
+        let mut body = Body::new(1_000);
+        body.add(&mut span(1));
+        assert_eq!(body.add(&mut large), Added::Full);
+        assert_eq!(body.add(&mut span(3)), Added::Fits { cut_tags: 0 });
+        assert_eq!(ids(&part(&body, 0..2)), [1, 3]);
+        assert!(large.tag("large").is_some());
+    }
+
+    #[test]
+    fn a_span_too_large_without_tags_is_not_added() {
+        let mut large = span(1);
+        large.attributes.tag(0, "tag", TagValue::Text("value"));
+        large.attributes.annotation(0, &"x".repeat(2_000));
+        let mut body = Body::new(1_000);
+        assert_eq!(body.add(&mut large), Added::TooLarge);
+        assert_eq!(body.spans(), 0);
+        assert_eq!(body.add(&mut span(2)), Added::Fits { cut_tags: 0 });
+        assert_eq!(ids(&part(&body, 0..1)), [2]);
+    }
+}

@@ -1,0 +1,535 @@
+//! Bodies to a Zipkin collector, by HTTP.
+//!
+//! One connection is kept open between requests. Redirects are not followed and proxies of the environment are not used:
+//! spans go where they were told to go. The request itself is never traced: the thread it runs on is suppressed, and its
+//! header `b3: 0` tells a traced collector not to.
+
+use std::fmt;
+use std::io::{self, Read as _};
+use std::time::Duration;
+
+use ureq::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use ureq::{Agent, Body};
+
+use crate::reporter::send::{SendError, Sender};
+
+/// How long one request may take as a whole, unless the tracer is built with another bound.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of an answer that are read: an error's text, of which the first line is shown.
+const ANSWER_BYTES: u64 = 16 << 10;
+
+/// Characters of an answer that are shown.
+const SHOWN_CHARACTERS: usize = 300;
+
+/// Sends bodies by `POST`.
+pub(crate) struct HttpSender {
+    agent: Agent,
+    uri: Uri,
+    authorization: Option<HeaderValue>,
+    shown: String,
+    timeout: Duration,
+    #[cfg(feature = "gzip")]
+    compressed: Vec<u8>,
+}
+
+impl HttpSender {
+    /// A sender to this URL. Nothing is connected or looked up yet.
+    pub(crate) fn new(url: &str, timeout: Duration) -> Result<Self, EndpointError> {
+        let target = Target::parse(url)?;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .timeout_global(Some(timeout))
+            .max_idle_connections(1)
+            .max_idle_connections_per_host(1)
+            .user_agent(concat!("traced/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self {
+            agent: Agent::new_with_config(config),
+            uri: target.uri,
+            authorization: target.authorization,
+            shown: target.shown,
+            timeout,
+            #[cfg(feature = "gzip")]
+            compressed: Vec::new(),
+        })
+    }
+
+    fn post(&mut self, body: &[u8]) -> Result<ureq::http::Response<Body>, ureq::Error> {
+        let mut request = self.agent.post(&self.uri).header(header::CONTENT_TYPE, "application/json").header("b3", "0");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        #[cfg(feature = "gzip")]
+        let body = {
+            compress(body, &mut self.compressed)?;
+            request = request.header(header::CONTENT_ENCODING, "gzip");
+            &self.compressed[..]
+        };
+        request.send(body)
+    }
+}
+
+impl Sender for HttpSender {
+    fn send(&mut self, body: &[u8]) -> Result<(), SendError> {
+        let response = self.post(body).map_err(|error| self.failed(&error))?;
+        let (parts, mut body) = response.into_parts();
+        // Read to its end, or the connection cannot be used again.
+        let mut answer = Vec::new();
+        body.as_reader().take(ANSWER_BYTES).read_to_end(&mut answer).ok();
+        if parts.status.is_success() {
+            return Ok(());
+        }
+        Err(self.refused(parts.status, &parts.headers, &shown(&String::from_utf8_lossy(&answer))))
+    }
+}
+
+impl HttpSender {
+    /// No answer came.
+    fn failed(&self, error: &ureq::Error) -> SendError {
+        let url = &self.shown;
+        match error {
+            ureq::Error::Timeout(_) => {
+                SendError::retry(format!("no answer from {url} within {} ms", self.timeout.as_millis()))
+            }
+            ureq::Error::Io(error) if is_nobody_there(error) => {
+                SendError::unreachable(format!("cannot reach {url}: {error}"))
+            }
+            ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => {
+                SendError::unreachable(format!("cannot reach {url}: {error}"))
+            }
+            error => SendError::retry(format!("{url}: {error}")),
+        }
+    }
+
+    /// An answer came, and it is not "accepted".
+    fn refused(&self, status: StatusCode, headers: &HeaderMap, answer: &str) -> SendError {
+        let url = &self.shown;
+        let colon = if answer.is_empty() { "" } else { ": " };
+        let what = format!("{url} answered {status}{colon}{answer}");
+        // Zipkin's own "too large" comes as a 500, which another try would only repeat.
+        let inner_413 = status == StatusCode::INTERNAL_SERVER_ERROR && answer.starts_with("413");
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE => SendError::too_large(what),
+            _ if inner_413 => SendError::too_large(what),
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => SendError::rejected(what),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => later(what, headers),
+            _ if status.is_server_error() => later(what, headers),
+            _ if status.is_redirection() => {
+                let location = headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
+                let location = redacted(location.unwrap_or("nowhere"));
+                SendError::refused(format!(
+                    "{url} answered {status}, a redirect to {location}, which is not followed: set the collector's URL to \
+                     where the spans are to go"
+                ))
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                SendError::refused(format!("{what}; check the user and password in the collector's URL"))
+            }
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => SendError::refused(format!(
+                "{what}; check the collector's URL: the path at a Zipkin server is /api/v2/spans"
+            )),
+            _ => SendError::refused(what),
+        }
+    }
+}
+
+impl fmt::Debug for HttpSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSender").field("url", &self.shown).field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// An error that may pass; `Retry-After` is heeded when it is a number of seconds, not when it is a date.
+fn later(what: String, headers: &HeaderMap) -> SendError {
+    let after = headers.get(header::RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
+    match after {
+        Some(seconds) => SendError::retry_after(what, Duration::from_secs(seconds)),
+        None => SendError::retry(what),
+    }
+}
+
+/// Whether the error says that there is no server, rather than a slow or a broken one.
+fn is_nobody_there(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable};
+    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | NetworkDown | AddrNotAvailable)
+        // A name that does not resolve has no kind of its own.
+        || error.to_string().starts_with("failed to lookup address")
+}
+
+#[cfg(feature = "gzip")]
+fn compress(body: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    use std::io::Write as _;
+    out.clear();
+    let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::fast());
+    encoder.write_all(body)?;
+    encoder.finish().map(drop)
+}
+
+/// One line of at most [`SHOWN_CHARACTERS`] without control characters.
+fn shown(answer: &str) -> String {
+    let line = answer.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut shown: String = line.take(SHOWN_CHARACTERS + 1).collect();
+    if let Some((end, _)) = shown.char_indices().nth(SHOWN_CHARACTERS) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    shown
+}
+
+/// Why a URL is no place to send spans to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EndpointError(String);
+
+impl fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for EndpointError {}
+
+/// A collector's URL, taken apart.
+struct Target {
+    /// Without user and password.
+    uri: Uri,
+    authorization: Option<HeaderValue>,
+    /// Without anything secret.
+    shown: String,
+}
+
+impl Target {
+    fn parse(url: &str) -> Result<Self, EndpointError> {
+        let url = url.trim();
+        let example = "write it like http://localhost:9411/api/v2/spans";
+        let error = |what: &str| EndpointError(format!("the collector's URL {:?} {what}", redacted(url)));
+        if url.is_empty() {
+            return Err(EndpointError(format!("the collector's URL is empty; {example}")));
+        }
+        let Some((scheme, _)) = url.split_once("://") else {
+            return Err(error(&format!("has no scheme; {example}")));
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" => {}
+            "https" if cfg!(feature = "tls") => {}
+            "https" => {
+                return Err(error("needs TLS, which is not compiled in; enable the feature `tls` of traced-runtime"));
+            }
+            _ => return Err(error("has a scheme that is neither http nor https")),
+        }
+        let uri: Uri = url.parse().map_err(|cause| error(&format!("cannot be read: {cause}; {example}")))?;
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let (user, place) = authority.rsplit_once('@').map_or((None, authority), |(user, place)| (Some(user), place));
+        let host = uri.host().unwrap_or_default();
+        if matches!(host, "" | "[]") {
+            return Err(error(&format!("has no host; {example}")));
+        }
+        if let Some(port) = place.strip_prefix(host).and_then(|port| port.strip_prefix(':')) {
+            if !matches!(port.parse::<u16>(), Ok(1..)) {
+                return Err(error(&format!("has the port {port:?}; a port is a number from 1 to 65535")));
+            }
+        }
+        let authorization = match user {
+            None => None,
+            Some(user) => Some(basic(user).ok_or_else(|| error("has a user or password that is no valid header"))?),
+        };
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let plain = Uri::builder().scheme(scheme).authority(place).path_and_query(path);
+        let query = if uri.query().is_some() { "?…" } else { "" };
+        let shown = format!("{}://{place}{}{query}", scheme.to_ascii_lowercase(), uri.path());
+        let uri = plain.build().map_err(|cause| error(&format!("cannot be read: {cause}; {example}")))?;
+        Ok(Self { uri, authorization, shown })
+    }
+}
+
+/// A URL without what may be secret, whether or not it can be read.
+fn redacted(url: &str) -> String {
+    let (rest, at) = match url.rsplit_once('@') {
+        // It cannot be told which of the two is whose.
+        Some((before, _)) if before.contains('?') => return "(not shown)".to_owned(),
+        Some((_, place)) => (place, "…@"),
+        None => (url, ""),
+    };
+    match rest.split_once('?') {
+        Some((place, _)) => format!("{at}{}?…", shown(place)),
+        None => format!("{at}{}", shown(rest)),
+    }
+}
+
+/// The header for `user:password`, both percent-encoded as in a URL.
+fn basic(user: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Basic {}", base64(&percent_decoded(user)))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// A `%` that is not followed by two hex digits stands for itself.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let digits = bytes.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let code = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        match (byte, code) {
+            (b'%', Some(code)) => {
+                decoded.push(code);
+                at += 3;
+            }
+            _ => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    decoded
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for letter in 0..4 {
+            if letter > three.len() {
+                text.push('=');
+            } else {
+                text.push(char::from(LETTERS[(bits >> (18 - 6 * letter) & 63) as usize]));
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::reporter::send::Fate;
+
+    /// A request as the server saw it.
+    struct Seen {
+        connection: usize,
+        head: String,
+        body: Vec<u8>,
+    }
+
+    /// Serves these answers one after the other, on as many connections as the client opens.
+    fn server(answers: &[&str]) -> (SocketAddr, Receiver<Seen>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let answers: Vec<String> = answers.iter().map(|answer| (*answer).to_owned()).collect();
+        let (tell, seen) = channel();
+        std::thread::spawn(move || {
+            let mut answers = answers.into_iter().peekable();
+            let mut connection = 0;
+            while answers.peek().is_some() {
+                let mut stream = BufReader::new(listener.accept().unwrap().0);
+                connection += 1;
+                while answers.peek().is_some() {
+                    let mut head = String::new();
+                    while !head.ends_with("\r\n\r\n") {
+                        if stream.read_line(&mut head).unwrap() == 0 {
+                            break;
+                        }
+                    }
+                    if head.is_empty() {
+                        break;
+                    }
+                    let head = head.to_ascii_lowercase();
+                    let (_, length) = head.split_once("content-length: ").unwrap();
+                    let mut body = vec![0; length.split_once('\r').unwrap().0.parse().unwrap()];
+                    stream.read_exact(&mut body).unwrap();
+                    tell.send(Seen { connection, head, body }).unwrap();
+                    stream.get_mut().write_all(answers.next().unwrap().as_bytes()).unwrap();
+                }
+            }
+        });
+        (address, seen)
+    }
+
+    fn sender(address: SocketAddr) -> HttpSender {
+        HttpSender::new(&format!("http://{address}/api/v2/spans"), Duration::from_secs(5)).unwrap()
+    }
+
+    fn answer(status: &str, body: &str) -> String {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    }
+
+    fn error_of(answer: &str) -> (Fate, String) {
+        let (address, _seen) = server(&[answer]);
+        let error = sender(address).send(b"[]").unwrap_err();
+        (error.fate, error.to_string().replace(&address.to_string(), "HOST"))
+    }
+
+    #[test]
+    fn a_body_is_posted_and_the_connection_kept() {
+        let accepted = answer("202 Accepted", "");
+        let (address, seen) = server(&[&accepted, &accepted]);
+        let mut sender = sender(address);
+        sender.send(b"[1]").unwrap();
+        sender.send(b"[2]").unwrap();
+        let first = seen.recv().unwrap();
+        assert!(first.head.starts_with("post /api/v2/spans http/1.1\r\n"), "{}", first.head);
+        assert!(first.head.contains("\r\ncontent-type: application/json\r\n"), "{}", first.head);
+        assert!(first.head.contains("\r\nb3: 0\r\n"), "{}", first.head);
+        assert!(first.head.contains("\r\nuser-agent: traced/"), "{}", first.head);
+        assert!(!first.head.contains("authorization"), "{}", first.head);
+        let second = seen.recv().unwrap();
+        assert_eq!((first.connection, second.connection), (1, 1));
+        for (seen, body) in [(first, b"[1]"), (second, b"[2]")] {
+            assert_eq!(seen.head.contains("content-encoding: gzip"), cfg!(feature = "gzip"));
+            assert_eq!(plain(&seen.body), body);
+        }
+    }
+
+    #[cfg(not(feature = "gzip"))]
+    fn plain(body: &[u8]) -> Vec<u8> {
+        body.to_vec()
+    }
+
+    #[cfg(feature = "gzip")]
+    fn plain(body: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(body).read_to_end(&mut plain).unwrap();
+        plain
+    }
+
+    #[test]
+    fn answers_decide_what_becomes_of_the_spans() {
+        let retry = |seconds: Option<u64>| Fate::Retry { after: seconds.map(Duration::from_secs) };
+        for (status, body, fate) in [
+            ("400 Bad Request", "Span.id is all zeros", Fate::Rejected),
+            ("413 Payload Too Large", "", Fate::TooLarge),
+            ("500 Internal Server Error", "413 Request Entity Too Large", Fate::TooLarge),
+            ("500 Internal Server Error", "oops", retry(None)),
+            ("502 Bad Gateway", "", retry(None)),
+            ("429 Too Many Requests\r\nRetry-After: 7", "", retry(Some(7))),
+            ("503 Service Unavailable\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT", "", retry(None)),
+            ("401 Unauthorized", "", Fate::Refused),
+            ("404 Not Found", "", Fate::Refused),
+            ("415 Unsupported Media Type", "", Fate::Refused),
+        ] {
+            assert_eq!(error_of(&answer(status, body)).0, fate, "{status}");
+        }
+    }
+
+    #[test]
+    fn messages_say_where_and_what_to_do() {
+        let error = |status, body| error_of(&answer(status, body)).1;
+        assert_eq!(
+            error("400 Bad Request", "no\nid\u{7}!"),
+            "http://HOST/api/v2/spans answered 400 Bad Request: no id !"
+        );
+        assert_eq!(
+            error("404 Not Found", ""),
+            "http://HOST/api/v2/spans answered 404 Not Found; check the collector's URL: the path at a Zipkin server is \
+             /api/v2/spans"
+        );
+        let long = error("400 Bad Request", &"é".repeat(1_000));
+        assert!(long.ends_with("é…") && long.chars().count() < 400, "{long}");
+    }
+
+    #[test]
+    fn a_redirect_is_not_followed() {
+        let (fate, text) = error_of(&answer("302 Found\r\nLocation: http://user:secret@other.example/x?token=1", ""));
+        assert_eq!(fate, Fate::Refused);
+        assert_eq!(
+            text,
+            "http://HOST/api/v2/spans answered 302 Found, a redirect to …@other.example/x?…, which is not followed: set \
+             the collector's URL to where the spans are to go"
+        );
+    }
+
+    #[test]
+    fn nobody_there_is_told_from_no_answer() {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = sender(address).send(b"[]").unwrap_err();
+        assert_eq!(error.fate, Fate::Unreachable);
+        assert!(error.to_string().starts_with(&format!("cannot reach http://{address}/api/v2/spans: ")), "{error}");
+
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", silent.local_addr().unwrap());
+        let error = HttpSender::new(&url, Duration::from_millis(20)).unwrap().send(b"[]").unwrap_err();
+        assert_eq!(error.fate, Fate::Retry { after: None });
+        assert_eq!(error.to_string(), format!("no answer from {url} within 20 ms"));
+
+        let mut unknown = HttpSender::new("http://no-such-host.invalid/", Duration::from_secs(5)).unwrap();
+        assert_eq!(unknown.send(b"[]").unwrap_err().fate, Fate::Unreachable);
+    }
+
+    #[test]
+    fn user_and_password_go_into_a_header_and_nowhere_else() {
+        let refused = answer("401 Unauthorized", "");
+        let (address, seen) = server(&[&refused]);
+        let url = format!("http://al%40ice:s3cret@{address}/spans?token=t0ken");
+        let mut sender = HttpSender::new(&url, Duration::from_secs(5)).unwrap();
+        let error = sender.send(b"[]").unwrap_err().to_string();
+        let head = seen.recv().unwrap().head;
+        assert!(head.starts_with("post /spans?token=t0ken http/1.1\r\n"), "{head}");
+        // `al@ice:s3cret`; the head was lower-cased.
+        assert!(head.contains("\r\nauthorization: basic ywxaawnlonmzy3jlda==\r\n"), "{head}");
+        for text in [error, format!("{sender:?}")] {
+            assert!(text.contains(&format!("http://{address}/spans?…")), "{text}");
+            assert!(!text.contains("s3cret") && !text.contains("t0ken"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_no_collectors_says_why() {
+        for (url, message) in [
+            ("", "the collector's URL is empty; write it like http://localhost:9411/api/v2/spans"),
+            (
+                "localhost:9411",
+                "the collector's URL \"localhost:9411\" has no scheme; write it like http://localhost:9411/api/v2/spans",
+            ),
+            ("ftp://h/", "the collector's URL \"ftp://h/\" has a scheme that is neither http nor https"),
+            (
+                "http://h:0/",
+                "the collector's URL \"http://h:0/\" has the port \"0\"; a port is a number from 1 to 65535",
+            ),
+            (
+                "http://u:secret@h:99999/?key=secret",
+                "the collector's URL \"…@h:99999/?…\" has the port \"99999\"; a port is a number from 1 to 65535",
+            ),
+        ] {
+            assert_eq!(HttpSender::new(url, REQUEST_TIMEOUT).unwrap_err().to_string(), message);
+        }
+        for url in
+            ["http://", "http:///x", "http://:80/", "http://u@/", "http://[::1", "http://a b/", "http://u:s?x@h y/"]
+        {
+            let message = HttpSender::new(url, REQUEST_TIMEOUT).unwrap_err().to_string();
+            assert!(message.ends_with("write it like http://localhost:9411/api/v2/spans"), "{message}");
+            assert!(!message.contains("u:s"), "{message}");
+        }
+        for url in ["http://[::1]:9411/api/v2/spans", "HTTP://h", " http://h:9411 ", "http://ü.example/"] {
+            let result = HttpSender::new(url, REQUEST_TIMEOUT);
+            assert_eq!(result.is_ok(), url.is_ascii(), "{url}: {result:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn https_without_the_feature_is_an_error_at_once() {
+        assert_eq!(
+            HttpSender::new("https://h/", REQUEST_TIMEOUT).unwrap_err().to_string(),
+            "the collector's URL \"https://h/\" needs TLS, which is not compiled in; enable the feature `tls` of \
+             traced-runtime"
+        );
+    }
+
+    #[test]
+    fn base64_is_padded() {
+        for (plain, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+    }
+}

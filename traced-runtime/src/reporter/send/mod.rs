@@ -1,0 +1,99 @@
+//! From encoded spans to a transport.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+#[cfg(feature = "collector")]
+pub(crate) mod http;
+
+/// Takes encoded spans to a collector.
+///
+/// The default is HTTP. Its method runs on the tracer's own thread and may block or panic, as a
+/// [`Reporter`](crate::reporter::backend::Reporter)'s may.
+pub trait Sender: Send + 'static {
+    /// Sends one body: a list of spans in Zipkin's JSON format, version 2, of at most `batch_bytes`.
+    ///
+    /// # Errors
+    /// The error says what becomes of the spans: see the constructors of [`SendError`].
+    fn send(&mut self, body: &[u8]) -> Result<(), SendError>;
+}
+
+/// Why a body was not delivered, and what is to become of its spans.
+#[derive(Debug)]
+pub struct SendError {
+    pub(crate) fate: Fate,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+/// What becomes of the spans of a body that was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Sent again later; at shutdown as often as the deadline allows.
+    Retry {
+        /// The collector's own wish.
+        after: Option<Duration>,
+    },
+    /// Sent again later; at shutdown once only.
+    Unreachable,
+    /// Some span of the body is at fault: halved until it is found.
+    Rejected,
+    /// Halved until it fits.
+    TooLarge,
+    /// Dropped: whatever is sent there meets the same answer.
+    Refused,
+    /// Dropped: the sender or reporter itself failed.
+    Failed,
+}
+
+impl SendError {
+    /// Nobody is there: the body is kept and sent again with growing pauses. At shutdown there is one last attempt.
+    #[must_use]
+    pub fn unreachable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { fate: Fate::Unreachable, source: source.into() }
+    }
+
+    /// It may work later, as after a time-out or HTTP's 429 and 503: the body is kept and sent again with growing pauses,
+    /// at shutdown until its deadline.
+    #[must_use]
+    pub fn retry(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { fate: Fate::Retry { after: None }, source: source.into() }
+    }
+
+    /// As [`retry`](Self::retry), and not before this time has passed. More than five minutes count as five.
+    #[must_use]
+    pub fn retry_after(source: impl Into<Box<dyn Error + Send + Sync>>, after: Duration) -> Self {
+        Self { fate: Fate::Retry { after: Some(after) }, source: source.into() }
+    }
+
+    /// The collector does not like what the body says, as with HTTP's 400: the body is halved until the spans at fault are
+    /// found, and they are dropped.
+    #[must_use]
+    pub fn rejected(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { fate: Fate::Rejected, source: source.into() }
+    }
+
+    /// The body has too many bytes, as with HTTP's 413: it is halved until it fits; a span too large by itself is dropped.
+    #[must_use]
+    pub fn too_large(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { fate: Fate::TooLarge, source: source.into() }
+    }
+
+    /// The collector takes nothing from here, as with HTTP's 401 and 404: all spans of the body are dropped as rejected.
+    #[must_use]
+    pub fn refused(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { fate: Fate::Refused, source: source.into() }
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.source()
+    }
+}

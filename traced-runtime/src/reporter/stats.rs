@@ -1,0 +1,271 @@
+//! What became of the spans: every recorded one is sent, queued, or dropped for a reason.
+
+use std::fmt;
+
+/// Why a span was recorded and not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The byte budget of the process's logs was used up (`log_bytes`).
+    LogFull,
+    /// Too many spans were open on one thread.
+    TooDeep,
+    /// Its thread had ended, or was just ending.
+    ThreadEnded,
+    /// The queue was full although the backend answered (`queue_bytes`): it is too slow, or the spans are too many.
+    QueueFull,
+    /// The backend could not be reached, or said that it cannot take spans now.
+    Unreachable,
+    /// The backend read the span and refused it.
+    Rejected,
+    /// It alone was too large for a request (`batch_bytes`), even without its largest tags.
+    TooLarge,
+    /// A reporter returned an error that is not to be retried, or panicked.
+    ReporterFailed,
+    /// It was not sent when the deadline of shutdown passed, or it ended after shutdown.
+    Deadline,
+}
+
+impl DropReason {
+    /// Every reason, in the order in which [`Tally`] lists them.
+    pub const ALL: [Self; 9] = [
+        Self::LogFull,
+        Self::TooDeep,
+        Self::ThreadEnded,
+        Self::QueueFull,
+        Self::Unreachable,
+        Self::Rejected,
+        Self::TooLarge,
+        Self::ReporterFailed,
+        Self::Deadline,
+    ];
+
+    /// The reason in a few words, as summaries print it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LogFull => "log full",
+            Self::TooDeep => "too deep",
+            Self::ThreadEnded => "thread ended",
+            Self::QueueFull => "queue full",
+            Self::Unreachable => "unreachable",
+            Self::Rejected => "rejected",
+            Self::TooLarge => "too large",
+            Self::ReporterFailed => "reporter failed",
+            Self::Deadline => "shutdown deadline",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How many spans were recorded, and what became of them.
+///
+/// At every instant `recorded == sent + queued + dropped`; unsampled spans are in none of them. Displays as one line:
+///
+/// ```text
+/// sent 1,234 spans in 9 batches, 0 dropped
+/// sent 0 spans, 12 dropped (12 unreachable)
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub(crate) recorded: u64,
+    pub(crate) sent: u64,
+    pub(crate) queued: u64,
+    pub(crate) batches: u64,
+    pub(crate) dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Tally {
+    /// Spans that ended, and those that would have been recorded if there had been room.
+    #[must_use]
+    pub const fn recorded(&self) -> u64 {
+        self.recorded
+    }
+
+    /// Spans that the backend accepted. Zipkin answers before it has stored them.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Spans that are on their way: held for late tags, waiting, or in a request without an answer yet.
+    #[must_use]
+    pub const fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    /// Requests that the backend accepted, or calls of a reporter that succeeded.
+    #[must_use]
+    pub const fn batches(&self) -> u64 {
+        self.batches
+    }
+
+    /// Spans that were lost, for whatever reason.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Spans that were lost for this reason.
+    #[must_use]
+    pub const fn dropped_by(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    /// The reasons for which spans were lost, with their numbers.
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        DropReason::ALL.into_iter().map(|reason| (reason, self.dropped_by(reason))).filter(|(_, spans)| *spans > 0)
+    }
+
+    /// Whether the numbers add up; they always do.
+    #[must_use]
+    pub fn is_conserved(&self) -> bool {
+        self.recorded == self.sent + self.queued + self.dropped()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.recorded == 0 {
+            return f.write_str("no spans recorded");
+        }
+        write!(f, "sent {}", Count(self.sent, "span"))?;
+        if self.batches > 0 {
+            write!(f, " in {}", Count(self.batches, "batch"))?;
+        }
+        if self.queued > 0 {
+            write!(f, ", {} still queued", Number(self.queued))?;
+        }
+        write!(f, ", {} dropped", Number(self.dropped()))?;
+        for (at, (reason, spans)) in self.drops().enumerate() {
+            write!(f, "{}{} {reason}", if at == 0 { " (" } else { ", " }, Number(spans))?;
+        }
+        if self.dropped() > 0 { f.write_str(")") } else { Ok(()) }
+    }
+}
+
+/// A [`Tally`], and what it cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub(crate) tally: Tally,
+    pub(crate) bytes_sent: u64,
+    pub(crate) queued_bytes: u64,
+    pub(crate) retries: u64,
+    pub(crate) late_tags: u64,
+    pub(crate) cut_values: u64,
+    pub(crate) cut_tags: u64,
+}
+
+impl Stats {
+    /// What became of the spans.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Bytes of encoded spans that the backend accepted, before compression; 0 with a reporter of one's own.
+    #[must_use]
+    pub const fn bytes_sent(&self) -> u64 {
+        self.bytes_sent
+    }
+
+    /// Bytes that finished spans occupy in the queue and in the batch being sent, an estimate; the bound is
+    /// `queue_bytes`.
+    #[must_use]
+    pub const fn queued_bytes(&self) -> u64 {
+        self.queued_bytes
+    }
+
+    /// Requests, or calls of a reporter, that were made again.
+    #[must_use]
+    pub const fn retries(&self) -> u64 {
+        self.retries
+    }
+
+    /// Tags and annotations that came after their span was handed on, and are lost.
+    #[must_use]
+    pub const fn late_tags(&self) -> u64 {
+        self.late_tags
+    }
+
+    /// Values that were too long for the log and were cut.
+    #[must_use]
+    pub const fn cut_values(&self) -> u64 {
+        self.cut_values
+    }
+
+    /// Tags that were removed from spans which were too large for a request; such a span has the tag `traced.cut`.
+    #[must_use]
+    pub const fn cut_tags(&self) -> u64 {
+        self.cut_tags
+    }
+}
+
+/// A number with thousands separated.
+pub(crate) struct Number(pub(crate) u64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (at, digit) in digits.char_indices() {
+            if at > 0 && (digits.len() - at) % 3 == 0 {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A number of things.
+pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, noun) = *self;
+        let plural = match number {
+            1 => "",
+            _ if noun.ends_with("ch") => "es",
+            _ => "s",
+        };
+        write!(f, "{} {noun}{plural}", Number(number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(sent: u64, batches: u64, queued: u64, drops: &[(DropReason, u64)]) -> String {
+        let mut tally = Tally { sent, batches, queued, ..Tally::default() };
+        for (reason, spans) in drops {
+            tally.dropped[*reason as usize] += spans;
+        }
+        tally.recorded = sent + queued + tally.dropped();
+        tally.to_string()
+    }
+
+    #[test]
+    fn a_tally_is_one_line() {
+        assert_eq!(tally(0, 0, 0, &[]), "no spans recorded");
+        assert_eq!(tally(1, 1, 0, &[]), "sent 1 span in 1 batch, 0 dropped");
+        assert_eq!(tally(1_234, 9, 0, &[]), "sent 1,234 spans in 9 batches, 0 dropped");
+        assert_eq!(tally(0, 0, 0, &[(DropReason::Unreachable, 12)]), "sent 0 spans, 12 dropped (12 unreachable)");
+        assert_eq!(
+            tally(1_000_000, 10, 5, &[(DropReason::Unreachable, 200), (DropReason::QueueFull, 31)]),
+            "sent 1,000,000 spans in 10 batches, 5 still queued, 231 dropped (31 queue full, 200 unreachable)"
+        );
+    }
+
+    #[test]
+    fn reasons_are_listed_in_their_own_order() {
+        for (at, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, at);
+        }
+    }
+}

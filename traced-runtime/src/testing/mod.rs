@@ -1,0 +1,234 @@
+//! For tests: a tracer of the test's own, with spans as records and as a tree.
+//!
+//! It has its own logs, clock and ids and no thread, so that tests run in parallel and give the same result each time.
+//!
+//! ```
+//! use traced_runtime::{span, testing};
+//!
+//! let tracer = testing::Tracer::new();
+//! tracer.run(|| {
+//!     let _checkout = span!("checkout");
+//!     let _pay = span!("pay", "attempts" = 2);
+//! });
+//! tracer.assert_tree("
+//!     checkout
+//!     └─ pay  attempts=2
+//! ");
+//! ```
+
+mod diff;
+
+use std::fmt;
+use std::future::Future;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::recorder::clock::Clock;
+use crate::reporter::record::SpanRecord;
+use crate::reporter::tree;
+use crate::tracer::builder::Builder;
+use crate::tracer::core::Core;
+use crate::tracer::endpoint::Endpoint;
+use crate::tracer::error::ConfigError;
+use crate::tracer::future::{InContext, WithContext};
+use crate::tracer::handle;
+use crate::tracer::sampler::Sampler;
+use crate::tracer::slot::SlotSettings;
+
+/// The time at which a test's clock stands at first: 2023-11-14 22:13:20 UTC, in nanoseconds since the epoch.
+const START: u64 = 1_700_000_000_000_000_000;
+
+/// A tracer for one test. It derefs to [`traced_runtime::Tracer`](crate::Tracer).
+///
+/// Its clock moves only by [`advance`](Self::advance). Its ids are the same in each run, as long as the test itself does
+/// the same in the same order. Nothing of it is shared with other tests; no thread is started: spans are put together
+/// where they are asked for.
+#[derive(Debug)]
+pub struct Tracer {
+    tracer: handle::Tracer,
+    clock: Arc<AtomicU64>,
+}
+
+/// How a test's tracer differs from [`Tracer::new`].
+#[derive(Debug)]
+pub struct Options {
+    service: String,
+    log_bytes: usize,
+    settings: SlotSettings,
+}
+
+impl Options {
+    /// The name of the service.
+    #[must_use]
+    pub fn service(mut self, name: impl Into<String>) -> Self {
+        self.service = name.into();
+        self
+    }
+
+    /// The sampler.
+    #[must_use]
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.settings.sampler = sampler;
+        self
+    }
+
+    /// What threads may log before it is read, in bytes.
+    #[must_use]
+    pub const fn log_bytes(mut self, bytes: usize) -> Self {
+        self.log_bytes = bytes;
+        self
+    }
+
+    /// Trace ids of 64 bits.
+    #[must_use]
+    pub const fn trace_id_64(mut self) -> Self {
+        self.settings.short_trace_ids = true;
+        self
+    }
+
+    /// No function starts a trace by itself.
+    #[must_use]
+    pub const fn require_parent(mut self) -> Self {
+        self.settings.require_parent = true;
+        self
+    }
+
+    /// The tracer.
+    ///
+    /// # Errors
+    /// There are 1,024 tracers in this process already.
+    pub fn build(self) -> Result<Tracer, ConfigError> {
+        let clock = Arc::new(AtomicU64::new(START));
+        let endpoint = Endpoint::named(self.service);
+        let core = Core::of_test(Clock::Manual(clock.clone()), self.log_bytes, self.settings, endpoint)?;
+        Ok(Tracer { tracer: handle::Tracer::from_core(core), clock })
+    }
+}
+
+impl Tracer {
+    /// A tracer that records everything, for the service `test`.
+    ///
+    /// # Panics
+    /// There are 1,024 tracers in this process already.
+    #[must_use]
+    #[expect(clippy::panic, reason = "in a test a panic is the message")]
+    pub fn new() -> Self {
+        Self::options().build().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Settings for a tracer that is not like [`new`](Self::new).
+    #[must_use]
+    pub fn options() -> Options {
+        let settings = SlotSettings {
+            sampler: Sampler::always(),
+            require_parent: false,
+            short_trace_ids: false,
+            counted_ids: true,
+        };
+        Options { service: "test".to_owned(), log_bytes: Builder::LOG_BYTES, settings }
+    }
+
+    /// Runs `code` with this tracer as the one that starts traces, on this thread.
+    pub fn run<R>(&self, code: impl FnOnce() -> R) -> R {
+        self.context().run(code)
+    }
+
+    /// Runs a future with this tracer as the one that starts traces, wherever it is polled.
+    pub fn run_async<F: Future>(&self, future: F) -> WithContext<F> {
+        future.in_context(self.context())
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, time: Duration) {
+        self.clock.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// All spans that have ended so far, in the order in which their ends were read.
+    #[must_use]
+    pub fn spans(&self) -> Vec<SpanRecord> {
+        self.core().flush(Instant::now());
+        self.core().pipeline().records()
+    }
+
+    /// Forgets the spans so far.
+    pub fn clear(&self) {
+        self.core().flush(Instant::now());
+        drop(self.core().pipeline().take());
+    }
+
+    /// All spans that have ended so far, as trees.
+    #[must_use]
+    pub fn tree(&self) -> Tree {
+        Tree { spans: self.spans(), sorted: false }
+    }
+
+    /// Compares the spans so far with a tree written as text: one line for each span, with its name, kind, tags,
+    /// annotations and error; indentation in common does not count.
+    ///
+    /// # Panics
+    /// They differ; the message shows how.
+    #[track_caller]
+    pub fn assert_tree(&self, expected: &str) {
+        self.tree().assert(expected);
+    }
+}
+
+impl Default for Tracer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Deref for Tracer {
+    type Target = handle::Tracer;
+
+    fn deref(&self) -> &handle::Tracer {
+        &self.tracer
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        self.tracer.shutdown(Duration::ZERO);
+    }
+}
+
+/// Spans as trees; it displays as text.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    spans: Vec<SpanRecord>,
+    sorted: bool,
+}
+
+impl Tree {
+    /// The same with siblings in the order of their text: for those that run at the same time.
+    #[must_use]
+    pub const fn sorted(mut self) -> Self {
+        self.sorted = true;
+        self
+    }
+
+    /// Compares it with a tree written as text.
+    ///
+    /// # Panics
+    /// They differ; the message shows how.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "in a test a panic is the message")]
+    pub fn assert(&self, expected: &str) {
+        if let Some(difference) = diff::difference(expected, &self.to_string()) {
+            panic!("the trace is not as expected (- expected, + recorded):\n{difference}");
+        }
+    }
+}
+
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut tree = tree::Tree::new(&self.spans);
+        if self.sorted {
+            tree.sort_by_text();
+        }
+        f.write_str(&tree.plain())
+    }
+}

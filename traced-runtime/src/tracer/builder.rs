@@ -1,0 +1,466 @@
+//! A tracer's settings, from the program, the environment and the defaults.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::time::Duration;
+
+use crate::tracer::endpoint::Endpoint;
+use crate::tracer::env::Environment;
+use crate::tracer::error::{ConfigError, Kind};
+use crate::tracer::sampler::Sampler;
+#[cfg(feature = "collector")]
+use crate::tracer::settings::or_collector;
+use crate::tracer::settings::{Backend, Settings, TraceIdSize, local_endpoint, not_too_long, not_zero};
+
+use crate::reporter::backend::Reporter;
+use crate::reporter::notice::{Notice, NoticeHook};
+use crate::reporter::send::Sender;
+
+/// The settings of a tracer; made by [`Tracer::builder`].
+///
+/// What is set here beats the environment, and the environment beats the default. Mistakes made here are errors of
+/// [`install`](Self::install) and [`build`](Self::build); a malformed environment variable is one notice, and the default
+/// takes its place.
+///
+/// | variable | setting |
+/// |---|---|
+/// | `OTEL_EXPORTER_ZIPKIN_ENDPOINT` | [`collector`](Self::collector) |
+/// | `OTEL_EXPORTER_ZIPKIN_TIMEOUT` | [`timeout`](Self::timeout), in milliseconds |
+/// | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | [`sampler`](Self::sampler): `always_on`, `always_off`, `traceidratio`; with `parentbased_` before it the same, because a decision made upstream is always followed |
+/// | `OTEL_SERVICE_NAME` | the service's name, for `init` alone: a name given to a builder beats it |
+/// | `OTEL_SDK_DISABLED` | `true`: nothing is recorded, whatever is set here |
+/// | `TRACED_TREE` | `1`: [`print_trees`](Self::print_trees) |
+#[must_use = "a builder does nothing until `install` or `build`"]
+pub struct Builder {
+    service: String,
+    /// Whether the environment's name beats `service`.
+    service_is_fallback: bool,
+    endpoint: Endpoint,
+    #[cfg(feature = "collector")]
+    collector: Option<String>,
+    #[cfg(feature = "collector")]
+    timeout: Option<Duration>,
+    sender: Option<Box<dyn Sender>>,
+    reporter: Option<Box<dyn Reporter>>,
+    sampler: Option<Sampler>,
+    trace_id: TraceIdSize,
+    require_parent: bool,
+    log_bytes: Option<usize>,
+    queue_bytes: Option<usize>,
+    batch_bytes: Option<usize>,
+    linger: Duration,
+    shutdown_deadline: Duration,
+    print_trees: bool,
+    summary: bool,
+    on_notice: NoticeHook,
+}
+
+impl Builder {
+    /// Where spans are sent unless told otherwise: a Zipkin on this machine.
+    pub const COLLECTOR: &str = "http://localhost:9411/api/v2/spans";
+
+    /// Bytes of log that one process may hold. Beyond it a new span is not recorded, and counted.
+    pub const LOG_BYTES: usize = 8 << 20;
+
+    /// Bytes of finished spans that wait for the backend. Beyond it spans are dropped, and counted.
+    pub const QUEUE_BYTES: usize = 4 << 20;
+
+    /// Bytes of one request. A batch that would grow beyond it is sent before.
+    pub const BATCH_BYTES: usize = 512 << 10;
+
+    /// How long a finished span waits for others to share its request with.
+    pub const LINGER: Duration = Duration::from_millis(500);
+
+    /// How long the end of the program waits for what is still to be sent. What is left then is dropped, and counted.
+    pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
+
+    /// How long one request to the collector may take. After it the request has failed, and is tried again.
+    pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// The longest time that a setting may have: a longer one is taken for a mistake.
+    pub const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+    /// The longest service name: what the narrowest storage behind Zipkin (MySQL's) holds.
+    pub const SERVICE_NAME_BYTES: usize = 255;
+
+    /// A builder with the defaults, for this service.
+    pub(crate) fn new(service: impl Into<String>) -> Self {
+        Self {
+            service: service.into(),
+            service_is_fallback: false,
+            endpoint: Endpoint::new(),
+            #[cfg(feature = "collector")]
+            collector: None,
+            #[cfg(feature = "collector")]
+            timeout: None,
+            sender: None,
+            reporter: None,
+            sampler: None,
+            trace_id: TraceIdSize::default(),
+            require_parent: false,
+            log_bytes: None,
+            queue_bytes: None,
+            batch_bytes: None,
+            linger: Builder::LINGER,
+            shutdown_deadline: Builder::SHUTDOWN_DEADLINE,
+            print_trees: false,
+            summary: true,
+            on_notice: NoticeHook::default(),
+        }
+    }
+
+    /// As [`new`](Self::new), for a service that `OTEL_SERVICE_NAME` may rename.
+    pub(crate) fn with_fallback_name(service: impl Into<String>) -> Self {
+        Self { service_is_fallback: true, ..Self::new(service) }
+    }
+
+    /// Sends spans to the collector at this URL: the whole one, with `/api/v2/spans`. Default: [`COLLECTOR`](Self::COLLECTOR).
+    ///
+    /// `https` needs the feature `tls`.
+    #[cfg(feature = "collector")]
+    pub fn collector(mut self, url: impl Into<String>) -> Self {
+        self.collector = Some(url.into());
+        self
+    }
+
+    /// Limits each request to the collector to this time. Default: [`TIMEOUT`](Self::TIMEOUT). It is not for a
+    /// [`sender`](Self::sender) of your own.
+    #[cfg(feature = "collector")]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends encoded spans by another transport than HTTP.
+    pub fn sender(mut self, sender: impl Sender) -> Self {
+        self.sender = Some(Box::new(sender));
+        self
+    }
+
+    /// Gives finished spans to a backend of your own instead of a collector.
+    pub fn reporter(mut self, reporter: impl Reporter) -> Self {
+        self.reporter = Some(Box::new(reporter));
+        self
+    }
+
+    /// Decides which new traces are recorded. Default: all.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.sampler = Some(sampler);
+        self
+    }
+
+    /// Describes this process. What is left out is found: the service's name is the builder's, the IP address the one
+    /// that this machine would send from.
+    pub fn local_endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.endpoint = endpoint;
+        self
+    }
+
+    /// Makes trace ids of 64 bits instead of 128, for old systems on the way; a trace's id is then its first span's, too.
+    pub fn trace_id_64(mut self) -> Self {
+        self.trace_id = TraceIdSize::Bits64;
+        self
+    }
+
+    /// Never starts a trace by itself: what runs outside of one is not recorded. For libraries and helpers.
+    pub fn require_parent(mut self) -> Self {
+        self.require_parent = true;
+        self
+    }
+
+    /// Limits the log of the process, in bytes. Default: [`LOG_BYTES`](Self::LOG_BYTES).
+    ///
+    /// The log is shared by all tracers of the process: the first one sets its size, and a later one that asks for
+    /// another size is an error.
+    pub fn log_bytes(mut self, bytes: usize) -> Self {
+        self.log_bytes = Some(bytes);
+        self
+    }
+
+    /// Limits finished spans that wait for the backend, in bytes. Default: [`QUEUE_BYTES`](Self::QUEUE_BYTES).
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = Some(bytes);
+        self
+    }
+
+    /// Limits one request, in bytes before compression. Default: [`BATCH_BYTES`](Self::BATCH_BYTES), or the whole queue if that is less.
+    ///
+    /// Zipkin takes 10 MiB.
+    pub fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.batch_bytes = Some(bytes);
+        self
+    }
+
+    /// Lets a finished span wait so long for others to share its request with; zero: not at all. Default: [`LINGER`](Self::LINGER).
+    pub fn linger(mut self, time: Duration) -> Self {
+        self.linger = time;
+        self
+    }
+
+    /// Lets the end of the program wait so long for spans to be sent. Default: [`SHUTDOWN_DEADLINE`](Self::SHUTDOWN_DEADLINE).
+    pub fn shutdown_deadline(mut self, time: Duration) -> Self {
+        self.shutdown_deadline = time;
+        self
+    }
+
+    /// Prints each finished trace to standard error, as a tree, beside sending it. For development.
+    pub fn print_trees(mut self) -> Self {
+        self.print_trees = true;
+        self
+    }
+
+    /// Whether shutdown prints a line about what was sent and dropped. Default: yes.
+    pub fn summary(mut self, print: bool) -> Self {
+        self.summary = print;
+        self
+    }
+
+    /// Calls this with what would be printed to standard error: trouble with the backend, and its end.
+    ///
+    /// It is called on the tracer's own threads, and once from `install` or `build` for each malformed environment
+    /// variable.
+    pub fn on_notice(mut self, hook: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
+        self.on_notice = NoticeHook::new(hook);
+        self
+    }
+
+    /// Resolves against the process's environment.
+    pub(crate) fn settings(self) -> Result<Settings, ConfigError> {
+        self.settings_in(&|variable| std::env::var_os(variable))
+    }
+
+    /// Resolves against these environment variables.
+    pub(crate) fn settings_in(self, lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Settings, ConfigError> {
+        let mut environment = Environment::new(lookup);
+
+        let service = self.service_is_fallback.then(|| environment.service_name()).flatten().unwrap_or(self.service);
+        let endpoint = local_endpoint(self.endpoint, service)?;
+
+        let sampler = self.sampler.or_else(|| environment.sampler()).unwrap_or(Sampler::always());
+        sampler.validate()?;
+
+        let backend = match (self.sender, self.reporter) {
+            (None, None) => Backend::Nowhere,
+            (Some(sender), None) => Backend::Sender(sender),
+            (None, Some(reporter)) => Backend::Reporter(reporter),
+            (Some(_), Some(_)) => {
+                return Err(Kind::TwoBackends { first: "reporter()", second: "sender()" }.into());
+            }
+        };
+        #[cfg(feature = "collector")]
+        let backend = or_collector(backend, self.collector, self.timeout, &mut environment)?;
+
+        let log_bytes = self.log_bytes.map(|bytes| not_zero("log_bytes", bytes)).transpose()?;
+        let queue_bytes = not_zero("queue_bytes", self.queue_bytes.unwrap_or(Builder::QUEUE_BYTES))?;
+        let batch_bytes = not_zero("batch_bytes", self.batch_bytes.unwrap_or(Builder::BATCH_BYTES.min(queue_bytes)))?;
+        if batch_bytes > queue_bytes {
+            return Err(Kind::BatchOverQueue { batch: batch_bytes, queue: queue_bytes }.into());
+        }
+
+        Ok(Settings {
+            endpoint,
+            backend,
+            sampler,
+            trace_id: self.trace_id,
+            require_parent: self.require_parent,
+            log_bytes,
+            queue_bytes,
+            batch_bytes,
+            linger: not_too_long("linger", self.linger)?,
+            shutdown_deadline: not_too_long("shutdown_deadline", self.shutdown_deadline)?,
+            print_trees: self.print_trees || environment.print_trees(),
+            summary: self.summary,
+            on_notice: self.on_notice,
+            disabled: environment.disabled(),
+            propagators: environment.propagators(),
+            warnings: environment.into_warnings(),
+        })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test")]
+
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::tracer::env::{self, Propagator};
+
+    struct Nothing;
+    impl Reporter for Nothing {}
+    impl Sender for Nothing {}
+
+    fn resolve(builder: Builder, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        builder.settings_in(&|name| {
+            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    fn builder() -> Builder {
+        Builder::new("shop")
+    }
+
+    fn settings(builder: Builder) -> Settings {
+        resolve(builder, &[]).unwrap()
+    }
+
+    fn error(builder: Builder) -> String {
+        resolve(builder, &[]).unwrap_err().to_string()
+    }
+
+    #[cfg(feature = "collector")]
+    fn collector(settings: &Settings) -> (&str, Duration) {
+        match &settings.backend {
+            Backend::Collector { url, timeout } => (url, *timeout),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let settings = settings(builder());
+        assert_eq!(settings.endpoint.service_name(), Some("shop"));
+        assert!(settings.endpoint.ip_addr().is_some_and(|ip| !ip.is_unspecified()));
+        assert_eq!(settings.endpoint.port_number(), None);
+        assert_eq!(settings.sampler.boundary(), Some(u64::MAX));
+        assert_eq!(settings.trace_id, TraceIdSize::Bits128);
+        assert_eq!(settings.log_bytes, None);
+        assert_eq!((settings.queue_bytes, settings.batch_bytes), (4 << 20, 512 << 10));
+        assert_eq!((settings.linger, settings.shutdown_deadline), (Builder::LINGER, Builder::SHUTDOWN_DEADLINE));
+        assert!(settings.summary && !settings.print_trees && !settings.require_parent && !settings.disabled);
+        assert_eq!((settings.propagators, settings.warnings), (None, vec![]));
+    }
+
+    #[test]
+    fn what_is_set_is_kept() {
+        let settings = settings(
+            builder()
+                .sampler(Sampler::never())
+                .local_endpoint(Endpoint::new().ip(Ipv4Addr::new(10, 0, 0, 7).into()).port(8080))
+                .trace_id_64()
+                .require_parent()
+                .log_bytes(1 << 20)
+                .queue_bytes(2 << 20)
+                .batch_bytes(3 << 10)
+                .linger(Duration::ZERO)
+                .shutdown_deadline(Duration::ZERO)
+                .print_trees()
+                .summary(false)
+                .reporter(Nothing),
+        );
+        let endpoint = Endpoint::named("shop").ip(Ipv4Addr::new(10, 0, 0, 7).into()).port(8080);
+        assert_eq!(settings.endpoint, endpoint);
+        assert_eq!(settings.sampler.boundary(), Some(0));
+        assert_eq!(settings.trace_id, TraceIdSize::Bits64);
+        assert_eq!(settings.log_bytes, Some(1 << 20));
+        assert_eq!((settings.queue_bytes, settings.batch_bytes), (2 << 20, 3 << 10));
+        assert_eq!((settings.linger, settings.shutdown_deadline), (Duration::ZERO, Duration::ZERO));
+        assert!(!settings.summary && settings.print_trees && settings.require_parent);
+        assert!(matches!(settings.backend, Backend::Reporter(_)));
+    }
+
+    #[test]
+    fn the_environment_beats_the_defaults() {
+        let variables = [
+            (env::SAMPLER, "always_off"),
+            (env::TREE, "1"),
+            (env::DISABLED, "true"),
+            (env::PROPAGATORS, "b3"),
+            (env::SERVICE_NAME, "renamed"),
+        ];
+        let settings = resolve(builder(), &variables).unwrap();
+        assert_eq!(settings.sampler.boundary(), Some(0));
+        assert!(settings.print_trees && settings.disabled);
+        assert_eq!(settings.propagators, Some(vec![Propagator::B3Single]));
+        assert_eq!(settings.endpoint.service_name(), Some("shop"), "the builder's name is explicit");
+        let settings = resolve(Builder::with_fallback_name("shop"), &variables).unwrap();
+        assert_eq!(settings.endpoint.service_name(), Some("renamed"));
+        let settings = resolve(Builder::with_fallback_name("shop"), &[]).unwrap();
+        assert_eq!(settings.endpoint.service_name(), Some("shop"));
+    }
+
+    #[test]
+    fn malformed_variables_are_told_once_if_they_are_used() {
+        let variables = [(env::SAMPLER, "sometimes"), (env::TREE, "maybe")];
+        let settings = resolve(builder(), &variables).unwrap();
+        assert_eq!(settings.sampler.boundary(), Some(u64::MAX));
+        assert_eq!(settings.warnings.len(), 2);
+        let settings = resolve(builder().sampler(Sampler::never()).print_trees(), &variables).unwrap();
+        assert_eq!(settings.warnings, []);
+    }
+
+    #[cfg(feature = "collector")]
+    #[test]
+    fn the_collector_is_the_builders_the_environments_or_the_default() {
+        let variables = [(env::ENDPOINT, "http://zipkin/e"), (env::REQUEST_TIMEOUT, "50")];
+        assert_eq!(collector(&settings(builder())), (Builder::COLLECTOR, Builder::TIMEOUT));
+        assert_eq!(collector(&resolve(builder(), &variables).unwrap()), ("http://zipkin/e", Duration::from_millis(50)));
+        let explicit = builder().collector("http://zipkin/b").timeout(Duration::from_secs(1));
+        assert_eq!(collector(&resolve(explicit, &variables).unwrap()), ("http://zipkin/b", Duration::from_secs(1)));
+        let malformed = resolve(builder(), &[(env::ENDPOINT, "http://user:secret@")]).unwrap();
+        assert_eq!(collector(&malformed), (Builder::COLLECTOR, Builder::TIMEOUT));
+        assert_eq!(malformed.warnings.len(), 1);
+        assert!(!malformed.warnings[0].to_string().contains("secret"));
+        // Not used, so not complained about.
+        let own = resolve(builder().reporter(Nothing), &[(env::ENDPOINT, "nonsense")]).unwrap();
+        assert_eq!(own.warnings, []);
+    }
+
+    #[cfg(feature = "collector")]
+    #[test]
+    fn a_url_that_cannot_be_used_is_an_error_without_its_secrets() {
+        let message = error(builder().collector("ftp://user:secret@zipkin/?key=secret"));
+        assert!(message.starts_with("cannot send spans: the collector's URL "), "{message}");
+        assert!(message.contains("zipkin") && !message.contains("secret"), "{message}");
+        let shown = format!("{:?}", settings(builder().collector("http://user:secret@zipkin")));
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn spans_go_to_one_place() {
+        let both = error(builder().sender(Nothing).reporter(Nothing));
+        assert!(both.contains("both reporter() and sender()"), "{both}");
+        #[cfg(feature = "collector")]
+        {
+            let both = error(builder().collector(Builder::COLLECTOR).reporter(Nothing));
+            assert!(both.contains("both reporter() and collector()"), "{both}");
+            let both = error(builder().collector(Builder::COLLECTOR).sender(Nothing));
+            assert!(both.contains("both sender() and collector()"), "{both}");
+        }
+        assert!(matches!(settings(builder().sender(Nothing)).backend, Backend::Sender(_)));
+    }
+
+    #[test]
+    fn a_service_needs_a_name_that_storage_takes() {
+        assert!(error(Builder::new("")).contains("for the service \"\""));
+        assert!(error(Builder::new("x".repeat(256))).contains("256 bytes"));
+        let named = builder().local_endpoint(Endpoint::named("other"));
+        assert_eq!(settings(named).endpoint.service_name(), Some("other"));
+    }
+
+    #[test]
+    fn bounds_are_checked() {
+        assert!(error(builder().log_bytes(0)).contains("log_bytes(0)"));
+        assert!(error(builder().queue_bytes(0)).contains("queue_bytes(0)"));
+        assert!(error(builder().batch_bytes(0)).contains("batch_bytes(0)"));
+        assert!(error(builder().linger(Duration::MAX)).contains("the longest is 3600s"));
+        assert!(error(builder().shutdown_deadline(Duration::MAX)).contains("shutdown_deadline("));
+        #[cfg(feature = "collector")]
+        {
+            assert!(error(builder().timeout(Duration::ZERO)).contains("timeout(0)"));
+            assert!(error(builder().timeout(Duration::MAX)).contains("timeout("));
+        }
+        let large = error(builder().batch_bytes(8 << 20));
+        assert!(large.contains("batch_bytes(8388608) and queue_bytes(4194304)"), "{large}");
+        assert!(error(builder().sampler(Sampler::ratio(f64::NAN))).contains("Sampler::ratio(NaN)"));
+        // A small queue is enough said.
+        assert_eq!(settings(builder().queue_bytes(1000)).batch_bytes, 1000);
+    }
+}

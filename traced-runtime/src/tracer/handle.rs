@@ -1,0 +1,235 @@
+//! The tracer as a program holds it.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::recorder::event::Ids;
+use crate::reporter::assemble::OpenSpan;
+use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
+use crate::reporter::stats::{Stats, Tally};
+use crate::tracer::builder::Builder;
+use crate::tracer::context::Context;
+use crate::tracer::core::Core;
+use crate::tracer::endpoint::Endpoint;
+use crate::tracer::error::{ConfigError, Kind};
+use crate::tracer::sampler::Sampler;
+use crate::tracer::settings::Settings;
+use crate::tracer::slot::Slot;
+
+/// Records spans and gets them to a backend. A cheap handle: clones are of the same tracer.
+///
+/// A program mostly has one, [installed](Builder::install) as the default of the process. Others can be
+/// [built](Builder::build) beside it; spans are theirs inside their [`context`](Self::context).
+#[derive(Clone)]
+pub struct Tracer {
+    core: Arc<Core>,
+}
+
+impl Tracer {
+    /// Settings for a tracer of this service, as Zipkin lists it. A name that is empty is an error of the builder.
+    #[must_use]
+    pub fn builder(service: impl Into<String>) -> Builder {
+        Builder::new(service)
+    }
+
+    /// The process's default tracer, if one is installed: for exit handlers, and wherever its guard is out of reach.
+    #[must_use]
+    pub fn installed() -> Option<Self> {
+        Slot::installed()?.core().map(|core| Self { core })
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) const fn from_core(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// A context without a trace, in which new traces are this tracer's.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        Context::from_ids(Ids::of_tracer(self.core.reference()))
+    }
+
+    /// Reports every span that ended before the call, and waits until each was sent or dropped, or until this time has
+    /// passed. Tells how things stand then.
+    pub fn flush(&self, within: Duration) -> Tally {
+        self.core.flush(Instant::now() + within)
+    }
+
+    /// Flushes, reports open spans as unfinished, and stops. Spans that end later are not reported. Takes this time at
+    /// most; what is left then is dropped, and counted. Called again it tells how things stand.
+    ///
+    /// `std::process::exit` runs no destructors: call this before it, by way of [`Tracer::installed`].
+    pub fn shutdown(&self, within: Duration) -> Tally {
+        self.core.shutdown(Instant::now() + within)
+    }
+
+    /// The spans that have started and not ended, as far as threads have written them; the oldest first. Never
+    /// complete: beyond 65,536 async and explicit ones, the rest are not listed.
+    #[must_use]
+    pub fn open_spans(&self) -> Vec<OpenSpan> {
+        self.core.open_spans()
+    }
+
+    /// What became of the spans until now, and what it cost.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    /// Changes the sampler: it decides about traces that start from now on. A ratio that is no share counts as the
+    /// nearest one.
+    pub fn set_sampler(&self, sampler: Sampler) {
+        self.core.set_sampler(sampler);
+    }
+
+    /// Who its spans say they are of.
+    #[must_use]
+    pub fn local_endpoint(&self) -> &Endpoint {
+        self.core.local_endpoint()
+    }
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tracer").field(self.local_endpoint()).finish()
+    }
+}
+
+/// Keeps the installed tracer going. Dropped, it flushes within the deadline, stops, and prints one line of what was
+/// sent and lost.
+#[must_use = "tracing ends when this is dropped: bind it, as in `let _tracing = …`"]
+pub struct Installed {
+    tracer: Tracer,
+    /// What ends with it; `None` if the tracer is somebody else's, or none.
+    ending: Option<Ending>,
+}
+
+struct Ending {
+    since: Instant,
+    deadline: Duration,
+    summary: bool,
+    notice: NoticeHook,
+}
+
+/// Ended so soon after it was installed, it was not bound.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
+impl Deref for Installed {
+    type Target = Tracer;
+
+    fn deref(&self) -> &Tracer {
+        &self.tracer
+    }
+}
+
+impl fmt::Debug for Installed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Installed").field(&self.tracer).finish()
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        let Some(ending) = self.ending.take() else { return };
+        let life = ending.since.elapsed();
+        let tally = self.tracer.shutdown(ending.deadline);
+        if life < AT_ONCE && tally.recorded() == 0 {
+            let text = format!("tracing ended {life:.0?} after install; bind it to `_tracing`: `let _tracing = …`");
+            ending.notice.tell(&Notice::new(NoticeKind::Settings, text));
+        } else if ending.summary {
+            // Not a notice: whoever logs notices wants to see this on the terminal, or switches it off.
+            let line = format!("traced: {tally}\n");
+            std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).ok();
+        }
+    }
+}
+
+impl Builder {
+    /// Starts the tracer, and makes it the one of the whole process.
+    ///
+    /// # Errors
+    /// A setting cannot be used, or another tracer is installed.
+    pub fn install(self) -> Result<Installed, ConfigError> {
+        Installed::start(self.settings()?)
+    }
+
+    /// Starts a tracer beside the process's default one: spans are its own inside its [`context`](Tracer::context).
+    ///
+    /// # Errors
+    /// A setting cannot be used.
+    pub fn build(self) -> Result<Tracer, ConfigError> {
+        let settings = self.settings()?;
+        settings.tell_warnings();
+        Ok(Tracer { core: Core::start(settings)? })
+    }
+}
+
+impl Installed {
+    fn start(settings: Settings) -> Result<Self, ConfigError> {
+        settings.tell_warnings();
+        if settings.disabled {
+            return Ok(Self::of_nothing(settings.endpoint));
+        }
+        if let Some(installed) = Tracer::installed() {
+            let service = installed.local_endpoint().service_name().unwrap_or_default().to_owned();
+            return Err(Kind::Installed { service }.into());
+        }
+        let ending = Ending {
+            since: Instant::now(),
+            deadline: settings.shutdown_deadline,
+            summary: settings.summary,
+            notice: settings.on_notice.clone(),
+        };
+        let core = Core::start(settings)?;
+        if !core.install() {
+            core.shutdown(Instant::now());
+            return Err(Kind::Installed { service: String::new() }.into());
+        }
+        Ok(Self { tracer: Tracer { core }, ending: Some(ending) })
+    }
+
+    /// A guard of a tracer that records nothing.
+    fn of_nothing(endpoint: Endpoint) -> Self {
+        Self { tracer: Tracer { core: Core::disabled(endpoint) }, ending: None }
+    }
+}
+
+/// Starts tracing for this service, with settings from the environment or the defaults. The one line in `main`:
+///
+/// ```
+/// let _tracing = traced_runtime::init("user-service");
+/// # drop(_tracing.shutdown(std::time::Duration::ZERO));
+/// ```
+///
+/// It never blocks and never fails: what is wrong is told on standard error, and the program runs on, with the default
+/// in place of a malformed setting or without tracing. It opens no port and connects to nothing; spans that nobody takes
+/// are counted as unreachable.
+///
+/// A second call warns and returns a guard that ends nothing.
+pub fn init(service: impl Into<String>) -> Installed {
+    let service = service.into();
+    let settings = Builder::with_fallback_name(service.clone())
+        .settings()
+        .or_else(|error| {
+            warn(&error);
+            Builder::with_fallback_name(env!("CARGO_PKG_NAME")).settings()
+        });
+    settings.and_then(Installed::start).unwrap_or_else(|error| {
+        warn(&error);
+        match Tracer::installed() {
+            Some(tracer) => Installed { tracer, ending: None },
+            None => Installed::of_nothing(Endpoint::named(service)),
+        }
+    })
+}
+
+fn warn(error: &ConfigError) {
+    NoticeHook::default().tell(&Notice::new(NoticeKind::Settings, error.to_string()));
+}

@@ -1,0 +1,169 @@
+//! Spans that are not functions.
+
+use std::error::Error;
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::recorder::event::Ids;
+use crate::tracer::attribute;
+use crate::tracer::callsite::Callsite;
+use crate::tracer::context::{Context, Parent, Scope, target};
+use crate::tracer::endpoint::Endpoint;
+use crate::tracer::kind::{Kind, Outcome};
+use crate::tracer::local::{self, Local, Target};
+use crate::tracer::value::Value;
+
+/// The site of all explicit spans, which bring their own names.
+pub(crate) static EXPLICIT: Callsite = Callsite::explicit("");
+
+/// A span that is started and finished by hand: for work that moves between threads, or is no function.
+///
+/// It is not current by itself: [`attach`](Self::attach) makes it so for a while. It ends when it is dropped or
+/// [finished](Self::finish), once, on whatever thread that happens.
+///
+/// ```
+/// use traced_runtime::Span;
+///
+/// let span = Span::start("job");
+/// std::thread::spawn(move || {
+///     {
+///         let _scope = span.attach();
+///         // … work that becomes part of the span
+///     }
+///     span.tag("rows", 3);
+/// });
+/// ```
+#[must_use = "a span that is dropped at once has no duration"]
+pub struct Span {
+    ids: Ids,
+    start: u64,
+    /// Whether it is still to be written.
+    open: bool,
+}
+
+impl Span {
+    /// Starts a span below the current one. Without a current context it starts a trace, as the installed tracer's
+    /// sampler decides; without a tracer it is no span at all, and everything done with it does nothing.
+    pub fn start(name: &str) -> Self {
+        Self::below(local::with(Local::current), name)
+    }
+
+    /// Starts a span below `parent`: a context or span, of this process or of another one.
+    pub fn child_of(parent: impl Parent, name: &str) -> Self {
+        match parent.context() {
+            Some(parent) => Self::below(parent.ids(), name),
+            None => Self::start(name),
+        }
+    }
+
+    fn below(parent: Ids, name: &str) -> Self {
+        local::with(|local| {
+            let Some((ids, start)) = local.open(parent, &name, false) else {
+                return Self { ids: Ids::NONE, start: 0, open: false };
+            };
+            let span = Self { ids, start, open: ids.is_recorded() };
+            if span.open {
+                local.begin(&EXPLICIT, &ids, start);
+                span.name(name);
+            }
+            span
+        })
+    }
+
+    /// Its context: new spans that have it as parent are below this one.
+    #[must_use]
+    pub const fn context(&self) -> Context {
+        Context::from_ids(self.ids)
+    }
+
+    /// Makes it the current span of this thread until the scope is dropped. The span cannot end meanwhile.
+    pub fn attach(&self) -> SpanScope<'_> {
+        SpanScope { _scope: self.context().attach(), span: PhantomData }
+    }
+
+    /// Sets a tag.
+    pub fn tag(&self, key: &str, value: impl Value) {
+        if let Some(target) = self.target() {
+            attribute::tag(target, key, &value);
+        }
+    }
+
+    /// Adds an annotation: an event with the time of now.
+    pub fn annotate(&self, text: &str) {
+        if let Some(target) = self.target() {
+            attribute::annotate(target, text);
+        }
+    }
+
+    /// Marks it as failed, with the text of the error and its sources. A tag `error` beats it.
+    pub fn error<E: Error + ?Sized>(&self, error: &E) {
+        if let Some(target) = self.target() {
+            attribute::error(target, error);
+        }
+    }
+
+    /// Changes its name.
+    pub fn name(&self, name: &str) {
+        if let Some(target) = self.target() {
+            attribute::name(target, name);
+        }
+    }
+
+    /// Sets its kind.
+    pub fn kind(&self, kind: Kind) {
+        if let Some(target) = self.target() {
+            attribute::kind(target, kind);
+        }
+    }
+
+    /// Says who is on the other side.
+    pub fn remote(&self, remote: impl Into<Endpoint>) {
+        if let Some(target) = self.target() {
+            attribute::remote(target, &remote.into());
+        }
+    }
+
+    /// Ends it now. Dropping it does the same.
+    pub fn finish(self) {
+        drop(self);
+    }
+
+    /// Forgets it: it is not reported. What was below it keeps it as parent.
+    pub fn abandon(mut self) {
+        if std::mem::take(&mut self.open) {
+            local::with(|local| local.abandon(&self.ids));
+        }
+    }
+
+    /// Ends it with this outcome, after so many polls of its future.
+    pub(crate) fn end(&mut self, outcome: Outcome, polls: u32) {
+        if std::mem::take(&mut self.open) {
+            local::with(|local| local.finish(&EXPLICIT, &self.ids, self.start, outcome, polls));
+        }
+    }
+
+    fn target(&self) -> Option<Target> {
+        if self.open { target(&self.ids) } else { None }
+    }
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        // Dropped by an unwinding panic, it has not done what it was there for.
+        self.end(if std::thread::panicking() { Outcome::Panicked } else { Outcome::Returned }, 0);
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Span({})", self.context())
+    }
+}
+
+/// Until it is dropped, a span is the current one of its thread.
+#[must_use = "the span is current only until this is dropped: bind it, as in `let _scope = …`"]
+#[derive(Debug)]
+pub struct SpanScope<'a> {
+    _scope: Scope,
+    span: PhantomData<&'a Span>,
+}
