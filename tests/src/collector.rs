@@ -145,10 +145,7 @@ impl Answer {
 
 impl From<End> for Answer {
     fn from(end: End) -> Answer {
-        Answer {
-            delay: Duration::ZERO,
-            end,
-        }
+        Answer { delay: Duration::ZERO, end }
     }
 }
 
@@ -227,11 +224,7 @@ impl Collector {
             Err(error) => panic!("no collector: {error}"),
         };
         let shared = Arc::default();
-        Collector {
-            address,
-            listener: Some(accept(listener, Arc::clone(&shared))),
-            shared,
-        }
+        Collector { address, listener: Some(accept(listener, Arc::clone(&shared))), shared }
     }
 
     /// The address that reporters send to.
@@ -316,9 +309,7 @@ impl Collector {
     /// When they do not come within 30 s.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
-        self.wait_until(&format!("{count} requests"), |received| {
-            received.len() >= count
-        })
+        self.wait_until(&format!("{count} requests"), |received| received.len() >= count)
     }
 
     /// Waits until requests that were answered with 2xx have brought `count` spans, and returns those.
@@ -494,9 +485,7 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> io::Result<Option<Received
         connection: 0,
     };
     if request.header("expect") == Some("100-continue") {
-        reader
-            .get_mut()
-            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
     if request.header("transfer-encoding") == Some("chunked") {
         request.body = read_chunks(reader)?;
@@ -532,11 +521,7 @@ mod tests {
     use ureq::Agent;
 
     fn agent() -> Agent {
-        Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(20)))
-            .build()
-            .into()
+        Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(20))).build().into()
     }
 
     fn post(collector: &Collector, body: &str) -> Result<(u16, String), ureq::Error> {
@@ -555,10 +540,7 @@ mod tests {
         assert_eq!(received[0].path, "/api/v2/spans");
         assert_eq!(received[0].header("content-length"), Some("23"));
         assert_eq!(received[0].text(), spans);
-        assert_eq!(
-            collector.wait_for_spans(2),
-            [json!({"id": "1"}), json!({"id": "2"})]
-        );
+        assert_eq!(collector.wait_for_spans(2), [json!({"id": "1"}), json!({"id": "2"})]);
     }
 
     #[test]
@@ -567,12 +549,8 @@ mod tests {
         let agent = agent();
         let body = br#"[{"id":"1"}]"#;
         let mut packed = Vec::new();
-        flate2::read::GzEncoder::new(&body[..], flate2::Compression::fast())
-            .read_to_end(&mut packed)
-            .unwrap();
-        let request = agent
-            .post(collector.url())
-            .header("content-encoding", "gzip");
+        flate2::read::GzEncoder::new(&body[..], flate2::Compression::fast()).read_to_end(&mut packed).unwrap();
+        let request = agent.post(collector.url()).header("content-encoding", "gzip");
         request.send(&packed).unwrap();
         let unsized_body = ureq::SendBody::from_owned_reader(&body[..]);
         agent.post(collector.url()).send(unsized_body).unwrap();
@@ -615,12 +593,7 @@ mod tests {
         assert_eq!(raw_request(&collector).unwrap(), b"");
         collector.answer(Answer::raw("HTTP/1.1 2"));
         assert_eq!(raw_request(&collector).unwrap(), b"HTTP/1.1 2");
-        assert!(
-            collector
-                .received()
-                .iter()
-                .all(|request| request.status.is_none())
-        );
+        assert!(collector.received().iter().all(|request| request.status.is_none()));
     }
 
     #[test]
@@ -635,10 +608,7 @@ mod tests {
 
     #[test]
     fn going_down_ends_a_silent_or_slow_answer() {
-        for answer in [
-            Answer::silence(),
-            Answer::status(202).after(Duration::from_secs(600)),
-        ] {
+        for answer in [Answer::silence(), Answer::status(202).after(Duration::from_secs(600))] {
             let mut collector = Collector::start();
             collector.answer(answer);
             thread::scope(|scope| {

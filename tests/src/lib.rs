@@ -10,10 +10,7 @@
 //! - [`Process`]: any child process, which ends with its owner
 //! - [`peer`]: what a test needs of the machine: tools and downloads
 //! - [`eventually`]: the one place that waits by time
-#![expect(
-    clippy::panic,
-    reason = "a helper that cannot do its work fails the test that asked"
-)]
+#![expect(clippy::panic, reason = "a helper that cannot do its work fails the test that asked")]
 
 mod collector;
 pub mod peer;

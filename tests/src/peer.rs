@@ -50,10 +50,7 @@ pub fn folder() -> PathBuf {
     let target = executable
         .ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").is_file())
-        .map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
-            Path::to_path_buf,
-        );
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), Path::to_path_buf);
     let folder = target.join("peers");
     match fs::create_dir_all(&folder) {
         Ok(()) => folder,
@@ -77,31 +74,20 @@ pub fn jar(artifact: &str, file: &str) -> Result<PathBuf, String> {
             .stdin(Stdio::null());
         if attempt > 1 {
             // Maven's own cache may be what is broken.
-            mvn.arg(format!(
-                "-Dmaven.repo.local={}",
-                partial.join("repository").display()
-            ));
+            mvn.arg(format!("-Dmaven.repo.local={}", partial.join("repository").display()));
         }
-        let output = mvn
-            .output()
-            .map_err(|error| format!("cannot run mvn: {error}"))?;
+        let output = mvn.output().map_err(|error| format!("cannot run mvn: {error}"))?;
         if output.status.success() {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text.lines().find(|line| line.contains("ERROR"));
-        Err(format!(
-            "mvn dependency:copy of {artifact} failed: {}",
-            line.unwrap_or("no message")
-        ))
+        Err(format!("mvn dependency:copy of {artifact} failed: {}", line.unwrap_or("no message")))
     })
 }
 
 /// Calls `fetch` with an empty folder until `whole` is in it and complete, twice at most, and then moves it into place.
-fn keep(
-    whole: &Path,
-    mut fetch: impl FnMut(&Path, u32) -> Result<(), String>,
-) -> Result<PathBuf, String> {
+fn keep(whole: &Path, mut fetch: impl FnMut(&Path, u32) -> Result<(), String>) -> Result<PathBuf, String> {
     let told = |error: io::Error| format!("cannot store {}: {error}", whole.display());
     let name = whole.file_name().unwrap_or_default();
     let lock = File::create(whole.with_extension("lock")).map_err(told)?;

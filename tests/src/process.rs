@@ -22,8 +22,7 @@ impl Process {
     /// When it cannot be started.
     #[track_caller]
     pub fn start(command: &mut Command) -> Process {
-        Process::try_start(command)
-            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
+        Process::try_start(command).unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
     }
 
     fn try_start(command: &mut Command) -> io::Result<Process> {
@@ -74,14 +73,8 @@ impl Process {
     /// When there is no such signal or the process has ended.
     #[track_caller]
     pub fn signal(&mut self, name: &str) {
-        assert!(
-            self.ended().is_none(),
-            "process {} ended before signal {name}",
-            self.id()
-        );
-        let sent = Command::new("kill")
-            .args(["-s", name, &self.id().to_string()])
-            .status();
+        assert!(self.ended().is_none(), "process {} ended before signal {name}", self.id());
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
         assert!(
             matches!(&sent, Ok(status) if status.success()),
             "cannot send {name} to process {}: {sent:?}",
@@ -108,10 +101,7 @@ mod tests {
     use std::time::Duration;
 
     fn is_alive(id: u32) -> bool {
-        let state = Command::new("ps")
-            .args(["-o", "stat=", "-p", &id.to_string()])
-            .output()
-            .unwrap();
+        let state = Command::new("ps").args(["-o", "stat=", "-p", &id.to_string()]).output().unwrap();
         let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
         !state.is_empty() && !state.starts_with('Z')
     }
@@ -131,9 +121,7 @@ mod tests {
         let id = process.id();
         // What the end of the owner does: the system closes its end of the pipe.
         drop(process.watchdog.stdin.take());
-        eventually("the watchdog", Duration::from_secs(10), || {
-            (!is_alive(id)).then_some(())
-        });
+        eventually("the watchdog", Duration::from_secs(10), || (!is_alive(id)).then_some(()));
         assert!(process.ended().is_some());
     }
 

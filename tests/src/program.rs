@@ -75,10 +75,7 @@ impl Program {
     /// A binary.
     #[must_use]
     pub fn at(path: &Path) -> Program {
-        Program {
-            name: path.file_name().unwrap_or_default().display().to_string(),
-            command: Command::new(path),
-        }
+        Program { name: path.file_name().unwrap_or_default().display().to_string(), command: Command::new(path) }
     }
 
     /// Adds an argument.
@@ -110,10 +107,7 @@ impl Program {
     /// When it cannot be started.
     #[track_caller]
     pub fn start(mut self) -> Running {
-        self.command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::start(&mut self.command);
         Running {
             name: self.name,
@@ -177,20 +171,11 @@ impl Running {
         };
         self.stdout.finish();
         self.stderr.finish();
-        Output {
-            status,
-            stdout: self.stdout.text(),
-            stderr: self.stderr.text(),
-        }
+        Output { status, stdout: self.stdout.text(), stderr: self.stderr.text() }
     }
 
     fn so_far(&self) -> String {
-        format!(
-            "{}\n--- stdout\n{}\n--- stderr\n{}",
-            self.name,
-            self.stdout.text(),
-            self.stderr.text()
-        )
+        format!("{}\n--- stdout\n{}\n--- stderr\n{}", self.name, self.stdout.text(), self.stderr.text())
     }
 }
 
@@ -202,13 +187,7 @@ impl Output {
     #[track_caller]
     #[must_use]
     pub fn success(self) -> Output {
-        assert!(
-            self.status.success(),
-            "{}\n--- stdout\n{}\n--- stderr\n{}",
-            self.status,
-            self.stdout,
-            self.stderr
-        );
+        assert!(self.status.success(), "{}\n--- stdout\n{}\n--- stderr\n{}", self.status, self.stdout, self.stderr);
         self
     }
 }
@@ -243,9 +222,7 @@ impl Captured {
     /// open: what that one writes is nobody's.
     fn finish(&mut self) {
         if let Some(reader) = self.reader.take() {
-            _ = wait::poll(Duration::from_secs(1), || {
-                reader.is_finished().then_some(())
-            });
+            _ = wait::poll(Duration::from_secs(1), || reader.is_finished().then_some(()));
         }
     }
 }
@@ -295,10 +272,7 @@ mod tests {
         let output = shell("echo $GREETING; echo bad >&2; exit 3").env("GREETING", "hello");
         let output = output.run(SOON);
         assert_eq!(output.status.code(), Some(3));
-        assert_eq!(
-            (output.stdout.as_str(), output.stderr.as_str()),
-            ("hello\n", "bad\n")
-        );
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("hello\n", "bad\n"));
     }
 
     #[test]
@@ -309,8 +283,7 @@ mod tests {
 
     #[test]
     fn a_server_is_waited_for_and_told_to_end() {
-        let mut server =
-            shell("echo listening on 80; trap 'exit 0' TERM; while :; do sleep 0.01; done").start();
+        let mut server = shell("echo listening on 80; trap 'exit 0' TERM; while :; do sleep 0.01; done").start();
         assert_eq!(server.line("listening on ", SOON), "80");
         server.signal("TERM");
         eventually("its end", SOON, || server.process.ended());
@@ -320,8 +293,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "no line `ready…`")]
     fn a_program_that_ends_without_the_line_is_not_waited_for() {
-        shell("echo no")
-            .start()
-            .line("ready", Duration::from_secs(600));
+        shell("echo no").start().line("ready", Duration::from_secs(600));
     }
 }

@@ -53,13 +53,8 @@ impl TraceTree {
     fn build(spans: &[Value], upstream: Option<&str>) -> TraceTree {
         match nest(spans, upstream) {
             Ok(children) => {
-                let mut tree = TraceTree {
-                    spans: spans.to_vec(),
-                    lines: Vec::with_capacity(spans.len()),
-                };
-                tree.lay_out(&children, |span| {
-                    (span["timestamp"].as_u64(), text(span, "name").to_owned())
-                });
+                let mut tree = TraceTree { spans: spans.to_vec(), lines: Vec::with_capacity(spans.len()) };
+                tree.lay_out(&children, |span| (span["timestamp"].as_u64(), text(span, "name").to_owned()));
                 tree
             }
             Err(fault) => panic!("not one tree: {fault}\n{}", listing(spans)),
@@ -82,11 +77,7 @@ impl TraceTree {
     }
 
     /// Writes `lines` from `children`, siblings ordered by `key`.
-    fn lay_out<K: Ord>(
-        &mut self,
-        children: &HashMap<Option<usize>, Vec<usize>>,
-        key: impl Fn(&Value) -> K,
-    ) {
+    fn lay_out<K: Ord>(&mut self, children: &HashMap<Option<usize>, Vec<usize>>, key: impl Fn(&Value) -> K) {
         let mut open = vec![(0, None)];
         while let Some((depth, at)) = open.pop() {
             if let Some(at) = at {
@@ -94,12 +85,7 @@ impl TraceTree {
             }
             let mut below = children.get(&at).cloned().unwrap_or_default();
             below.sort_by_key(|&child| key(&self.spans[child]));
-            open.extend(
-                below
-                    .into_iter()
-                    .rev()
-                    .map(|child| (depth + 1, Some(child))),
-            );
+            open.extend(below.into_iter().rev().map(|child| (depth + 1, Some(child))));
         }
     }
 
@@ -125,8 +111,7 @@ impl TraceTree {
     #[track_caller]
     #[must_use]
     pub fn span_of_kind(&self, name: &str, kind: &str) -> &Value {
-        let mut named = (self.spans.iter())
-            .filter(|span| text(span, "name") == name && text(span, "kind") == kind);
+        let mut named = (self.spans.iter()).filter(|span| text(span, "name") == name && text(span, "kind") == kind);
         match (named.next(), named.next()) {
             (Some(span), None) => span,
             (None, _) => panic!("no {kind} span is named `{name}`:\n{self}"),
@@ -150,10 +135,7 @@ impl fmt::Display for TraceTree {
 }
 
 /// The children of each span by position, those of `None` being the root.
-fn nest(
-    spans: &[Value],
-    upstream: Option<&str>,
-) -> Result<HashMap<Option<usize>, Vec<usize>>, String> {
+fn nest(spans: &[Value], upstream: Option<&str>) -> Result<HashMap<Option<usize>, Vec<usize>>, String> {
     let first = spans.first().ok_or("it has no span")?;
     let mut halves = HashMap::<&str, Vec<usize>>::new();
     for (at, span) in spans.iter().enumerate() {
@@ -182,10 +164,7 @@ fn nest(
     for start in 0..spans.len() {
         let path = std::iter::successors(Some(start), |&at| parents[at]);
         if path.take(spans.len() + 1).count() > spans.len() {
-            return Err(format!(
-                "{} is in or below a cycle",
-                describe(&spans[start])
-            ));
+            return Err(format!("{} is in or below a cycle", describe(&spans[start])));
         }
     }
     Ok(children)
@@ -219,10 +198,7 @@ fn parent_of(
     if upstream == Some(parent) {
         return Ok(None);
     }
-    Err(format!(
-        "the parent {parent} of {} is not there",
-        describe(span)
-    ))
+    Err(format!("the parent {parent} of {} is not there", describe(span)))
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
@@ -277,8 +253,7 @@ mod tests {
             span["parentId"] = format!("{parent:x}").into();
         }
         let more = more.as_object().cloned().unwrap_or_default();
-        more.into_iter()
-            .for_each(|(name, value)| span[name] = value);
+        more.into_iter().for_each(|(name, value)| span[name] = value);
         span
     }
 
@@ -359,14 +334,8 @@ call [@shop]
         let ring = [span("a", 2, 3, none.clone()), span("b", 3, 2, none.clone())];
         assert_eq!(fault(&[]), "it has no span");
         assert_eq!(fault(&[root.clone(), other]), "root [] is of another trace");
-        assert_eq!(
-            fault(&[root.clone(), root.clone()]),
-            "2 spans have the id 1"
-        );
-        assert_eq!(
-            fault(&[root.clone(), lost]),
-            "the parent 7 of lost [] is not there"
-        );
+        assert_eq!(fault(&[root.clone(), root.clone()]), "2 spans have the id 1");
+        assert_eq!(fault(&[root.clone(), lost]), "the parent 7 of lost [] is not there");
         assert_eq!(fault(&[root, span("root", 2, 0, none)]), "it has 2 roots");
         assert_eq!(fault(&ring), "a [] is in or below a cycle");
     }

@@ -121,11 +121,7 @@ impl ZipkinOptions {
                 .stdout(output)
                 .stderr(errors),
         );
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(ANSWER))
-            .build()
-            .into();
+        let agent = Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER)).build().into();
         let written = || fs::read_to_string(&log).unwrap_or_default();
         // The log proves that this server has the port: another one would answer on it just as well.
         let serving = format!(":{port}/");
@@ -140,11 +136,7 @@ impl ZipkinOptions {
         }
         // The server goes on writing to it; the space is free when it ends.
         fs::remove_file(&log).ok();
-        Ok(Zipkin {
-            process,
-            port,
-            agent,
-        })
+        Ok(Zipkin { process, port, agent })
     }
 }
 
@@ -156,10 +148,7 @@ fn free_port() -> u16 {
 }
 
 fn is_healthy(agent: &Agent, port: u16) -> bool {
-    agent
-        .get(format!("http://127.0.0.1:{port}/health"))
-        .call()
-        .is_ok_and(|response| response.status() == 200)
+    agent.get(format!("http://127.0.0.1:{port}/health")).call().is_ok_and(|response| response.status() == 200)
 }
 
 impl Zipkin {
@@ -223,11 +212,7 @@ impl Zipkin {
     /// 202 comes before the spans are stored: see [`Zipkin::wait_for_trace`].
     #[track_caller]
     pub fn post_spans(&self, body: impl AsRef<[u8]>, content_type: &str) -> (u16, String) {
-        self.post(
-            "/api/v2/spans",
-            &[("content-type", content_type)],
-            body.as_ref(),
-        )
+        self.post("/api/v2/spans", &[("content-type", content_type)], body.as_ref())
     }
 
     /// Sends `body` to `path` and returns the answer.
@@ -276,14 +261,8 @@ impl Zipkin {
     #[track_caller]
     pub fn wait_for_trace(&self, id: &str, spans: usize) -> Vec<Value> {
         let what = format!("{spans} spans of trace {id}");
-        let trace = eventually(&what, ANSWER, || {
-            self.trace(id).filter(|trace| trace.len() >= spans)
-        });
-        assert!(
-            trace.len() == spans,
-            "trace {id} has {} spans instead of {spans}: {trace:#?}",
-            trace.len()
-        );
+        let trace = eventually(&what, ANSWER, || self.trace(id).filter(|trace| trace.len() >= spans));
+        assert!(trace.len() == spans, "trace {id} has {} spans instead of {spans}: {trace:#?}", trace.len());
         trace
     }
 
@@ -344,16 +323,9 @@ fn list(value: Value) -> Option<Vec<Value>> {
 }
 
 #[track_caller]
-fn answer(
-    path: &str,
-    result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-) -> (u16, String) {
+fn answer(path: &str, result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u16, String) {
     let result = result.and_then(|mut response| {
-        let text = response
-            .body_mut()
-            .with_config()
-            .limit(u64::MAX)
-            .read_to_string()?;
+        let text = response.body_mut().with_config().limit(u64::MAX).read_to_string()?;
         Ok((response.status().as_u16(), text))
     });
     match result {

@@ -133,10 +133,7 @@ fn missing_ids_are_rejected() {
     let Some(zipkin) = Zipkin::shared() else {
         return;
     };
-    let cases = [
-        (json!({}), "Missing : traceId id"),
-        (json!({"traceId": "1"}), "Missing : id"),
-    ];
+    let cases = [(json!({}), "Missing : traceId id"), (json!({"traceId": "1"}), "Missing : id")];
     for (span, text) in cases {
         let answer = zipkin.post_spans(json!([span]).to_string(), JSON);
         let expected = format!("{text} reading List<Span> from json");
@@ -149,12 +146,7 @@ fn a_parent_of_zeros_or_of_the_span_itself_is_dropped() {
     let Some(zipkin) = Zipkin::shared() else {
         return;
     };
-    for parent in [
-        json!("0".repeat(16)),
-        json!(SPAN_ID),
-        json!("a1"),
-        json!(null),
-    ] {
+    for parent in [json!("0".repeat(16)), json!(SPAN_ID), json!("a1"), json!(null)] {
         keeps(zipkin, json!({ "parentId": parent }), json!({}));
     }
     let parent = json!({"parentId": "00000000000000a2"});
@@ -198,34 +190,15 @@ fn tag_values_are_strings_or_numbers() {
     let Some(zipkin) = Zipkin::shared() else {
         return;
     };
-    for (sent, kept) in [
-        (json!(5), "5"),
-        (json!(1.5), "1.5"),
-        (json!(""), ""),
-        (json!("a\u{0}\u{1f}\"\\/é😀"), "a\u{0}\u{1f}\"\\/é😀"),
-    ] {
-        keeps(
-            zipkin,
-            json!({"tags": {"a": sent}}),
-            json!({"tags": {"a": kept}}),
-        );
+    for (sent, kept) in
+        [(json!(5), "5"), (json!(1.5), "1.5"), (json!(""), ""), (json!("a\u{0}\u{1f}\"\\/é😀"), "a\u{0}\u{1f}\"\\/é😀")]
+    {
+        keeps(zipkin, json!({"tags": {"a": sent}}), json!({"tags": {"a": kept}}));
     }
     let tags = |value: Value| json!({"tags": {"a": value}});
-    rejects(
-        zipkin,
-        tags(json!(true)),
-        "Expected a string but was BOOLEAN",
-    );
-    rejects(
-        zipkin,
-        tags(json!([])),
-        "Expected a string but was BEGIN_ARRAY",
-    );
-    rejects(
-        zipkin,
-        tags(json!({})),
-        "Expected a string but was BEGIN_OBJECT",
-    );
+    rejects(zipkin, tags(json!(true)), "Expected a string but was BOOLEAN");
+    rejects(zipkin, tags(json!([])), "Expected a string but was BEGIN_ARRAY");
+    rejects(zipkin, tags(json!({})), "Expected a string but was BEGIN_OBJECT");
     rejects(zipkin, tags(json!(null)), "No value at $[0].tags.a");
     keeps(zipkin, json!({"tags": {}}), json!({}));
 }
@@ -237,8 +210,7 @@ fn a_tag_that_comes_twice_has_the_last_value() {
     };
     let span = span();
     let trace_id = span["traceId"].as_str().unwrap();
-    let body =
-        format!(r#"[{{"traceId":"{trace_id}","id":"{SPAN_ID}","tags":{{"a":"1","a":"2"}}}}]"#);
+    let body = format!(r#"[{{"traceId":"{trace_id}","id":"{SPAN_ID}","tags":{{"a":"1","a":"2"}}}}]"#);
     assert_eq!(zipkin.post_spans(body, JSON).0, 202);
     let stored = zipkin.wait_for_trace(trace_id, 1);
     assert_eq!(stored, [with(span, json!({"tags": {"a": "2"}}))]);
@@ -272,10 +244,7 @@ fn a_line_separator_beside_another_non_ascii_character_spoils_the_answers() {
         let json = text.strip_suffix("\0\0").unwrap();
         assert_eq!(serde_json::from_str::<Value>(json).unwrap(), json!([span]));
         let (_, list) = zipkin.get("/api/v2/traces?serviceName=separated");
-        assert!(
-            list.ends_with("]\0\0") || list.ends_with("]\0\0\0\0"),
-            "{list:?}"
-        );
+        assert!(list.ends_with("]\0\0") || list.ends_with("]\0\0\0\0"), "{list:?}");
     }
 }
 
@@ -301,11 +270,7 @@ fn an_annotation_needs_timestamp_and_value() {
         return;
     };
     for annotation in [json!({"value": "x"}), json!({"timestamp": 5})] {
-        rejects(
-            zipkin,
-            json!({ "annotations": [annotation] }),
-            "Incomplete annotation at $[0].annotations[0]",
-        );
+        rejects(zipkin, json!({ "annotations": [annotation] }), "Incomplete annotation at $[0].annotations[0]");
     }
 }
 
@@ -328,8 +293,7 @@ fn a_bad_ip_is_dropped_and_a_good_one_finds_its_field() {
     let Some(zipkin) = Zipkin::shared() else {
         return;
     };
-    let endpoint =
-        |field: &str, ip: &str| json!({"remoteEndpoint": {"serviceName": "r", field: ip}});
+    let endpoint = |field: &str, ip: &str| json!({"remoteEndpoint": {"serviceName": "r", field: ip}});
     let none = json!({"remoteEndpoint": {"serviceName": "r"}});
     for field in ["ipv4", "ipv6"] {
         for bad in ["256.1.1.1", "localhost", "1.2.3", ""] {
@@ -355,11 +319,7 @@ fn an_empty_endpoint_is_dropped() {
         for empty in [json!({}), json!({"serviceName": ""}), json!({"ipv4": "no"})] {
             keeps(zipkin, json!({ field: empty }), json!({}));
         }
-        keeps(
-            zipkin,
-            json!({ field: {"port": 80} }),
-            json!({ field: {"port": 80} }),
-        );
+        keeps(zipkin, json!({ field: {"port": 80} }), json!({ field: {"port": 80} }));
     }
 }
 
@@ -373,11 +333,7 @@ fn shared_is_kept_unless_the_span_is_a_client() {
         keeps(zipkin, fields.clone(), fields);
     }
     keeps(zipkin, json!({"shared": true}), json!({"shared": true}));
-    keeps(
-        zipkin,
-        json!({"kind": "CLIENT", "shared": true}),
-        json!({"kind": "CLIENT"}),
-    );
+    keeps(zipkin, json!({"kind": "CLIENT", "shared": true}), json!({"kind": "CLIENT"}));
     keeps(zipkin, json!({"shared": false}), json!({}));
 }
 
@@ -412,11 +368,7 @@ fn debug_is_a_flag_of_its_own() {
     };
     keeps(zipkin, json!({"debug": true}), json!({"debug": true}));
     keeps(zipkin, json!({"debug": false}), json!({}));
-    rejects(
-        zipkin,
-        json!({"debug": "true"}),
-        "Expected a boolean but was STRING",
-    );
+    rejects(zipkin, json!({"debug": "true"}), "Expected a boolean but was STRING");
 }
 
 #[test]
@@ -463,10 +415,7 @@ fn the_halves_of_a_call_keep_their_common_id() {
     assert_eq!(zipkin.post_spans(body, JSON).0, 202);
     let trace_id = client["traceId"].as_str().unwrap();
     let trace = zipkin.wait_for_trace(trace_id, 2);
-    assert!(
-        trace.contains(&client) && trace.contains(&server),
-        "{trace:?}"
-    );
+    assert!(trace.contains(&client) && trace.contains(&server), "{trace:?}");
 }
 
 #[test]
@@ -478,10 +427,7 @@ fn one_bad_span_rejects_the_whole_list() {
     let bad = with(good.clone(), json!({"id": "2", "kind": "client"}));
     let (status, text) = zipkin.post_spans(json!([good, bad]).to_string(), JSON);
     assert_eq!(status, 400);
-    assert_eq!(
-        text,
-        "No enum constant zipkin2.Span.Kind.client reading List<Span> from json"
-    );
+    assert_eq!(text, "No enum constant zipkin2.Span.Kind.client reading List<Span> from json");
     // A later span of that trace is there, and the good one is not.
     let later = with(good.clone(), json!({"id": "00000000000000a3"}));
     assert_eq!(stored(zipkin, &later), later);
@@ -520,9 +466,7 @@ fn gzip_is_accepted_and_must_be_gzip() {
     };
     let span = span();
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    packed
-        .write_all(json!([span]).to_string().as_bytes())
-        .unwrap();
+    packed.write_all(json!([span]).to_string().as_bytes()).unwrap();
     let headers = [("content-type", JSON), ("content-encoding", "gzip")];
     let answer = zipkin.post("/api/v2/spans", &headers, &packed.finish().unwrap());
     assert_eq!(answer, (202, String::new()));
@@ -558,9 +502,7 @@ fn proto3_is_told_by_its_content_type() {
     span.extend(trace_id);
     span.extend([0x1a, 8]);
     span.extend(id);
-    span.extend([
-        0x20, 2, 0x2a, 1, b'P', 0x31, 7, 0, 0, 0, 0, 0, 0, 0, 0x38, 1,
-    ]);
+    span.extend([0x20, 2, 0x2a, 1, b'P', 0x31, 7, 0, 0, 0, 0, 0, 0, 0, 0x38, 1]);
     let mut body = vec![0x0a, u8::try_from(span.len()).unwrap()];
     body.extend(span);
     let answer = zipkin.post_spans(body, "application/x-protobuf");
@@ -577,9 +519,7 @@ fn a_query_finds_a_trace_by_service_name_tag_and_duration() {
     let Some(zipkin) = Zipkin::shared() else {
         return;
     };
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let span = with(
         span(),
         json!({
@@ -590,16 +530,8 @@ fn a_query_finds_a_trace_by_service_name_tag_and_duration() {
     assert_eq!(stored(zipkin, &span), span);
     let query = "serviceName=queried&spanName=slow&annotationQuery=key%3Dv&minDuration=2000";
     assert_eq!(zipkin.traces(query), [[span]]);
-    assert!(
-        zipkin
-            .traces("serviceName=queried&minDuration=2001")
-            .is_empty()
-    );
-    assert!(
-        zipkin
-            .traces("serviceName=queried&annotationQuery=other")
-            .is_empty()
-    );
+    assert!(zipkin.traces("serviceName=queried&minDuration=2001").is_empty());
+    assert!(zipkin.traces("serviceName=queried&annotationQuery=other").is_empty());
 }
 
 #[test]
@@ -618,10 +550,7 @@ fn a_trace_that_is_not_there_is_a_404_and_a_bad_id_a_400() {
 /// With a server of its own, because the others of this file would count along.
 #[test]
 fn a_double_report_shows_in_the_counter_alone_and_debug_passes_the_sampler() {
-    let Some(zipkin) = Zipkin::options()
-        .setting("COLLECTOR_SAMPLE_RATE", 0)
-        .start()
-    else {
+    let Some(zipkin) = Zipkin::options().setting("COLLECTOR_SAMPLE_RATE", 0).start() else {
         return;
     };
     let debug = with(span(), json!({"debug": true}));

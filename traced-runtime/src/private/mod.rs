@@ -11,8 +11,8 @@ use std::ops::Deref;
 
 pub use self::kept::{KeptTags, keep_tags, with_tags};
 pub use self::probe::*;
-pub use crate::tracer::callsite::Callsite;
 use crate::tracer::attribute;
+pub use crate::tracer::callsite::Callsite;
 use crate::tracer::context::{Context, Parent, Scope};
 pub use crate::tracer::future::InSpan;
 pub use crate::tracer::kind::Kind;
@@ -57,11 +57,7 @@ pub fn parent_of<P: Parent + ?Sized>(parent: &P) -> Option<Context> {
 }
 
 /// The future of an async function, in a span of its own.
-pub fn in_span<F: Future, O: Fn(&F::Output, Outcome)>(
-    site: &'static Callsite,
-    future: F,
-    outcome: O,
-) -> InSpan<F, O> {
+pub fn in_span<F: Future, O: Fn(&F::Output, Outcome)>(site: &'static Callsite, future: F, outcome: O) -> InSpan<F, O> {
     InSpan::new(site, None, future, outcome)
 }
 

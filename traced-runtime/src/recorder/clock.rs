@@ -16,7 +16,7 @@ pub(crate) enum Clock {
     Tsc,
     /// Nanoseconds of the OS's monotonic clock.
     Os,
-    /// Nanoseconds that a test sets.
+    /// Nanoseconds that a test sets. Each reading is one more, so that what happens later is later.
     Manual(Arc<AtomicU64>),
 }
 
@@ -34,7 +34,7 @@ impl Clock {
         match self {
             Self::Tsc => tsc(),
             Self::Os => os_nanos(),
-            Self::Manual(time) => time.load(Ordering::Relaxed),
+            Self::Manual(time) => time.fetch_add(1, Ordering::Relaxed),
         }
     }
 }

@@ -102,7 +102,9 @@ impl Details {
         let text = |bytes| std::str::from_utf8(bytes).unwrap_or("");
         let word = || value.try_into().map(u64::from_ne_bytes).unwrap_or(0);
         match head.what {
-            What::Tag | What::Annotation | What::Failed if self.attributes.size() + bytes.len() > SPAN_BYTES => self.left_out += 1,
+            What::Tag | What::Annotation | What::Failed if self.attributes.size() + bytes.len() > SPAN_BYTES => {
+                self.left_out += 1
+            }
             What::Tag => {
                 let value = match head.value_type {
                     ValueType::Text => TagValue::Text(text(value)),
@@ -616,11 +618,8 @@ impl Spans {
             return;
         }
         // What belongs to no open span and was not touched for a while came after its span had gone.
-        let mut oldest: Vec<(bool, u64, u64)> = self
-            .loose
-            .iter()
-            .map(|(&key, loose)| (self.begun.contains_key(&key), loose.round, key))
-            .collect();
+        let mut oldest: Vec<(bool, u64, u64)> =
+            self.loose.iter().map(|(&key, loose)| (self.begun.contains_key(&key), loose.round, key)).collect();
         oldest.sort_unstable();
         for (_, _, key) in oldest {
             if self.loose_bytes <= LOOSE_BYTES / 2 {

@@ -12,6 +12,6 @@ pub(crate) mod record;
 pub(crate) mod send;
 pub(crate) mod stats;
 pub(crate) mod thread;
-pub(crate) mod worker;
 pub(crate) mod tree;
 pub(crate) mod tree_printer;
+pub(crate) mod worker;

@@ -42,7 +42,7 @@ const START: u64 = 1_700_000_000_000_000_000;
 
 /// A tracer for one test. It derefs to [`traced_runtime::Tracer`](crate::Tracer).
 ///
-/// Its clock moves only by [`advance`](Self::advance). Its ids are the same in each run, as long as the test itself does
+/// Its clock moves by [`advance`](Self::advance), and by a nanosecond at each reading. Its ids are the same in each run, as long as the test itself does
 /// the same in the same order. Nothing of it is shared with other tests; no thread is started: spans are put together
 /// where they are asked for.
 #[derive(Debug)]

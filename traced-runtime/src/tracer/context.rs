@@ -277,4 +277,3 @@ impl<P: Parent> Parent for Option<P> {
         self.as_ref().and_then(Parent::context)
     }
 }
-

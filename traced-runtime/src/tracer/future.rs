@@ -110,7 +110,11 @@ pub struct WithSpan<T> {
 
 impl<T> WithSpan<T> {
     /// Polls inside the span, and ends it when `is_done` says so or the poll panics.
-    fn poll_inside<R>(self: Pin<&mut Self>, poll: impl FnOnce(Pin<&mut T>) -> Poll<R>, is_done: fn(&R) -> bool) -> Poll<R> {
+    fn poll_inside<R>(
+        self: Pin<&mut Self>,
+        poll: impl FnOnce(Pin<&mut T>) -> Poll<R>,
+        is_done: fn(&R) -> bool,
+    ) -> Poll<R> {
         // SAFETY: `inner` is pinned with the whole: it never moves out, and `drop` leaves it in place.
         let this = unsafe { self.get_unchecked_mut() };
         this.polls = this.polls.saturating_add(1);
@@ -238,7 +242,9 @@ impl<F, O> InSpan<F, O> {
             let current = local.current();
             if self.fixed_parent || (!current.has_trace() && current.tracer == 0) { self.ids } else { current }
         });
-        if let Some((ids, start)) = local::with(|local| local.open(parent, &self.site.span_name(), self.site.require_parent)) {
+        if let Some((ids, start)) =
+            local::with(|local| local.open(parent, &self.site.span_name(), self.site.require_parent))
+        {
             (self.ids, self.start, self.phase) = (ids, start, Phase::Carrying);
         } else if parent.has_trace() || parent.tracer != 0 {
             (self.ids, self.phase) = (parent, Phase::Carrying);

@@ -215,12 +215,10 @@ impl Installed {
 /// A second call warns and returns a guard that ends nothing.
 pub fn init(service: impl Into<String>) -> Installed {
     let service = service.into();
-    let settings = Builder::with_fallback_name(service.clone())
-        .settings()
-        .or_else(|error| {
-            warn(&error);
-            Builder::with_fallback_name(env!("CARGO_PKG_NAME")).settings()
-        });
+    let settings = Builder::with_fallback_name(service.clone()).settings().or_else(|error| {
+        warn(&error);
+        Builder::with_fallback_name(env!("CARGO_PKG_NAME")).settings()
+    });
     settings.and_then(Installed::start).unwrap_or_else(|error| {
         warn(&error);
         match Tracer::installed() {

@@ -457,11 +457,8 @@ impl Local {
     fn exit_cold(&self, enter: &Enter) {
         let flags = enter.flags.get();
         if flags & mark::UNRECORDED == 0 && !self.closed.get() {
-            let outcome = if panicking() && flags & mark::PANICKING == 0 {
-                Outcome::Panicked
-            } else {
-                Outcome::Returned
-            };
+            let outcome =
+                if panicking() && flags & mark::PANICKING == 0 { Outcome::Panicked } else { Outcome::Returned };
             let number = enter.position >> POSITION_BITS;
             if number == self.number.get() {
                 self.put_exit(enter, outcome);
@@ -809,7 +806,8 @@ impl Local {
             AttributeValue::Bool(value) => (ValueType::Bool, if value { &[1] } else { &[0] }),
         };
         let short_key = cut(key, KEY_BYTES);
-        let was_cut = short_key.len() < key.len() || matches!(value, AttributeValue::Text(text) if bytes.len() < text.len());
+        let was_cut =
+            short_key.len() < key.len() || matches!(value, AttributeValue::Text(text) if bytes.len() < text.len());
         let head = AttributeHead {
             what,
             value_type,
