@@ -189,7 +189,7 @@ mod tags {
         tracer.run(|| now(returns_boxed("z".to_owned())));
         tracer.assert_tree(
             r#"
-            values  count=3  order.id=7  items=["a", "b"]  first=a  note=n  note2="m"
+            values  count=3  order.id=7  items="[\"a\", \"b\"]"  first=a  note=n  note2="\"m\""
             fails  count=1  twice=2  error: 2
             waits  count=2  text=x
             └─ leaf
@@ -338,7 +338,7 @@ mod outcomes {
             boxed  error: outer: inner
             fine
             returned  error: inner
-            returned  return="text"
+            returned  return="\"text\""
             returned_shown  return=shown
             "#,
         );

@@ -93,6 +93,16 @@ impl<'a> Expansion<'a> {
     /// }
     /// ```
     /// A call, because a closure that is called in place infers worse: `fn(&mut self) -> Result<&mut T, E>` fails.
+    ///
+    /// ```edition2015
+    /// extern crate traced_runtime;
+    /// use traced_runtime::traced;
+    ///
+    /// #[traced(tags(b))]
+    /// fn tail(a: std::cell::RefCell<Result<u8, u8>>, b: u8) -> Result<u8, u8> {
+    ///     a.borrow().clone()
+    /// }
+    /// ```
     fn closure(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
         let arguments = Arguments::move_in(sig, self.args);
         let head = self.enter(arguments.for_parent.clone());
@@ -128,6 +138,19 @@ impl<'a> Expansion<'a> {
     /// ```
     /// Half as large as a future in a future. `impl` comes from this crate, whose edition is 2024: it captures every
     /// lifetime in a caller of any edition, as `async fn` does.
+    ///
+    /// ```edition2018
+    /// #[traced_runtime::traced]
+    /// async fn elided(a: &str, b: &mut u8, f: impl Fn(&str) -> u8) -> u8 {
+    ///     *b = f(a);
+    ///     *b
+    /// }
+    ///
+    /// #[traced_runtime::traced]
+    /// async fn tail(a: std::cell::RefCell<Result<u8, u8>>) -> Result<u8, u8> {
+    ///     a.borrow().clone()
+    /// }
+    /// ```
     fn rewritten(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
         let content = self.async_body(sig, statements);
         sig.asyncness = None;

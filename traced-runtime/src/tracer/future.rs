@@ -187,8 +187,9 @@ impl<T> Drop for WithSpan<T> {
 #[must_use = "futures do nothing unless polled"]
 #[derive(Debug)]
 pub struct InSpan<F, O> {
-    /// Dropped by our own `drop`, inside the span.
-    future: ManuallyDrop<F>,
+    /// Dropped by our own `drop`, inside the span; there until then. A `ManuallyDrop` would be two types around it
+    /// instead of one, of which the compiler counts all in nested futures, up to 128.
+    future: Option<F>,
     outcome: O,
     site: &'static Callsite,
     /// Before the first poll the context of the call, then the span.
@@ -217,11 +218,13 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> InSpan<F, O> {
         let fixed_parent = parent.is_some() || site.root;
         let ids = match parent {
             Some(context) => context.ids(),
-            None if site.root => Ids::of_tracer(local::with(Local::current).tracer),
-            None => local::with(Local::current),
+            None => {
+                let current = local::with(Local::current);
+                if site.root && current.has_trace() { current.rootless() } else { current }
+            }
         };
         Self {
-            future: ManuallyDrop::new(future),
+            future: Some(future),
             outcome,
             site,
             ids,
@@ -235,6 +238,19 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> InSpan<F, O> {
 }
 
 impl<F, O> InSpan<F, O> {
+    /// Polls what is inside. The whole is pinned: this is called by its `poll` alone.
+    #[inline]
+    fn poll_future(&mut self, task: &mut task::Context<'_>) -> Poll<F::Output>
+    where
+        F: Future,
+    {
+        match &mut self.future {
+            // SAFETY: it is pinned with the whole: it never moves out, and `drop` leaves it in place.
+            Some(future) => unsafe { Pin::new_unchecked(future) }.poll(task),
+            None => Poll::Pending,
+        }
+    }
+
     #[cold]
     fn begin(&mut self) {
         self.phase = Phase::Passing;
@@ -243,7 +259,7 @@ impl<F, O> InSpan<F, O> {
             if self.fixed_parent || (!current.has_trace() && current.tracer == 0) { self.ids } else { current }
         });
         if let Some((ids, start)) =
-            local::with(|local| local.open(parent, &self.site.span_name(), self.site.require_parent))
+            local::with(|local| local.open(parent, &self.site.span_name(), self.site.roots()))
         {
             (self.ids, self.start, self.phase) = (ids, start, Phase::Carrying);
         } else if parent.has_trace() || parent.tracer != 0 {
@@ -286,20 +302,18 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> Future for InSpan<F, O> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<F::Output> {
-        // SAFETY: `future` is pinned with the whole: it never moves out, and `drop` leaves it in place.
+        // SAFETY: what is pinned with the whole is `future` alone, which `poll_future` and `drop` leave in place.
         let this = unsafe { self.get_unchecked_mut() };
         if this.phase == Phase::New {
             this.begin();
         }
         if this.phase == Phase::Passing {
-            // SAFETY: as above.
-            return unsafe { Pin::new_unchecked(&mut *this.future) }.poll(task);
+            return this.poll_future(task);
         }
         this.polls = this.polls.saturating_add(1);
         let saved = local::with(|local| local.attach(this.ids));
         let mut polling = Polling { of: this, saved, was_panicking: panicking(), done: false };
-        // SAFETY: as above.
-        let result = unsafe { Pin::new_unchecked(&mut *polling.of.future) }.poll(task);
+        let result = polling.of.poll_future(task);
         if let Poll::Ready(value) = &result {
             if polling.of.is_recorded() {
                 (polling.of.outcome)(value, Outcome::of_current());
@@ -321,8 +335,8 @@ impl<F, O> Drop for InSpan<F, O> {
     fn drop(&mut self) {
         let scope = (self.phase == Phase::Carrying).then(|| Scope::of(self.ids));
         let dropping = Dropping { of: self, scope };
-        // SAFETY: nothing uses it after this; it is dropped where it is pinned.
-        unsafe { ManuallyDrop::drop(&mut dropping.of.future) };
+        // Dropped where it is pinned.
+        dropping.of.future = None;
         drop(dropping);
     }
 }
