@@ -273,6 +273,9 @@ impl<'a> Expansion<'a> {
         let private = &self.private;
         let site = self.site();
         match &self.args.parent {
+            None if self.args.root.is_some() => {
+                quote_spanned!(Span::mixed_site()=> let __span = #private::enter_root(#site);)
+            }
             None => quote_spanned!(Span::mixed_site()=> let __span = #private::enter(#site);),
             Some(parent) => {
                 let value = borrowed(&parent.value);

@@ -76,7 +76,7 @@ pub(crate) fn visible(item: TokenStream) -> TokenStream {
 }
 
 enum Item {
-    Function(Function),
+    Function(Box<Function>),
     Block(Block),
     /// Nothing to trace, copied as it is.
     Other {
@@ -102,7 +102,7 @@ impl Parse for Item {
         let blame = ahead.span();
         let keyword = keyword(&ahead)?;
         match keyword.as_str() {
-            "fn" => input.parse().map(Item::Function),
+            "fn" => input.parse().map(Box::new).map(Item::Function),
             "impl" | "trait" | "mod" => {
                 input.advance_to(&ahead);
                 let mut header = vis.into_token_stream();
@@ -268,7 +268,7 @@ fn with_attrs(block: &Args, item: &Item, mut attrs: Vec<Attribute>, watched: boo
 fn own_args(block: &Args, item: &Item, attrs: Vec<Attribute>, own: syn::Result<Args>, watched: bool) -> TokenStream {
     match item {
         Item::Function(function) => {
-            let function = Function { attrs, ..function.clone() };
+            let function = Function { attrs, ..(**function).clone() };
             match own {
                 Err(error) => with_error(function.to_token_stream(), &error),
                 Ok(own) if own.skip.is_some() => function.to_token_stream(),
