@@ -26,3 +26,8 @@ pub use program::{Output, Program, Running};
 pub use tree::TraceTree;
 pub use wait::eventually;
 pub use zipkin::{Metrics, Zipkin, ZipkinOptions};
+
+/// The code of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,4 +1,54 @@
-//! Follow one request through every function and every process, and see it in Zipkin.
+//! Follow one request through every function of a service, and see it in [Zipkin](https://zipkin.io).
+//!
+//! ```
+//! use traced_runtime::traced;
+//!
+//! #[traced(tags("user.id" = id))]
+//! async fn load_user(id: u64) -> Result<String, std::fmt::Error> {
+//!     Ok(format!("user {id}"))
+//! }
+//!
+//! fn main() {
+//!     let _tracing = traced_runtime::init("user-service");
+//!     // … an executor that runs `load_user(7)`
+//! }
+//! ```
+//!
+//! [`traced`] opens a span around a function. Its parent is the span that is current when it is called: of the thread, or of
+//! the task while that is polled. Where nothing is current it starts a trace, as the installed tracer's [`Sampler`]
+//! decides. The span ends with the function, and knows whether it returned, failed, panicked or was cancelled.
+//!
+//! | for | there is |
+//! |---|---|
+//! | setting up | [`init`], [`Tracer::builder`], [`Installed`] |
+//! | functions | [`traced`] |
+//! | a part of a function | [`span!`] |
+//! | work that is no function | [`Span`] |
+//! | what happened inside | [`tag`], [`annotate`], [`error`], [`remote`], [`Context::current`] |
+//! | other threads | [`Context::wrap`], [`Context::run`], [`Context::attach`] |
+//! | futures and streams | [`InContext`] |
+//! | log lines | [`Context`] displays as `trace-span` |
+//! | a backend of one's own | [`Reporter`], [`Sender`] |
+//! | tests | [`testing`] (feature `testing`) |
+//!
+//! # What it promises to the traced program
+//! It does not panic, block or grow without bound on the program's threads: what cannot be recorded is counted, by
+//! reason, in [`Tally`]. Nothing is recorded that is not named. Recording a span allocates nothing, but for texts over
+//! 512 bytes; [`limits`] has the bounds of what a span may hold.
+//!
+//! # What it does not do
+//! It knows no levels, no links between spans and no filters by callsite; it records no argument by itself. Headers for other
+//! processes (B3, W3C) are not there yet. With `panic = "abort"` a panic loses what is not sent. `std::process::exit`
+//! runs no destructors: see [`Tracer::shutdown`].
+//!
+//! # Other names
+//! Generated code names `::traced_runtime`. A crate that knows it under another name says so in its root, `extern crate traced
+//! as traced_runtime;`, or in an attribute, `#[traced(crate = ::acme::traced)]`.
+//!
+//! # Features
+//! `collector` (default): sends to a Zipkin collector over HTTP. `gzip`: compresses what is sent. `tls`: collectors behind
+//! `https://`. `stream`: [`InContext`] for streams. `testing`: the test kit. A library that only annotates needs none
+//! of them.
 
 // Generated code names this crate by its own name, here, too.
 extern crate self as traced_runtime;
@@ -26,6 +76,7 @@ pub use reporter::notice::{Notice, NoticeKind};
 pub use reporter::record::SpanRecord;
 pub use reporter::send::{SendError, Sender};
 pub use reporter::stats::{DropReason, Stats, Tally};
+#[doc(inline)]
 pub use traced_macros::traced;
 pub use tracer::builder::Builder;
 pub use tracer::context::{Context, Parent, Sampling, Scope, annotate, error, remote, tag};

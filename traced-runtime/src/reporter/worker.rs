@@ -18,6 +18,10 @@ use crate::reporter::stats::{Count, DropReason, Number};
 /// are get dropped whole: a collector that rejects everything is not asked about every span.
 const BISECT_REQUESTS: usize = 64;
 
+/// The end of every line about a backend that cannot be reached.
+const WHAT_TO_DO: &str =
+    "Check that the backend runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go";
+
 /// The longest `Retry-After` that is heeded.
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(300);
 
@@ -255,10 +259,7 @@ impl Worker {
             let text = &failure.text;
             let spans = self.shared.unsettled();
             self.tell(NoticeKind::Unreachable, spans, |spans| {
-                format!(
-                    "{text}; {} dropped at shutdown. Check that the backend runs, and that this is where",
-                    Count(spans, "span")
-                )
+                format!("{text}; {} dropped at shutdown. {WHAT_TO_DO}", Count(spans, "span"))
             });
             self.shared.give_up();
         }
@@ -273,10 +274,7 @@ impl Worker {
         if tell && !trouble.told {
             let text = &failure.text;
             trouble.told = self.tell(NoticeKind::Unreachable, 0, |_| {
-                format!(
-                    "{text}; spans wait in the queue and are dropped when it is full. Check that the backend runs, and \
-                     that this is where"
-                )
+                format!("{text}; spans wait in the queue and are dropped when it is full. {WHAT_TO_DO}")
             });
         }
         self.trouble = Some(trouble);
@@ -504,7 +502,7 @@ mod tests {
             *notes.lock().unwrap(),
             [
                 "cannot reach HOST; spans wait in the queue and are dropped when it is full. Check that the backend \
-                 runs, and that this is where",
+                 runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go",
                 "the backend takes spans again after 0 seconds; 0 spans dropped meanwhile, 0 waiting"
             ]
         );
@@ -674,7 +672,8 @@ mod tests {
         assert_eq!(asked.try_iter().count(), 1);
         assert_eq!(
             *notes.lock().unwrap(),
-            ["cannot reach HOST; 2 spans dropped at shutdown. Check that the backend runs, and that this is where"]
+            ["cannot reach HOST; 2 spans dropped at shutdown. Check that the backend runs there; collector() or \
+              OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go"]
         );
     }
 

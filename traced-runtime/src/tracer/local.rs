@@ -270,7 +270,9 @@ pub fn enter(site: &'static Callsite) -> Enter {
             if local.writer.room() >= needed && !panicking() {
                 return local.put_enter(site, depth, tsc());
             }
-        } else if state == State::Unsampled || (state == State::Off && !site.root && (site.require_parent || !Slot::starts_roots())) {
+        } else if state == State::Unsampled
+            || (state == State::Off && !site.root && (site.require_parent || !Slot::starts_roots()))
+        {
             return Enter::inert();
         }
         local.enter_cold(site)
