@@ -12,7 +12,7 @@ use crate::reporter::record::SpanRecord;
 /// spans wait in the queue, which is bounded by `queue_bytes`. They may panic: the batch is dropped, counted, and the
 /// next one is tried. Once the tracer's shutdown has given up on it, what it still returns is not counted any more.
 ///
-/// ```ignore
+/// ```no_run
 /// use traced_runtime::{ReportError, Reporter, SpanRecord, Tracer};
 ///
 /// struct Stdout;

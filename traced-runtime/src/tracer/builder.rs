@@ -16,7 +16,7 @@ use crate::reporter::backend::Reporter;
 use crate::reporter::notice::{Notice, NoticeHook};
 use crate::reporter::send::Sender;
 
-/// The settings of a tracer; made by [`Tracer::builder`].
+/// The settings of a tracer; made by [`Tracer::builder`](crate::Tracer::builder).
 ///
 /// What is set here beats the environment, and the environment beats the default. Mistakes made here are errors of
 /// [`install`](Self::install) and [`build`](Self::build); a malformed environment variable is one notice, and the default
