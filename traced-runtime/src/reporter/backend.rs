@@ -12,7 +12,7 @@ use crate::reporter::record::SpanRecord;
 /// spans wait in the queue, which is bounded by `queue_bytes`. They may panic: the batch is dropped, counted, and the
 /// next one is tried. Once the tracer's shutdown has given up on it, what it still returns is not counted any more.
 ///
-/// ```no_run
+/// ```
 /// use traced_runtime::{ReportError, Reporter, SpanRecord, Tracer};
 ///
 /// struct Stdout;
@@ -27,6 +27,7 @@ use crate::reporter::record::SpanRecord;
 /// }
 ///
 /// let _tracing = Tracer::builder("svc").reporter(Stdout).install()?;
+/// # Ok::<(), traced_runtime::ConfigError>(())
 /// ```
 pub trait Reporter: Send + 'static {
     /// Takes a batch: one span or more, up to `batch_bytes` of memory. `Ok` counts all of them as sent.
