@@ -27,21 +27,21 @@ fn errors_and_warnings_stay_where_they_are_without_the_attribute() {
 fn diagnostics(name: &str, source: &str) -> Vec<String> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("diagnostics").join(name);
-    fs::create_dir_all(package.join("src")).unwrap();
+    fs::create_dir_all(package.join("src")).expect("a directory of our own");
     let runtime = tests.join("../traced-runtime");
     let manifest = format!(
         "[package]\nname = \"diagnostics-{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
          [dependencies]\ntraced-runtime = {{ path = {runtime:?}, default-features = false }}\n",
     );
-    fs::write(package.join("Cargo.toml"), manifest).unwrap();
-    fs::copy(tests.join("../Cargo.lock"), package.join("Cargo.lock")).unwrap();
-    fs::write(package.join("src/main.rs"), source).unwrap();
+    fs::write(package.join("Cargo.toml"), manifest).expect("written");
+    fs::copy(tests.join("../Cargo.lock"), package.join("Cargo.lock")).expect("copied");
+    fs::write(package.join("src/main.rs"), source).expect("written");
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["check", "--quiet", "--offline", "--message-format=short"])
         .current_dir(&package)
-        .env("CARGO_TARGET_DIR", package.parent().unwrap().join("target"))
+        .env("CARGO_TARGET_DIR", package.with_file_name("target"))
         .output()
-        .unwrap();
+        .expect("cargo runs");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let mut found: Vec<String> = text
         .lines()
