@@ -17,6 +17,7 @@ pub(crate) enum Clock {
     /// Nanoseconds of the OS's monotonic clock.
     Os,
     /// Nanoseconds that a test sets. Each reading is one more, so that what happens later is later.
+    #[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "made by the test kit alone"))]
     Manual(Arc<AtomicU64>),
 }
 
@@ -197,7 +198,7 @@ impl Timeline {
         let base = if tick > high.0 { high } else { low };
         let rate = (high.1 - low.1) as f64 / (high.0 - low.0) as f64;
         #[allow(clippy::cast_possible_truncation, reason = "saturates, and a difference of ticks is far below 2^63")]
-        let distance = (tick.wrapping_sub(base.0).cast_signed() as f64 * rate) as i64;
+        let distance = (tick.wrapping_sub(base.0) as i64 as f64 * rate) as i64;
         base.1.saturating_add_signed(distance)
     }
 

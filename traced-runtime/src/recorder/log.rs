@@ -812,7 +812,7 @@ mod tests {
         let log = log(1 << 20);
         let writer = Writer::detached();
         let text = b"abcdefghijklmnopqrstuvwxyz0123456789";
-        for (first, second) in (0..20).flat_map(|first| (0..15).map(move |second| (first, second))) {
+        for (first, second) in (0..20_usize).flat_map(|first| (0..15_usize).map(move |second| (first, second))) {
             // SAFETY: the only writer; the log outlives it; the words are within a new chunk.
             unsafe {
                 writer.attach(&log);

@@ -109,7 +109,7 @@ impl Details {
                 let value = match head.value_type {
                     ValueType::Text => TagValue::Text(text(value)),
                     ValueType::Unsigned => TagValue::Unsigned(word()),
-                    ValueType::Signed => TagValue::Signed(word().cast_signed()),
+                    ValueType::Signed => TagValue::Signed(word() as i64),
                     ValueType::Float => TagValue::Float(f64::from_bits(word())),
                     ValueType::Bool => TagValue::Bool(value == [1]),
                 };

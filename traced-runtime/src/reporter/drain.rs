@@ -20,6 +20,8 @@ const IDLE: Duration = Duration::from_millis(320);
 pub(crate) struct Drain {
     registry: Registry,
     assembler: Mutex<Assembler>,
+    /// The process whose thread it has: a forked child starts one of its own.
+    process: u32,
 }
 
 static PROCESS: Mutex<Option<Arc<Drain>>> = Mutex::new(None);
@@ -28,13 +30,14 @@ impl Drain {
     /// A drain without a thread: rounds run where [`flush`](Self::flush) is called.
     pub(crate) fn new(registry: Registry) -> Arc<Self> {
         let assembler = Mutex::new(Assembler::new(&registry));
-        Arc::new(Self { registry, assembler })
+        Arc::new(Self { registry, assembler, process: std::process::id() })
     }
 
     /// The drain of the process, started with the first tracer. A budget other than the one in force is an error.
     pub(crate) fn of_process(log_bytes: Option<usize>, default: usize) -> Result<Arc<Self>, DrainError> {
         let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((drain, bytes)) = process.as_ref().map(|drain| (drain, drain.registry.budget().limit())) {
+        let ours = process.as_ref().filter(|drain| drain.process == std::process::id());
+        if let Some((drain, bytes)) = ours.map(|drain| (drain, drain.registry.budget().limit())) {
             return match log_bytes {
                 Some(wanted) if wanted != bytes => Err(DrainError::LogBytes { bytes }),
                 _ => Ok(drain.clone()),
@@ -44,7 +47,8 @@ impl Drain {
         let running = drain.clone();
         let thread = spawn_quiet("traced-drain".to_owned(), move || running.run()).map_err(DrainError::Spawn)?;
         drain.registry.waker().set(thread.thread().clone());
-        *process = Some(drain.clone());
+        // A parent's drain stays as it is: its locks may be held by threads that are not here.
+        std::mem::forget(process.replace(drain.clone()));
         Ok(drain)
     }
 

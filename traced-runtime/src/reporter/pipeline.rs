@@ -218,11 +218,13 @@ impl Pipeline {
     }
 
     /// The spans collected so far, of a [collecting](Self::collecting) pipeline.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn records(&self) -> Vec<SpanRecord> {
         self.shared.lock().collected.clone()
     }
 
     /// Takes the spans collected so far, of a [collecting](Self::collecting) pipeline.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn take(&self) -> Vec<SpanRecord> {
         mem::take(&mut self.shared.lock().collected)
     }

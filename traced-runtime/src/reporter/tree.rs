@@ -56,6 +56,7 @@ impl<'a> Tree<'a> {
 
     /// Puts siblings in the order of their text, with what is below them: the same for the same spans, whichever came
     /// first.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn sort_by_text(&mut self) {
         let mut below: Vec<String> = vec![String::new(); self.spans.len()];
         let mut order = Vec::with_capacity(self.spans.len());
@@ -91,6 +92,7 @@ impl<'a> Tree<'a> {
     /// A line is the span's name, its kind, its tags, its annotations behind `@`, how it ended (`panicked`, `cancelled`,
     /// `unfinished`; `error` when there is no text), and the tag `error`. A tag with white space, quotes or nothing in it is
     /// quoted. Control characters are escaped.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn plain(&self) -> String {
         let mut text = String::new();
         self.walk(|indent, at| {
@@ -296,6 +298,7 @@ fn alike(a: &SpanRecord, b: &SpanRecord) -> bool {
     ordinary(a) && ordinary(b) && a.kind() == b.kind() && a.name() == b.name()
 }
 
+#[cfg(any(test, feature = "testing"))]
 fn plain_line(span: &SpanRecord) -> String {
     let mut line = String::new();
     head(&mut line, span, usize::MAX);

@@ -832,8 +832,7 @@ mod tests {
 
     #[test]
     fn a_collecting_pipeline_has_no_thread() {
-        let (config, _) = config(Output::Collected);
-        let pipeline = start(config);
+        let pipeline = Pipeline::collecting();
         offer(&pipeline, 1..=2);
         let tally = pipeline.flush(Instant::now() + HOUR);
         assert_eq!(tally.to_string(), "sent 2 spans, 0 dropped");

@@ -291,11 +291,22 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::reporter::backend::ReportError;
+    use crate::reporter::record::SpanRecord;
+    use crate::reporter::send::SendError;
     use crate::tracer::env::{self, Propagator};
 
     struct Nothing;
-    impl Reporter for Nothing {}
-    impl Sender for Nothing {}
+    impl Reporter for Nothing {
+        fn report(&mut self, _: &[SpanRecord]) -> Result<(), ReportError> {
+            Ok(())
+        }
+    }
+    impl Sender for Nothing {
+        fn send(&mut self, _: &[u8]) -> Result<(), SendError> {
+            Ok(())
+        }
+    }
 
     fn resolve(builder: Builder, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
         builder.settings_in(&|name| {

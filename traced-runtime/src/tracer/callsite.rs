@@ -83,6 +83,18 @@ impl Callsite {
         self
     }
 
+    /// Whether a span of this site may start a trace.
+    #[inline]
+    pub(crate) const fn roots(&self) -> Roots {
+        if self.root {
+            Roots::Always
+        } else if self.require_parent {
+            Roots::Never
+        } else {
+            Roots::Allowed
+        }
+    }
+
     /// The kind of the spans, if they have one.
     pub(crate) const fn span_kind(&self) -> Option<Kind> {
         self.kind
@@ -103,6 +115,17 @@ impl Callsite {
         let owner = self.path.and_then(|path| owner_of(path(), self.name));
         SiteName { owner, name: self.name }
     }
+}
+
+/// Whether a span without a parent starts a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Roots {
+    /// Even where the tracer requires a parent.
+    Always,
+    /// Unless the tracer requires a parent.
+    Allowed,
+    /// Not at all.
+    Never,
 }
 
 /// The name of a site in its two parts.

@@ -17,6 +17,7 @@ use crate::reporter::tree_printer::TreePrinter;
 use crate::tracer::builder::Builder;
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
+use crate::tracer::fork;
 use crate::tracer::local::{self, Local};
 use crate::tracer::sampler::Sampler;
 use crate::tracer::settings::{Backend, Settings, TraceIdSize};
@@ -40,6 +41,7 @@ pub(crate) struct Core {
 impl Core {
     /// Starts a tracer that logs into the process's log.
     pub(crate) fn start(settings: Settings) -> Result<Arc<Self>, ConfigError> {
+        fork::watch();
         let drain = Drain::of_process(settings.log_bytes, Builder::LOG_BYTES).map_err(|error| match error {
             DrainError::LogBytes { bytes } => Kind::LogBytes { given: settings.log_bytes.unwrap_or(0), set: bytes },
             DrainError::Spawn(source) => Kind::Thread { name: "traced-drain", source },

@@ -16,8 +16,10 @@ use crate::tracer::settings::check_collector;
 /// The service's name.
 pub(crate) const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 /// The collector's whole URL.
+#[cfg(any(test, feature = "collector"))]
 pub(crate) const ENDPOINT: &str = "OTEL_EXPORTER_ZIPKIN_ENDPOINT";
 /// Milliseconds that a request to the collector may take.
+#[cfg(any(test, feature = "collector"))]
 pub(crate) const REQUEST_TIMEOUT: &str = "OTEL_EXPORTER_ZIPKIN_TIMEOUT";
 /// Which new traces are recorded.
 pub(crate) const SAMPLER: &str = "OTEL_TRACES_SAMPLER";

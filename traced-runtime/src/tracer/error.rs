@@ -14,6 +14,7 @@ pub struct ConfigError {
 /// What is wrong.
 #[derive(Debug)]
 pub(crate) enum Kind {
+    #[cfg(any(test, feature = "collector"))]
     /// The collector's URL cannot be used.
     Collector {
         /// With the URL, without what is secret in it, and what to do.
@@ -52,6 +53,7 @@ impl From<Kind> for ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
+            #[cfg(any(test, feature = "collector"))]
             Kind::Collector { problem } => write!(f, "cannot send spans: {problem}"),
             Kind::NoServiceName => {
                 f.write_str("cannot build a tracer for the service \"\": Zipkin lists services by name; give it one")

@@ -218,8 +218,10 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> InSpan<F, O> {
         let fixed_parent = parent.is_some() || site.root;
         let ids = match parent {
             Some(context) => context.ids(),
-            None if site.root => Ids::of_tracer(local::with(Local::current).tracer),
-            None => local::with(Local::current),
+            None => {
+                let current = local::with(Local::current);
+                if site.root && current.has_trace() { current.rootless() } else { current }
+            }
         };
         Self {
             future: Some(future),
@@ -257,7 +259,7 @@ impl<F, O> InSpan<F, O> {
             if self.fixed_parent || (!current.has_trace() && current.tracer == 0) { self.ids } else { current }
         });
         if let Some((ids, start)) =
-            local::with(|local| local.open(parent, &self.site.span_name(), self.site.require_parent))
+            local::with(|local| local.open(parent, &self.site.span_name(), self.site.roots()))
         {
             (self.ids, self.start, self.phase) = (ids, start, Phase::Carrying);
         } else if parent.has_trace() || parent.tracer != 0 {

@@ -29,7 +29,6 @@ pub struct Tracer {
 
 impl Tracer {
     /// Settings for a tracer of this service, as Zipkin lists it. A name that is empty is an error of the builder.
-    #[must_use]
     pub fn builder(service: impl Into<String>) -> Builder {
         Builder::new(service)
     }

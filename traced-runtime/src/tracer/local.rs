@@ -15,7 +15,7 @@ use crate::recorder::event::{self, AttributeHead, Ids, ValueType, What, kind};
 use crate::recorder::log::{Log, Need, POSITION_BITS, Writer};
 use crate::recorder::registry::{mix, random};
 use crate::reporter::stats::DropReason;
-use crate::tracer::callsite::Callsite;
+use crate::tracer::callsite::{Callsite, Roots};
 use crate::tracer::id::TraceId;
 use crate::tracer::kind::Outcome;
 use crate::tracer::slot::Slot;
@@ -270,7 +270,7 @@ pub fn enter(site: &'static Callsite) -> Enter {
             if local.writer.room() >= needed && !panicking() {
                 return local.put_enter(site, depth, tsc());
             }
-        } else if state == State::Unsampled || (state == State::Off && (site.require_parent || !Slot::starts_roots())) {
+        } else if state == State::Unsampled || (state == State::Off && !site.root && (site.require_parent || !Slot::starts_roots())) {
             return Enter::inert();
         }
         local.enter_cold(site)
@@ -378,7 +378,7 @@ impl Local {
 
     /// Starts a trace. Its first span becomes innermost, in a context that ends with it.
     fn enter_root(&self, slot: &'static Slot, site: &'static Callsite, flags: u8) -> Enter {
-        if site.require_parent || slot.requires_parent() {
+        if site.roots() == Roots::Never || (slot.requires_parent() && site.roots() == Roots::Allowed) {
             return Enter::inert();
         }
         let (mut ids, sampled) = self.new_trace(slot, &site.span_name(), flags);
@@ -669,14 +669,15 @@ impl Local {
 
     /// The ids of a span below `parent`, or of a new trace's first where there is no parent, and when it starts. `None`:
     /// there is nothing to start or to pass on.
-    pub(crate) fn open(&self, parent: Ids, name: &dyn Display, require_parent: bool) -> Option<(Ids, u64)> {
+    pub(crate) fn open(&self, parent: Ids, name: &dyn Display, roots: Roots) -> Option<(Ids, u64)> {
         let mut ids = parent;
         if !ids.has_trace() {
             let (slot, flags) = match ids.tracer {
                 0 => (Slot::installed()?, 0),
                 tracer => (Slot::find(tracer)?, flag::OF_TRACER),
             };
-            if require_parent || slot.requires_parent() || ids.is(flag::UNSAMPLED) {
+            let refused = roots == Roots::Never || (slot.requires_parent() && roots == Roots::Allowed);
+            if refused || ids.is(flag::UNSAMPLED) {
                 return None;
             }
             ids = self.new_trace(slot, name, flags).0;
@@ -872,7 +873,11 @@ impl Local {
             self.extend(words, need)?;
         }
         if scope {
-            self.put_scope(&ids);
+            if ids.origin == 0 {
+                // A context from another process: here its trace begins now.
+                self.ids.set(Ids { origin: self.now(), ..ids });
+            }
+            self.put_scope(&self.ids.get());
         }
         self.recompute();
         Ok(())

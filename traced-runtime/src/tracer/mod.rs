@@ -8,6 +8,7 @@ pub(crate) mod core;
 pub(crate) mod endpoint;
 pub(crate) mod env;
 pub(crate) mod error;
+pub(crate) mod fork;
 pub(crate) mod future;
 pub(crate) mod handle;
 pub(crate) mod id;

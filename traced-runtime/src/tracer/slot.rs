@@ -128,6 +128,17 @@ impl Slot {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
+    /// All tracers are gone, without a word to them: this is a forked child. Only atomics are touched.
+    #[cfg(unix)]
+    pub(crate) fn forget_all() {
+        for global in [&ROOTS, &INSTALLED] {
+            global.store(std::ptr::null_mut(), Ordering::Release);
+        }
+        for slot in SLOTS.iter().filter_map(load).filter(|slot| !slot.is_free()) {
+            slot.generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
     /// Makes the tracer the one that starts traces where there is no context. `false`: there is one already.
     pub(crate) fn install(&'static self) -> bool {
         let me = std::ptr::from_ref(self).cast_mut();

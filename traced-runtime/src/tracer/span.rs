@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use crate::recorder::event::Ids;
 use crate::tracer::attribute;
-use crate::tracer::callsite::Callsite;
+use crate::tracer::callsite::{Callsite, Roots};
 use crate::tracer::context::{Context, Parent, Scope, target};
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::kind::{Kind, Outcome};
@@ -58,7 +58,7 @@ impl Span {
 
     fn below(parent: Ids, name: &str) -> Self {
         local::with(|local| {
-            let Some((ids, start)) = local.open(parent, &name, false) else {
+            let Some((ids, start)) = local.open(parent, &name, Roots::Allowed) else {
                 return Self { ids: Ids::NONE, start: 0, open: false };
             };
             let span = Self { ids, start, open: ids.is_recorded() };

@@ -12,9 +12,7 @@ use ureq::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use ureq::{Agent, Body};
 
 use crate::reporter::send::{SendError, Sender};
-
-/// How long one request may take as a whole, unless the tracer is built with another bound.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::tracer::error::redacted;
 
 /// Bytes of an answer that are read: an error's text, of which the first line is shown.
 const ANSWER_BYTES: u64 = 16 << 10;
@@ -238,24 +236,10 @@ impl Target {
         };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let plain = Uri::builder().scheme(scheme).authority(place).path_and_query(path);
-        let query = if uri.query().is_some() { "?…" } else { "" };
+        let query = if uri.query().is_some() { "?***" } else { "" };
         let shown = format!("{}://{place}{}{query}", scheme.to_ascii_lowercase(), uri.path());
         let uri = plain.build().map_err(|cause| error(&format!("cannot be read: {cause}; {example}")))?;
         Ok(Self { uri, authorization, shown })
-    }
-}
-
-/// A URL without what may be secret, whether or not it can be read.
-fn redacted(url: &str) -> String {
-    let (rest, at) = match url.rsplit_once('@') {
-        // It cannot be told which of the two is whose.
-        Some((before, _)) if before.contains('?') => return "(not shown)".to_owned(),
-        Some((_, place)) => (place, "…@"),
-        None => (url, ""),
-    };
-    match rest.split_once('?') {
-        Some((place, _)) => format!("{at}{}?…", shown(place)),
-        None => format!("{at}{}", shown(rest)),
     }
 }
 
@@ -314,6 +298,7 @@ mod tests {
 
     use super::*;
     use crate::reporter::send::Fate;
+    use crate::tracer::builder::Builder;
 
     /// A request as the server saw it.
     struct Seen {
@@ -444,7 +429,7 @@ mod tests {
         assert_eq!(fate, Fate::Refused);
         assert_eq!(
             text,
-            "http://HOST/api/v2/spans answered 302 Found, a redirect to …@other.example/x?…, which is not followed: set \
+            "http://HOST/api/v2/spans answered 302 Found, a redirect to http://***@other.example/x?***, which is not followed: set \
              the collector's URL to where the spans are to go"
         );
     }
@@ -478,7 +463,7 @@ mod tests {
         // `al@ice:s3cret`; the head was lower-cased.
         assert!(head.contains("\r\nauthorization: basic ywxaawnlonmzy3jlda==\r\n"), "{head}");
         for text in [error, format!("{sender:?}")] {
-            assert!(text.contains(&format!("http://{address}/spans?…")), "{text}");
+            assert!(text.contains(&format!("http://{address}/spans?***")), "{text}");
             assert!(!text.contains("s3cret") && !text.contains("t0ken"), "{text}");
         }
     }
@@ -498,20 +483,20 @@ mod tests {
             ),
             (
                 "http://u:secret@h:99999/?key=secret",
-                "the collector's URL \"…@h:99999/?…\" has the port \"99999\"; a port is a number from 1 to 65535",
+                "the collector's URL \"http://***@h:99999/?***\" has the port \"99999\"; a port is a number from 1 to 65535",
             ),
         ] {
-            assert_eq!(HttpSender::new(url, REQUEST_TIMEOUT).unwrap_err().to_string(), message);
+            assert_eq!(HttpSender::new(url, Builder::TIMEOUT).unwrap_err().to_string(), message);
         }
         for url in
             ["http://", "http:///x", "http://:80/", "http://u@/", "http://[::1", "http://a b/", "http://u:s?x@h y/"]
         {
-            let message = HttpSender::new(url, REQUEST_TIMEOUT).unwrap_err().to_string();
+            let message = HttpSender::new(url, Builder::TIMEOUT).unwrap_err().to_string();
             assert!(message.ends_with("write it like http://localhost:9411/api/v2/spans"), "{message}");
             assert!(!message.contains("u:s"), "{message}");
         }
         for url in ["http://[::1]:9411/api/v2/spans", "HTTP://h", " http://h:9411 ", "http://ü.example/"] {
-            let result = HttpSender::new(url, REQUEST_TIMEOUT);
+            let result = HttpSender::new(url, Builder::TIMEOUT);
             assert_eq!(result.is_ok(), url.is_ascii(), "{url}: {result:?}");
         }
     }
@@ -520,7 +505,7 @@ mod tests {
     #[cfg(not(feature = "tls"))]
     fn https_without_the_feature_is_an_error_at_once() {
         assert_eq!(
-            HttpSender::new("https://h/", REQUEST_TIMEOUT).unwrap_err().to_string(),
+            HttpSender::new("https://h/", Builder::TIMEOUT).unwrap_err().to_string(),
             "the collector's URL \"https://h/\" needs TLS, which is not compiled in; enable the feature `tls` of \
              traced-runtime"
         );
