@@ -759,3 +759,37 @@ mod places {
         );
     }
 }
+
+mod location {
+    use super::*;
+
+    #[rustfmt::skip]
+    #[traced(tags(
+        several = "lines",
+    ))]
+    /// Documented.
+    extern "C"
+    fn described() -> u32 { line!() }
+
+    #[test]
+    fn is_the_line_of_the_function_s_name() {
+        let tracer = Tracer::new();
+        let line = tracer.run(|| described());
+        let spans = tracer.spans();
+        assert_eq!(spans[0].line(), Some(line));
+        assert_eq!(spans[0].file(), Some(file!()));
+    }
+
+    #[traced(kind = client, remote = "mysql")]
+    async fn query() {}
+
+    #[test]
+    fn kind_and_remote_are_those_of_the_attribute() {
+        let tracer = Tracer::new();
+        tracer.run(|| now(query()));
+        let spans = tracer.spans();
+        assert_eq!(spans[0].kind(), Some(traced_runtime::Kind::Client));
+        let remote = spans[0].remote_endpoint();
+        assert_eq!(remote.and_then(|remote| remote.service_name().map(str::to_owned)).as_deref(), Some("mysql"));
+    }
+}
