@@ -7,7 +7,7 @@
 //! the logs by then.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::ptr;
 use std::sync::Arc;
@@ -187,6 +187,31 @@ struct Loose {
     round: u64,
 }
 
+/// Keys of spans whose end was read before their beginning, which is in the log of another thread.
+///
+/// The beginning was written earlier, so it is read in the same round or in the next one.
+#[derive(Debug, Default)]
+struct Early {
+    now: HashSet<u64>,
+    before: HashSet<u64>,
+}
+
+impl Early {
+    fn next_round(&mut self) {
+        self.before = std::mem::take(&mut self.now);
+    }
+
+    fn put(&mut self, key: u64) {
+        self.now.insert(key);
+    }
+
+    /// Whether the span with this key has ended.
+    fn take(&mut self, key: u64) -> bool {
+        let is_in = |keys: &mut HashSet<u64>| !keys.is_empty() && keys.remove(&key);
+        is_in(&mut self.now) || is_in(&mut self.before)
+    }
+}
+
 /// A span that ended, and waits for late tags.
 #[derive(Debug)]
 struct Ended {
@@ -223,6 +248,7 @@ struct Spans {
     timeline: Timeline,
     round: u64,
     begun: HashMap<u64, Begun>,
+    early: Early,
     loose: HashMap<u64, Loose>,
     loose_bytes: usize,
     /// Ended in this round, and in the one before.
@@ -242,6 +268,7 @@ impl Assembler {
             timeline: Timeline::new(registry.clock().clone()),
             round: 0,
             begun: HashMap::new(),
+            early: Early::default(),
             loose: HashMap::new(),
             loose_bytes: 0,
             ended: Vec::new(),
@@ -259,6 +286,7 @@ impl Assembler {
         let Self { logs, spans, scratch } = self;
         spans.tracer = (0, None);
         spans.round += 1;
+        spans.early.next_round();
         spans.timeline.measure();
         logs.extend(registry.take_incoming().into_iter().map(LogState::new));
         // All tails before any reading: what happened before an end that is read is read in this round or the next.
@@ -413,14 +441,18 @@ impl Replay<'_> {
             }
             Event::Begin { site, ids, start } => {
                 *self.last = start;
-                if spans.begun.len() < OPEN_SPANS {
+                if !spans.early.take(ids.key) && spans.begun.len() < OPEN_SPANS {
                     spans.begun.insert(ids.key, Begun { site, ids, start });
                 }
             }
             Event::Span { site, ids, start, word, outcome, polls } => {
                 let end = event::end(word, start);
                 *self.last = end;
-                spans.begun.remove(&ids.key);
+                // What began and ended in one poll has written no begin event.
+                let began = ptr::eq(site, &EXPLICIT) || polls != 1 || outcome == Outcome::Cancelled;
+                if spans.begun.remove(&ids.key).is_none() && began {
+                    spans.early.put(ids.key);
+                }
                 spans.end(Some(site), ids, start, Some(end), outcome, polls, None);
             }
             Event::Attribute { head, key, ticks, bytes } if head.by_key => {
@@ -445,7 +477,9 @@ impl Replay<'_> {
                 }
             }
             Event::Abandon { key } => {
-                spans.begun.remove(&key);
+                if spans.begun.remove(&key).is_none() {
+                    spans.early.put(key);
+                }
                 spans.take_loose(key);
             }
         }
@@ -647,5 +681,34 @@ impl Spans {
         if let Some(core) = self.core(tracer) {
             core.pipeline().count_late_tags(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::time::Duration;
+
+    use crate::tracer::span::Span;
+    use crate::{span, testing};
+
+    /// The log of the thread that ends the span is read before that of the thread where it began.
+    #[test]
+    fn a_span_that_moves_to_another_thread_is_one_span_and_not_open_any_more() {
+        let tracer = testing::Tracer::new();
+        tracer.run(|| drop(span!("has the first log")));
+        let context = tracer.context();
+        let moved = std::thread::spawn(move || context.run(|| [Span::start("moved"), Span::start("forgotten")]));
+        let [moved, forgotten] = moved.join().unwrap();
+        moved.finish();
+        forgotten.abandon();
+        tracer.assert_tree(
+            "
+            has the first log
+            moved
+            ",
+        );
+        assert_eq!(tracer.open_spans().len(), 0);
+        assert_eq!(tracer.shutdown(Duration::ZERO).recorded(), 2);
     }
 }
