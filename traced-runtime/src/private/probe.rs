@@ -19,14 +19,12 @@
 //! `err(type)` or `err(skip)` where it is used with a shorter lifetime.
 
 use std::error::Error;
-use std::fmt::{self, Debug, Display};
+use std::fmt::{Debug, Display};
 use std::ops::Deref;
 use std::pin::Pin;
 
 use super::Outcome;
-
-/// How many causes of an error are written at most; beyond it the text ends in `…`.
-const CAUSES: usize = 16;
+use crate::tracer::text::Causes;
 
 /// Runs the body of a function; a closure that is passed infers better than one that is called in place.
 #[inline(always)]
@@ -147,20 +145,4 @@ pub fn returned_debug<T: Debug + ?Sized>(value: &T, outcome: Outcome) {
 /// `ret(Display)`
 pub fn returned_display<T: Display + ?Sized>(value: &T, outcome: Outcome) {
     outcome.returned(&format_args!("{value}"));
-}
-
-/// An error and its sources, `failed to load: connection refused`.
-struct Causes<'a, E: ?Sized>(&'a E);
-
-impl<E: Error + ?Sized> Display for Causes<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Display::fmt(self.0, f)?;
-        let mut source = self.0.source();
-        for _ in 0..CAUSES {
-            let Some(error) = source else { return Ok(()) };
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        if source.is_some() { f.write_str(": …") } else { Ok(()) }
-    }
 }
