@@ -258,7 +258,7 @@ impl<F, O> InSpan<F, O> {
             let current = local.current();
             if self.fixed_parent || (!current.has_trace() && current.tracer == 0) { self.ids } else { current }
         });
-        if let Some((ids, start)) = local::with(|local| local.open(parent, &self.site.span_name(), self.site.roots())) {
+        if let Some((ids, start)) = local::with(|local| local.open(parent, self.site, self.site.roots())) {
             (self.ids, self.start, self.phase) = (ids, start, Phase::Carrying);
         } else if parent.has_trace() || parent.tracer != 0 {
             (self.ids, self.phase) = (parent, Phase::Carrying);

@@ -364,7 +364,7 @@ impl Local {
             };
         }
         if !ids.is(flag::SAMPLED) {
-            self.decide(&site.span_name());
+            self.decide(site);
             if !self.ids.get().is_recorded() {
                 return Enter::inert();
             }
@@ -383,7 +383,7 @@ impl Local {
         if site.roots() == Roots::Never || (slot.requires_parent() && site.roots() == Roots::Allowed) {
             return Enter::inert();
         }
-        let (mut ids, sampled) = self.new_trace(slot, &site.span_name(), flags);
+        let (mut ids, sampled) = self.new_trace(slot, site, flags);
         if !sampled {
             ids.span = self.draw(slot);
             return self.enter_unrecorded_root(ids);
