@@ -638,6 +638,9 @@ impl Local {
         let mut ids = Ids { trace_high, trace_low, tracer: slot.reference(), flags, ..Ids::NONE };
         let sampled = ids.trace().is_some_and(|trace| slot.samples(name, trace));
         ids.flags |= if sampled { flag::SAMPLED } else { flag::UNSAMPLED };
+        if !sampled {
+            slot.count_unsampled();
+        }
         (ids, sampled)
     }
 
