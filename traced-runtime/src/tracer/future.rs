@@ -35,7 +35,7 @@ pub trait InContext: Sized {
 
     /// Runs it in this context.
     fn in_context(self, context: Context) -> WithContext<Self> {
-        WithContext { inner: ManuallyDrop::new(self), context }
+        WithContext { inner: ManuallyDrop::new(self), context: context.adopted() }
     }
 
     /// Runs it inside this span, which ends with it. Dropped before it was done, the span is *cancelled*.
@@ -216,7 +216,7 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> InSpan<F, O> {
     pub(crate) fn new(site: &'static Callsite, parent: Option<Context>, future: F, outcome: O) -> Self {
         let fixed_parent = parent.is_some() || site.root;
         let ids = match parent {
-            Some(context) => context.ids(),
+            Some(context) => context.adopted().ids(),
             None if site.root => Ids::of_tracer(local::with(Local::current).tracer),
             None => local::with(Local::current),
         };

@@ -383,7 +383,7 @@ impl Local {
         }
         let (mut ids, sampled) = self.new_trace(slot, &site.span_name(), flags);
         if !sampled {
-            ids.span = self.draw(slot);
+            ids.span = self.root_span(slot, &ids);
             return self.enter_unrecorded_root(ids);
         }
         self.ids.set(ids);
@@ -392,7 +392,7 @@ impl Local {
         let words = event::SCOPE_WORDS + event::ENTER_WORDS + event::EXIT_WORDS;
         if let Err(reason) = self.prepare(words, Need::Start, false) {
             slot.lose(reason, 1);
-            ids.span = self.draw(slot);
+            ids.span = self.root_span(slot, &ids);
             ids.flags |= flag::LOST;
             return self.enter_unrecorded_root(ids);
         }
@@ -530,9 +530,19 @@ impl Local {
         ids
     }
 
+    /// A context of another process, which names no tracer, gets that of the current one.
+    #[inline]
+    pub(crate) fn adopt(&self, mut ids: Ids) -> Ids {
+        if ids.tracer == 0 && ids.has_trace() {
+            ids.tracer = self.ids.get().tracer;
+        }
+        ids
+    }
+
     /// Makes `ids` the current context. What it replaced is to be [restored](Self::restore).
     #[inline]
-    pub(crate) fn attach(&self, mut ids: Ids) -> Saved {
+    pub(crate) fn attach(&self, ids: Ids) -> Saved {
+        let mut ids = self.adopt(ids);
         if ids.tracer == 0 && ids.has_trace() {
             ids.tracer = Slot::installed().map_or(0, Slot::reference);
         }
@@ -657,6 +667,11 @@ impl Local {
         })
     }
 
+    /// The id of a trace's first span: its own, or the trace's if that has 64 bits.
+    fn root_span(&self, slot: &Slot, ids: &Ids) -> u64 {
+        if ids.trace_high == 0 { ids.trace_low } else { self.draw(slot) }
+    }
+
     /// Forgets what a forked child must not repeat, and the logs that are its parent's.
     #[cfg(unix)]
     pub(crate) fn after_fork(&self) {
@@ -670,7 +685,7 @@ impl Local {
     /// The ids of a span below `parent`, or of a new trace's first where there is no parent, and when it starts. `None`:
     /// there is nothing to start or to pass on.
     pub(crate) fn open(&self, parent: Ids, name: &dyn Display, require_parent: bool) -> Option<(Ids, u64)> {
-        let mut ids = parent;
+        let mut ids = self.adopt(parent);
         if !ids.has_trace() {
             let (slot, flags) = match ids.tracer {
                 0 => (Slot::installed()?, 0),
@@ -697,7 +712,7 @@ impl Local {
         if !ids.is_recorded() {
             // Not recorded, a span is transparent: what is below it has its parent. Only a trace's first has an id.
             if ids.span == 0 {
-                ids.span = self.draw(slot);
+                ids.span = self.root_span(slot, &ids);
             }
             return Some((ids, 0));
         }
@@ -707,10 +722,7 @@ impl Local {
             ids.origin = start;
         }
         ids.parent = ids.span;
-        ids.span = self.draw(slot);
-        if ids.parent == 0 && ids.trace_high == 0 {
-            ids.span = ids.trace_low;
-        }
+        ids.span = if ids.parent == 0 { self.root_span(slot, &ids) } else { self.draw(slot) };
         ids.key = ids.span;
         ids.flags &= flag::INHERITED | flag::OF_TRACER;
         if is_root {
