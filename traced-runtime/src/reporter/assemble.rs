@@ -223,6 +223,8 @@ struct Spans {
     timeline: Timeline,
     round: u64,
     begun: HashMap<u64, Begun>,
+    /// Ended or abandoned on a thread whose log was read before the one they began in, with the round of that.
+    early: HashMap<u64, u64>,
     loose: HashMap<u64, Loose>,
     loose_bytes: usize,
     /// Ended in this round, and in the one before.
@@ -242,6 +244,7 @@ impl Assembler {
             timeline: Timeline::new(registry.clock().clone()),
             round: 0,
             begun: HashMap::new(),
+            early: HashMap::new(),
             loose: HashMap::new(),
             loose_bytes: 0,
             ended: Vec::new(),
@@ -259,6 +262,9 @@ impl Assembler {
         let Self { logs, spans, scratch } = self;
         spans.tracer = (0, None);
         spans.round += 1;
+        let round = spans.round;
+        // A beginning is written before the end: it is read in the same round or the next.
+        spans.early.retain(|_, ended| *ended + 1 >= round);
         spans.timeline.measure();
         logs.extend(registry.take_incoming().into_iter().map(LogState::new));
         // All tails before any reading: what happened before an end that is read is read in this round or the next.
@@ -413,14 +419,16 @@ impl Replay<'_> {
             }
             Event::Begin { site, ids, start } => {
                 *self.last = start;
-                if spans.begun.len() < OPEN_SPANS {
+                if spans.early.remove(&ids.key).is_none() && spans.begun.len() < OPEN_SPANS {
                     spans.begun.insert(ids.key, Begun { site, ids, start });
                 }
             }
-            Event::Span { site, ids, start, word, outcome, polls } => {
+            Event::Span { site, ids, start, word, outcome, polls, begun } => {
                 let end = event::end(word, start);
                 *self.last = end;
-                spans.begun.remove(&ids.key);
+                if begun {
+                    spans.forget_begun(ids.key);
+                }
                 spans.end(Some(site), ids, start, Some(end), outcome, polls, None);
             }
             Event::Attribute { head, key, ticks, bytes } if head.by_key => {
@@ -445,7 +453,7 @@ impl Replay<'_> {
                 }
             }
             Event::Abandon { key } => {
-                spans.begun.remove(&key);
+                spans.forget_begun(key);
                 spans.take_loose(key);
             }
         }
@@ -477,6 +485,13 @@ impl Replay<'_> {
 }
 
 impl Spans {
+    /// A span that began is open no more.
+    fn forget_begun(&mut self, key: u64) {
+        if self.begun.remove(&key).is_none() {
+            self.early.insert(key, self.round);
+        }
+    }
+
     fn unfinished(&mut self, open: OpenSync) {
         self.end(Some(open.site), open.ids, open.start, None, Outcome::Unfinished, 0, open.details);
     }

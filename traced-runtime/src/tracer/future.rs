@@ -9,7 +9,7 @@ use std::task::{self, Poll};
 use std::thread::panicking;
 
 use crate::private::Outcome;
-use crate::recorder::event::Ids;
+use crate::recorder::event::{self, Ids};
 use crate::tracer::callsite::Callsite;
 use crate::tracer::context::{Context, Scope};
 use crate::tracer::kind::Outcome as Ending;
@@ -258,7 +258,8 @@ impl<F, O> InSpan<F, O> {
 
     fn end(&mut self, ending: Ending) {
         if self.is_recorded() {
-            local::with(|local| local.finish(self.site, &self.ids, self.start, ending, self.polls));
+            let last = event::last(self.polls, self.begun);
+            local::with(|local| local.finish(self.site, &self.ids, self.start, ending, last));
         }
         self.phase = Phase::Passing;
     }

@@ -745,8 +745,9 @@ impl Local {
         });
     }
 
-    /// Writes a span that has ended. It is counted as lost where that is not possible.
-    pub(crate) fn finish(&self, site: &'static Callsite, ids: &Ids, start: u64, outcome: Outcome, polls: u32) {
+    /// Writes a span that has ended; `last` is its [last word](event::last). It is counted as lost where that is not
+    /// possible.
+    pub(crate) fn finish(&self, site: &'static Callsite, ids: &Ids, start: u64, outcome: Outcome, last: u64) {
         let written = self.write(ids.tracer, event::SPAN_WORDS, Need::End, |writer| {
             let end = self.now();
             // SAFETY: `write` has made room.
@@ -755,7 +756,7 @@ impl Local {
                 put_ids(writer, ids);
                 writer.put(1 + event::IDS, start);
                 writer.put(2 + event::IDS, event::exit(end, outcome, 0));
-                writer.put(3 + event::IDS, u64::from(polls));
+                writer.put(3 + event::IDS, last);
             }
         });
         if let (Err(reason), Some(slot)) = (written, Slot::find(ids.tracer)) {
