@@ -145,6 +145,22 @@ pub(crate) struct Local {
     denied: Cell<usize>,
     /// State of the generator of ids; 0 before its first use.
     seed: Cell<u64>,
+    /// Spans that ended while another context was current: what that one replaced may name them.
+    strays: Cell<[Stray; STRAYS]>,
+    /// How many were ever noted.
+    strayed: Cell<usize>,
+}
+
+/// Spans that are remembered to have ended outside of their context. Only guards that are dropped in the wrong order make
+/// any; of those forgotten a context that is long over may stay current.
+const STRAYS: usize = 4;
+
+/// A span that ended outside of its context.
+#[derive(Clone, Copy, Debug)]
+struct Stray {
+    position: u64,
+    outer: u64,
+    depth: u32,
 }
 
 thread_local! {
@@ -305,6 +321,8 @@ impl Local {
             closed: Cell::new(false),
             denied: Cell::new(0),
             seed: Cell::new(0),
+            strays: Cell::new([Stray { position: 0, outer: 0, depth: 0 }; STRAYS]),
+            strayed: Cell::new(0),
         }
     }
 
@@ -467,8 +485,12 @@ impl Local {
                 self.return_to_inner();
             }
         }
-        if flags & mark::ROOT != 0 && self.root.get() == enter.position {
-            self.leave_root();
+        if flags & mark::ROOT != 0 {
+            if self.root.get() == enter.position {
+                self.leave_root();
+            } else if flags & mark::UNRECORDED != 0 {
+                self.note_stray(enter);
+            }
         }
     }
 
@@ -503,8 +525,33 @@ impl Local {
         self.inner.set(innermost);
         if is_ours {
             self.depth.set(enter.depth);
+        } else {
+            self.note_stray(enter);
         }
         self.recompute();
+    }
+
+    fn note_stray(&self, enter: &Enter) {
+        let mut strays = self.strays.get();
+        let at = self.strayed.get();
+        strays[at % STRAYS] = Stray { position: enter.position, outer: enter.outer, depth: enter.depth };
+        self.strays.set(strays);
+        self.strayed.set(at.wrapping_add(1));
+    }
+
+    /// A context is current again: what ended in its absence is neither its innermost span nor what started it.
+    #[cold]
+    fn drop_strays(&self) {
+        let strays = self.strays.get();
+        let find = |position| strays.iter().find(|stray| position != 0 && stray.position == position);
+        while let Some(stray) = find(self.inner.get()) {
+            self.inner.set(stray.outer);
+            self.depth.set(self.depth.get().min(stray.depth));
+        }
+        if let Some(stray) = find(self.root.get()) {
+            self.depth.set(self.depth.get().min(stray.depth));
+            self.leave_root();
+        }
     }
 
     /// The context ends with the span that started it.
@@ -567,6 +614,9 @@ impl Local {
         self.scope.set(saved.scope);
         self.root.set(saved.root);
         self.depth.set(saved.depth);
+        if self.strayed.get() != 0 {
+            self.drop_strays();
+        }
         self.return_to_inner();
     }
 
