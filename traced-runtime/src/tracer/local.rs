@@ -173,7 +173,7 @@ struct Logs(RefCell<Vec<(u32, Arc<Log>)>>);
 
 impl Drop for Logs {
     fn drop(&mut self) {
-        LOCAL.with(Local::close);
+        with(Local::close);
         for (_, log) in self.0.get_mut() {
             log.close();
         }
@@ -257,7 +257,7 @@ impl Enter {
 
     /// Where its attributes go: to itself by key, or to the current span while that is the same.
     pub(crate) fn target(&self) -> Target {
-        LOCAL.with(|local| {
+        with(|local| {
             if local.inner.get() == self.position {
                 return Target::Current;
             }
@@ -270,7 +270,7 @@ impl Drop for Enter {
     #[inline]
     fn drop(&mut self) {
         if self.position != 0 {
-            LOCAL.with(|local| local.exit(self));
+            with(|local| local.exit(self));
         }
     }
 }
@@ -278,7 +278,7 @@ impl Drop for Enter {
 /// Starts the span of a callsite on this thread.
 #[inline]
 pub fn enter(site: &'static Callsite) -> Enter {
-    LOCAL.with(|local| {
+    with(|local| {
         let state = local.state.get();
         if state == State::Recording {
             let depth = local.depth.get();
@@ -296,9 +296,15 @@ pub fn enter(site: &'static Callsite) -> Enter {
 }
 
 /// Runs `code` with this thread's registers.
-#[inline]
+///
+/// Only their address comes out of [`LocalKey::with`](std::thread::LocalKey::with): around so little it is inlined in any
+/// crate, and becomes an addition. Around all of `code` it is a call, and one through a pointer inside.
+#[inline(always)]
+#[allow(unsafe_code, reason = "the reference outlives the closure that it was given to, not the thread")]
 pub(crate) fn with<R>(code: impl FnOnce(&Local) -> R) -> R {
-    LOCAL.with(code)
+    let local: *const Local = LOCAL.with(std::ptr::from_ref);
+    // SAFETY: without a destructor the thread local is there until the thread is gone; `code` cannot keep the reference.
+    code(unsafe { &*local })
 }
 
 #[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
