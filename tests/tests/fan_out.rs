@@ -126,7 +126,7 @@ fn the_environment_names_the_service_and_prints_the_tree() {
     let output =
         fan_out(&collector.url()).env("OTEL_SERVICE_NAME", "Renamed").env("TRACED_TREE", 1).run(SOON).success();
     assert_eq!(service(&output), Some("Renamed".into()));
-    for line in ["  ├─ fetch_all", "  │  ├─ slow", "  cancelled", "  panicked", "what=\"in a task\""] {
+    for line in ["─ fetch_all ", "─ slow ", "  cancelled", "  panicked", "what=\"in a task\""] {
         assert!(output.stderr.contains(line), "{line}: {}", output.stderr);
     }
 }

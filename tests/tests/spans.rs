@@ -128,7 +128,15 @@ mod options {
             Span::start("explicit").finish();
             Span::child_of(Context::none(), "explicit").finish();
         });
-        assert_eq!(tracer.spans().len(), 0);
+        // A root is asked for.
+        tracer.assert_tree(
+            "
+            job
+            └─ leaf
+            job_async
+            └─ leaf
+            ",
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use traced_runtime::{Context, DropReason, Endpoint, Kind, Sampling, Span, SpanId, TraceId, Tracer, limits};
@@ -168,9 +168,12 @@ fn roles() -> Vec<Case> {
     cases.push(case(
         "annotated",
         |span| {
-            span.annotate("b");
-            span.annotate("\u{0}\"日\u{2028}");
-            span.annotate("");
+            // Of one microsecond they would be sorted by text.
+            for text in ["b", "\u{0}\"日\u{2028}", ""] {
+                span.annotate(text);
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_micros(2) {}
+            }
         },
         json!({"name": "annotated", "annotations": [{"value": "b"}, {"value": "\u{0}\"日\n"}, {"value": ""}]}),
     ));
