@@ -122,8 +122,11 @@ pub(crate) struct Local {
     inner: Cell<u64>,
     /// Open sync spans of the thread, each with room in reserve for its end.
     depth: Cell<u32>,
-    /// Position at which the context became current: spans entered before it belong to another.
-    floor: Cell<u64>,
+    /// Tells the spans of the current context from those of others that are open: another number each time that a context
+    /// is attached or a trace begins.
+    stay: Cell<u16>,
+    /// The last such number given.
+    stays: Cell<u16>,
     /// Position of the scope event of the current context; 0 when it is not written.
     scope: Cell<u64>,
     /// Position of the last scope event in the log; 0 when what the reader thinks is innermost is not what we think.
@@ -185,10 +188,10 @@ impl Drop for Logs {
 pub(crate) struct Saved {
     ids: Ids,
     inner: u64,
-    floor: u64,
     scope: u64,
     root: u64,
     depth: u32,
+    stay: u16,
 }
 
 /// To which span an attribute goes.
@@ -228,6 +231,8 @@ pub struct Enter {
     outer: u64,
     /// How many were open before.
     depth: u32,
+    /// Of the context in which it was entered.
+    stay: u16,
     flags: Cell<u8>,
     not_send: PhantomData<*const ()>,
 }
@@ -241,12 +246,12 @@ mod mark {
 
 impl Enter {
     const fn inert() -> Self {
-        Self { position: 0, outer: 0, depth: 0, flags: Cell::new(0), not_send: PhantomData }
+        Self { position: 0, outer: 0, depth: 0, stay: 0, flags: Cell::new(0), not_send: PhantomData }
     }
 
     const fn token(token: u64) -> Self {
         let flags = Cell::new(mark::ROOT | mark::UNRECORDED);
-        Self { position: token, outer: 0, depth: 0, flags, not_send: PhantomData }
+        Self { position: token, outer: 0, depth: 0, stay: 0, flags, not_send: PhantomData }
     }
 
     /// Whether the span is written.
@@ -307,7 +312,8 @@ impl Local {
             writer: Writer::detached(),
             inner: Cell::new(0),
             depth: Cell::new(0),
-            floor: Cell::new(0),
+            stay: Cell::new(0),
+            stays: Cell::new(0),
             scope: Cell::new(0),
             written: Cell::new(0),
             root: Cell::new(0),
@@ -340,7 +346,7 @@ impl Local {
         }
         let outer = self.inner.replace(position);
         self.depth.set(depth + 1);
-        Enter { position, outer, depth, flags: Cell::new(0), not_send: PhantomData }
+        Enter { position, outer, depth, stay: self.stay.get(), flags: Cell::new(0), not_send: PhantomData }
     }
 
     #[cold]
@@ -421,7 +427,7 @@ impl Local {
             ids.trace_low = mix(position.wrapping_add(self.key.get()));
         }
         self.ids.set(ids);
-        self.floor.set(self.writer.position());
+        self.stay.set(self.new_stay());
         self.put_scope(&ids);
         self.recompute();
         let enter = self.put_marked_enter(site);
@@ -500,7 +506,7 @@ impl Local {
         let is_innermost = position == inner;
         let clean = self.is_clean();
         // What was entered after it and has not ended was leaked, or ends later: it is no longer innermost.
-        let is_ours = is_innermost || (self.floor.get() <= position && position < inner);
+        let is_ours = is_innermost || (self.stay.get() == enter.stay && position < inner);
         let innermost = if is_ours { enter.outer } else { inner };
         let room = self.writer.room() >= event::EXIT_WORDS || self.extend(event::EXIT_WORDS, Need::End).is_ok();
         if room {
@@ -596,13 +602,20 @@ impl Local {
         let saved = Saved {
             ids: self.ids.replace(ids),
             inner: self.inner.replace(0),
-            floor: self.floor.replace(self.writer.position()),
             scope: self.scope.replace(0),
             root: self.root.replace(0),
             depth: self.depth.get(),
+            stay: self.stay.replace(self.new_stay()),
         };
         self.recompute();
         saved
+    }
+
+    #[inline]
+    fn new_stay(&self) -> u16 {
+        let stay = self.stays.get().wrapping_add(1);
+        self.stays.set(stay);
+        stay
     }
 
     /// Puts back what [`attach`](Self::attach) replaced.
@@ -610,7 +623,7 @@ impl Local {
     pub(crate) fn restore(&self, saved: &Saved) {
         self.ids.set(saved.ids);
         self.inner.set(saved.inner);
-        self.floor.set(saved.floor);
+        self.stay.set(saved.stay);
         self.scope.set(saved.scope);
         self.root.set(saved.root);
         self.depth.set(saved.depth);
@@ -885,6 +898,7 @@ impl Local {
                 if head.by_key {
                     writer.put(1, by_key);
                     writer.put(2, self.now());
+                    writer.put(3, u64::from(tracer) << 32);
                 } else if head.what == What::Annotation {
                     writer.put(1, self.now());
                 }
@@ -1030,7 +1044,6 @@ impl Local {
         self.registry.set(registry);
         self.by_tsc.set(matches!(log.clock(), Clock::Tsc));
         self.written.set(0);
-        self.floor.set(self.writer.position());
     }
 
     fn forget_log(&self) {
