@@ -103,7 +103,8 @@ impl Details {
         let word = || value.try_into().map(u64::from_ne_bytes).unwrap_or(0);
         match head.what {
             What::Tag | What::Annotation | What::Failed if self.attributes.size() + bytes.len() > SPAN_BYTES => {
-                self.left_out += 1
+                self.failed |= head.what == What::Failed;
+                self.left_out += 1;
             }
             What::Tag => {
                 let value = match head.value_type {
@@ -439,7 +440,8 @@ impl Replay<'_> {
                 spans.end(Some(site), ids, start, Some(end), outcome, polls, None);
             }
             Event::Attribute { head, key, ticks, tracer, bytes } if head.by_key => {
-                *self.last = ticks;
+                // What this thread tells next without a time of its own comes after it.
+                *self.last = ticks + 1;
                 spans.loose(key, tracer).add(head, ticks, bytes);
                 spans.loose_grew(bytes.len());
             }
