@@ -288,7 +288,7 @@ pub fn enter(site: &'static Callsite) -> Enter {
         if state == State::Recording {
             let depth = local.depth.get();
             let needed = event::ENTER_WORDS + event::EXIT_WORDS * (1 + depth as usize);
-            if local.writer.room() >= needed && !panicking() {
+            if local.writer.room() >= needed && depth < DEPTH && !panicking() {
                 return local.put_enter(site, depth, tsc());
             }
         } else if state == State::Unsampled || (state == State::Off && (site.require_parent || !Slot::starts_roots())) {
@@ -795,10 +795,10 @@ impl Local {
         Some((ids, start))
     }
 
-    /// Tells the reader of a span that may stay for a while.
+    /// Tells the reader of a span that may stay for a while; `false` where there is no room for that.
     #[cold]
-    pub(crate) fn begin(&self, site: &'static Callsite, ids: &Ids, start: u64) {
-        let _ = self.write(ids.tracer, event::BEGIN_WORDS, Need::Start, |writer| {
+    pub(crate) fn begin(&self, site: &'static Callsite, ids: &Ids, start: u64) -> bool {
+        let written = self.write(ids.tracer, event::BEGIN_WORDS, Need::Start, |writer| {
             // SAFETY: `write` has made room.
             unsafe {
                 writer.put_site(0, site, kind::BEGIN);
@@ -806,11 +806,20 @@ impl Local {
                 writer.put(1 + event::IDS, start);
             }
         });
+        written.is_ok()
     }
 
-    /// Writes a span that has ended; `last` is its [last word](event::last). It is counted as lost where that is not
-    /// possible.
-    pub(crate) fn finish(&self, site: &'static Callsite, ids: &Ids, start: u64, outcome: Outcome, last: u64) {
+    /// Writes a span that has ended. Where that is not possible it is counted as lost, unless the reader knows that it
+    /// [began](Self::begin): then it stays open there, and is reported as unfinished at the tracer's end.
+    pub(crate) fn finish(
+        &self,
+        site: &'static Callsite,
+        ids: &Ids,
+        start: u64,
+        outcome: Outcome,
+        polls: u32,
+        begun: bool,
+    ) {
         let written = self.write(ids.tracer, event::SPAN_WORDS, Need::End, |writer| {
             let end = self.now();
             // SAFETY: `write` has made room.
@@ -819,10 +828,10 @@ impl Local {
                 put_ids(writer, ids);
                 writer.put(1 + event::IDS, start);
                 writer.put(2 + event::IDS, event::exit(end, outcome, 0));
-                writer.put(3 + event::IDS, last);
+                writer.put(3 + event::IDS, event::last(polls, begun));
             }
         });
-        if let (Err(reason), Some(slot)) = (written, Slot::find(ids.tracer)) {
+        if let (Err(reason), Some(slot), false) = (written, Slot::find(ids.tracer), begun) {
             slot.lose(reason, 1);
         }
     }
