@@ -144,8 +144,8 @@ pub(crate) struct Local {
     by_tsc: Cell<bool>,
     busy: Cell<bool>,
     closed: Cell<bool>,
-    /// `Budget::returned` when the budget had nothing, plus one.
-    denied: Cell<usize>,
+    /// The registry whose budget had nothing, and its `Budget::returned` then.
+    denied: Cell<(u32, usize)>,
     /// State of the generator of ids; 0 before its first use.
     seed: Cell<u64>,
     /// Spans that ended while another context was current: what that one replaced may name them.
@@ -325,7 +325,7 @@ impl Local {
             by_tsc: Cell::new(false),
             busy: Cell::new(false),
             closed: Cell::new(false),
-            denied: Cell::new(0),
+            denied: Cell::new((0, 0)),
             seed: Cell::new(0),
             strays: Cell::new([Stray { position: 0, outer: 0, depth: 0 }; STRAYS]),
             strayed: Cell::new(0),
@@ -1000,8 +1000,8 @@ impl Local {
     fn acquire_log(&self, slot: &Slot) -> Result<(), DropReason> {
         let core = slot.core().ok_or(DropReason::Deadline)?;
         let registry = core.registry();
-        let returned = registry.budget().returned() + 1;
-        if self.denied.get() == returned {
+        let denied = (registry.id(), registry.budget().returned());
+        if self.denied.get() == denied {
             return Err(DropReason::LogFull);
         }
         let added = LOGS.try_with(|logs| {
@@ -1018,7 +1018,7 @@ impl Local {
                 Ok(())
             }
             Ok(None) => {
-                self.denied.set(returned);
+                self.denied.set(denied);
                 Err(DropReason::LogFull)
             }
             Err(_) => {
@@ -1076,8 +1076,8 @@ impl Local {
     fn extend(&self, words: usize, need: Need) -> Result<(), DropReason> {
         // SAFETY: `LOGS` keeps the log alive; it is null only while the thread has none.
         let Some(log) = (unsafe { self.log.get().as_ref() }) else { return Err(DropReason::ThreadEnded) };
-        let returned = log.budget().returned() + 1;
-        if need == Need::Start && self.denied.get() == returned {
+        let denied = (self.registry.get(), log.budget().returned());
+        if need == Need::Start && self.denied.get() == denied {
             return Err(DropReason::LogFull);
         }
         let words = words + 2 * self.reserve();
@@ -1087,7 +1087,7 @@ impl Local {
         if extended {
             Ok(())
         } else {
-            self.denied.set(returned);
+            self.denied.set(denied);
             Err(DropReason::LogFull)
         }
     }
