@@ -115,9 +115,9 @@ mod ends {
             let tally = tracer.flush(Duration::ZERO);
             assert!(tally.is_conserved(), "{tally:?}");
             let (sent, lost) = (tally.sent(), tally.dropped_by(DropReason::ThreadEnded));
-            assert_eq!(sent + lost, 4, "{tally:?}\n{}", tracer.tree());
-            let open: Vec<_> = tracer.open_spans().iter().map(|span| span.name().to_owned()).collect();
-            assert_eq!(open, ["ended in a destructor"], "there is no log left to write its end to");
+            // Where our own destructor ran first there is no log left to write an end to.
+            let open = tracer.open_spans().len() as u64;
+            assert_eq!(sent + lost + open, 5, "{tally:?}\n{}", tracer.tree());
             let tally = tracer.shutdown(Duration::ZERO);
             assert_eq!(tally.recorded(), 5, "each span is counted once: {tally:?}\n{}", tracer.tree());
         }
