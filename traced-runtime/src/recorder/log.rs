@@ -347,13 +347,9 @@ impl Log {
 
     /// A new writer takes over a closed log that was read to its end.
     pub(crate) fn reopen(&self) {
-        self.owners.fetch_add(1, Ordering::Relaxed);
+        // In this order: who sees the new owner sees that the log is open.
         self.closed.store(false, Ordering::Release);
-    }
-
-    /// How many threads wrote it so far, the present one included.
-    pub(crate) fn owners(&self) -> usize {
-        self.owners.load(Ordering::Relaxed)
+        self.owners.fetch_add(1, Ordering::Release);
     }
 
     /// Whether the writer is done. What it wrote before is visible after this said yes.
@@ -592,12 +588,14 @@ impl Words {
 pub(crate) struct Tail {
     chunk: *const Chunk,
     committed: *const Word,
-    closed: bool,
+    /// Threads that had written the log so far, if none did at that moment.
+    closed: Option<usize>,
 }
 
 impl Tail {
-    /// Whether the log was closed at that moment, so that this is its end.
-    pub(crate) const fn is_final(&self) -> bool {
+    /// The number of the thread that closed the log, if it was closed at that moment, so that this is its end. Since then
+    /// another thread may have taken the log over.
+    pub(crate) const fn closed_by(&self) -> Option<usize> {
         self.closed
     }
 }
@@ -629,7 +627,9 @@ impl Reader {
 
     /// How far the log is written now.
     pub(crate) fn tail(&self) -> Tail {
-        let closed = self.log.is_closed();
+        // Before `closed`: what a later owner did must not count for an earlier one.
+        let owners = self.log.owners.load(Ordering::Acquire);
+        let closed = self.log.is_closed().then_some(owners);
         let mut chunk = self.log.head.load(Ordering::Acquire);
         loop {
             // SAFETY: from `head` on the chain is live: only this reader frees.
@@ -847,9 +847,12 @@ mod tests {
                 assert!(write(&writer, &log, thread * 1000 + n));
             }
             log.close();
-            assert!(reader.tail().is_final());
+            let tail = reader.tail();
             assert_eq!(read(&mut reader), (0..300).map(|n| thread * 1000 + n).collect::<Vec<_>>());
             log.reopen();
+            let owner = usize::try_from(thread).expect("few threads") + 1;
+            assert_eq!(tail.closed_by(), Some(owner), "whoever has taken it over meanwhile");
+            assert_eq!(reader.tail().closed_by(), None);
         }
     }
 
@@ -918,7 +921,7 @@ mod loom_model {
                     next += 1;
                     2
                 });
-                if tail.is_final() {
+                if tail.closed_by().is_some() {
                     break;
                 }
                 rounds += 1;

@@ -286,9 +286,9 @@ impl Assembler {
             if !read {
                 reader.log().free_spare();
             }
-            let owners = reader.log().owners();
-            if tail.is_final() && *released != owners {
-                *released = owners;
+            // Once for each owner: after that the log may be another thread's, whatever an earlier tail says.
+            if let Some(owner) = tail.closed_by().filter(|owner| owner != released) {
+                *released = owner;
                 state.cut(spans);
                 registry.release(reader.log().clone());
             }
@@ -670,6 +670,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
     use std::time::Duration;
 
+    use super::TagValue;
     use crate::tracer::span::Span;
     use crate::{span, testing};
 
@@ -691,5 +692,37 @@ mod tests {
         );
         assert_eq!(tracer.open_spans().len(), 0);
         assert_eq!(tracer.shutdown(Duration::ZERO).recorded(), 2);
+    }
+
+    /// Threads take over the logs of ended ones while these are read: no log may have two writers.
+    #[test]
+    fn logs_change_hands_while_they_are_read() {
+        const THREADS: u64 = 4;
+        const LIVES: u64 = 60;
+        const SPANS: u64 = 40;
+        let tracer = testing::Tracer::options().log_bytes(256 << 20).build().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..LIVES {
+                        let context = tracer.context();
+                        let span = |number| {
+                            let _span = span!("short", "number" = number);
+                            // The lives of several threads are to overlap.
+                            std::thread::yield_now();
+                        };
+                        let spans = move || context.run(|| (0..SPANS).for_each(span));
+                        std::thread::spawn(spans).join().unwrap();
+                    }
+                });
+            }
+            while tracer.flush(Duration::ZERO).recorded() < THREADS * LIVES * SPANS {}
+        });
+        let mut numbers = [0; SPANS as usize];
+        for span in tracer.spans() {
+            let Some(TagValue::Unsigned(number)) = span.tag("number") else { unreachable!("{span:?}") };
+            numbers[usize::try_from(number).unwrap()] += 1;
+        }
+        assert_eq!(numbers, [THREADS * LIVES; SPANS as usize]);
     }
 }
