@@ -71,7 +71,8 @@ twice! {
         d.0 = 'd';
         let moved = b;
         c.number()?;
-        moved.temporary().number()
+        drop(moved.number());
+        c.temporary().number()
     } }
     { pub(super) fn statement(a: D, _: D, (b, _, c): (D, D, D), d: D) -> u32 {
         let _local = D('l');
@@ -83,7 +84,8 @@ twice! {
         Pending(Cell::new(true)).await;
         let moved = b;
         c.number()?;
-        moved.temporary().number()
+        drop(moved.number());
+        c.temporary().number()
     } }
     { pub(super) fn boxed(a: D, _: D, (b, _, c): (D, D, D), d: D) -> Pin<Box<dyn Future<Output = Result<u32, String>>>> {
         let _local = D('l');

@@ -67,5 +67,5 @@ fn tracked() -> Result<(), String> {
 fn track_caller_sees_the_caller() {
     let (line, result) = (line!(), tracked());
     let place = format!("{}:{line}:", file!());
-    assert!(result.is_err_and(|caller| caller.starts_with(&place)), "{place}");
+    assert!(result.is_err_and(|caller| caller.starts_with(&place)), "{}", place);
 }
