@@ -28,12 +28,17 @@ pub(crate) struct Captures {
 }
 
 impl Captures {
+    /// Of a body that stays where it is.
+    pub(crate) fn none() -> Self {
+        Captures { moves: TokenStream::new(), for_parent: TokenStream::new() }
+    }
+
     pub(crate) fn of(sig: &mut Signature, args: &Args) -> Self {
         let mut parent_names = Vec::new();
         if let Some(parent) = &args.parent {
             names(parent.value.clone(), &mut parent_names);
         }
-        let mut captures = Captures { moves: TokenStream::new(), for_parent: TokenStream::new() };
+        let mut captures = Captures::none();
         for (index, input) in sig.inputs.iter_mut().enumerate() {
             match input {
                 FnArg::Receiver(receiver) => captures.receiver(receiver),
