@@ -25,12 +25,14 @@ pub(crate) struct Captures {
     pub(crate) moves: TokenStream,
     /// The arguments that an explicit parent names, by reference: it is looked at before they move.
     pub(crate) for_parent: TokenStream,
+    /// Names outside. `macro_rules!` can make two arguments of one name; with our hygiene they would be the same.
+    outer: Vec<Ident>,
 }
 
 impl Captures {
     /// Of a body that stays where it is.
     pub(crate) fn none() -> Self {
-        Captures { moves: TokenStream::new(), for_parent: TokenStream::new() }
+        Captures { moves: TokenStream::new(), for_parent: TokenStream::new(), outer: Vec::new() }
     }
 
     pub(crate) fn of(sig: &mut Signature, args: &Args) -> Self {
@@ -56,6 +58,17 @@ impl Captures {
         }
     }
 
+    /// The name of an argument outside.
+    fn outer(&mut self, mut name: Ident, index: usize) -> Ident {
+        let span = located(name.span());
+        if self.outer.contains(&name) {
+            name = format_ident!("__arg{index}");
+        }
+        name.set_span(span);
+        self.outer.push(name.clone());
+        name
+    }
+
     fn argument(&mut self, argument: &mut PatType, index: usize, parent_names: &[String]) {
         let attrs = std::mem::take(&mut argument.attrs);
         argument.attrs = attrs.iter().filter(|attr| is_cfg(attr)).cloned().collect();
@@ -63,7 +76,7 @@ impl Captures {
         if let Pat::Ident(PatIdent { by_ref: None, mutability, ident, subpat: None, .. }) = &mut *argument.pat {
             let inner = ident.clone();
             let mutability = mutability.take();
-            ident.set_span(located(ident.span()));
+            *ident = self.outer(ident.clone(), index);
             if parent_names.iter().any(|name| inner == name) {
                 self.for_parent.extend(quote_spanned!(Span::mixed_site()=> #(#cfgs)* let #inner = &#ident;));
             }
@@ -84,7 +97,8 @@ impl Captures {
             _ => None,
         };
         let mut outer = outer.unwrap_or_else(|| format_ident!("__arg{index}"));
-        outer.set_span(located(pattern.span()));
+        outer.set_span(pattern.span());
+        let outer = self.outer(outer, index);
         if pattern_names.iter().any(|name| parent_names.contains(name)) {
             self.for_parent.extend(quote_spanned! {Span::mixed_site()=>
                 #(#cfgs)* #[allow(unused_variables, reason = "the body uses them")] let #pattern = &#outer;
