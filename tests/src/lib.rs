@@ -9,10 +9,12 @@
 //! - [`Program`]: an example of the workspace, run as a process of its own
 //! - [`Process`]: any child process, which ends with its owner
 //! - [`peer`]: what a test needs of the machine: tools and downloads
+//! - [`fixture`]: packages that tests write, for the compiler to speak about
 //! - [`eventually`]: the one place that waits by time
 #![expect(clippy::panic, reason = "a helper that cannot do its work fails the test that asked")]
 
 mod collector;
+pub mod fixture;
 pub mod peer;
 mod process;
 mod program;

@@ -91,11 +91,11 @@ mod panics {
     }
 
     twins! {
-        pub(super) fn unwraps(value: Option<u8>) -> u8 { value.unwrap() }
+        pub(super) fn unwraps(value: Option<u8>) -> u8 { value.expect("some") }
 
-        pub(super) fn unwraps_result(value: Option<u8>) -> Result<u8, String> { Ok(value.unwrap()) }
+        pub(super) fn unwraps_result(value: Option<u8>) -> Result<u8, String> { Ok(value.expect("some")) }
 
-        pub(super) async fn unwraps_async(value: Option<u8>) -> u8 { tick().await; value.unwrap() }
+        pub(super) async fn unwraps_async(value: Option<u8>) -> u8 { tick().await; value.expect("some") }
     }
 
     /// One test for all: the hook is the process's.
@@ -174,7 +174,7 @@ mod auto_traits {
         pub(super) async fn not_sync(cell: RefCell<u8>) -> u8 { tick().await; cell.into_inner() }
         pub(super) async fn pinned(_pinned: PhantomPinned) {}
         pub(super) fn opaque(shared: Rc<u8>) -> impl Future<Output = u8> { std::future::ready(*shared) }
-        pub(super) fn opaque_kept(shared: Rc<u8>) -> impl Future<Output = u8> { async move { *shared } }
+        pub(super) fn opaque_kept(shared: Rc<u8>) -> impl Future<Output = u8> { async move { tick().await; *shared } }
         pub(super) async fn borrowing<'a>(text: &'a str, _other: &str) -> &'a str { tick().await; text }
     }
 

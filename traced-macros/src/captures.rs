@@ -36,6 +36,7 @@ impl Captures {
     }
 
     pub(crate) fn of(sig: &mut Signature, args: &Args) -> Self {
+        let in_future = sig.asyncness.is_some();
         let mut parent_names = Vec::new();
         if let Some(parent) = &args.parent {
             names(parent.value.clone(), &mut parent_names);
@@ -43,16 +44,16 @@ impl Captures {
         let mut captures = Captures::none();
         for (index, input) in sig.inputs.iter_mut().enumerate() {
             match input {
-                FnArg::Receiver(receiver) => captures.receiver(receiver),
+                FnArg::Receiver(receiver) => captures.receiver(receiver, in_future),
                 FnArg::Typed(argument) => captures.argument(argument, index, &parent_names),
             }
         }
         captures
     }
 
-    /// `self` cannot have another name; mentioned by value it is captured as a whole, and first.
-    fn receiver(&mut self, receiver: &Receiver) {
-        if !matches!(receiver.kind, ReceiverKind::Reference(..)) {
+    /// `self` cannot have another name; mentioned, it is captured as a whole, and first. A future holds a reference, too.
+    fn receiver(&mut self, receiver: &Receiver, in_future: bool) {
+        if in_future || !matches!(receiver.kind, ReceiverKind::Reference(..)) {
             let this = receiver.self_token;
             self.moves.extend(quote_spanned!(Span::mixed_site()=> let _ = &#this;));
         }
@@ -75,6 +76,7 @@ impl Captures {
         let cfgs = &argument.attrs;
         if let Pat::Ident(PatIdent { by_ref: None, mutability, ident, subpat: None, .. }) = &mut *argument.pat {
             let inner = ident.clone();
+            let here = located(inner.span());
             let mutability = mutability.take();
             *ident = self.outer(ident.clone(), index);
             if parent_names.iter().any(|name| inner == name) {
@@ -82,9 +84,9 @@ impl Captures {
             }
             self.moves.extend(if inner.to_string().starts_with('_') {
                 // Clippy takes `let _x = y;` for a statement without effect.
-                quote_spanned!(Span::mixed_site()=> #(#attrs)* let (#mutability #inner,) = (#ident,);)
+                quote_spanned!(here=> #(#attrs)* let (#mutability #inner,) = (#ident,);)
             } else {
-                quote_spanned!(Span::mixed_site()=> #(#attrs)* let #mutability #inner = #ident;)
+                quote_spanned!(here=> #(#attrs)* let #mutability #inner = #ident;)
             });
             return;
         }

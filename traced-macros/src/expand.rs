@@ -58,6 +58,8 @@ struct Expansion<'a> {
     braces: Span,
     /// `#[track_caller]`: the body cannot run in a closure.
     in_place: bool,
+    /// An async function that returns another future.
+    yields_future: bool,
 }
 
 impl<'a> Expansion<'a> {
@@ -73,7 +75,8 @@ impl<'a> Expansion<'a> {
             ReturnType::Default => quote_spanned!(Span::mixed_site()=> ()),
             ReturnType::Type(_, ty) => shape::without_impl_trait(ty.to_token_stream()),
         };
-        Expansion { args, private, name: sig.ident.clone(), output, braces, in_place }
+        let yields_future = sig.asyncness.is_some() && shape::output(sig).is_some_and(shape::is_future);
+        Expansion { args, private, name: sig.ident.clone(), output, braces, in_place, yields_future }
     }
 
     /// ```text
@@ -132,7 +135,7 @@ impl<'a> Expansion<'a> {
                 let __out = &__out;
                 #judge
             }
-            __out
+            return __out;
         }
     }
 
@@ -165,19 +168,24 @@ impl<'a> Expansion<'a> {
     fn rewritten(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
         let content = self.async_body(sig, statements);
         sig.asyncness = None;
-        let (arrow, ty) = match &sig.output {
-            ReturnType::Default => (syn::Token![->](Span::mixed_site()), quote_spanned!(Span::mixed_site()=> ())),
-            ReturnType::Type(arrow, ty) => (*arrow, ty.to_token_stream()),
+        let (arrow, ty, end) = match &sig.output {
+            ReturnType::Default => {
+                let unit = quote_spanned!(Span::mixed_site()=> ());
+                (syn::Token![->](Span::mixed_site()), unit, sig.paren_token.span.close())
+            }
+            ReturnType::Type(arrow, ty) => (*arrow, ty.to_token_stream(), end_of(ty.to_token_stream())),
         };
-        let future = quote_spanned!(located(ty.span())=> impl ::core::future::Future<Output = #ty>);
+        // The last token of a signature says whose it is, to lints about the signature.
+        let end = syn::Token![>](end);
+        let future = quote_spanned!(located(ty.span())=> impl ::core::future::Future<Output = #ty #end);
         sig.output = ReturnType::Type(arrow, Box::new(Type::Verbatim(future)));
-        content
+        quote_spanned!(Span::mixed_site()=> return #content;)
     }
 
     /// The same inside of an `async fn`: `private::in_span(&SITE, async move { … }, …).await`.
     fn wrapped(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
         let content = self.async_body(sig, statements);
-        quote_spanned!(Span::mixed_site()=> #content.await)
+        quote_spanned!(Span::mixed_site()=> return #content.await;)
     }
 
     /// `async fn f() -> !` becomes `match private::in_span(&SITE, async move { … }, …).await {}` over an empty type.
@@ -189,6 +197,7 @@ impl<'a> Expansion<'a> {
             output: quote_spanned!(Span::mixed_site()=> ::core::convert::Infallible),
             braces: self.braces,
             in_place: self.in_place,
+            yields_future: false,
         };
         let content = endless.async_body(sig, statements);
         quote_spanned!(Span::mixed_site()=> match #content.await {})
@@ -226,6 +235,18 @@ impl<'a> Expansion<'a> {
     /// the span, which starts at the first poll. With `#[track_caller]` the body stays a block in place, of which nothing
     /// returns.
     fn future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let (head, future) = self.returned_future(sig, statements);
+        quote_spanned!(Span::mixed_site()=> #head return #future;)
+    }
+
+    /// As [`future`](Self::future), boxed again: what the body returns may be of any type that coerces.
+    fn boxed_future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let (head, future) = self.returned_future(sig, statements);
+        let private = &self.private;
+        quote_spanned!(Span::mixed_site()=> #head return #private::boxed(#future);)
+    }
+
+    fn returned_future(&self, sig: &mut Signature, statements: TokenStream) -> (TokenStream, TokenStream) {
         let captures = if self.in_place { Captures::none() } else { Captures::of(sig, self.args) };
         let private = &self.private;
         let parent = self.parent(&captures);
@@ -238,25 +259,18 @@ impl<'a> Expansion<'a> {
             quote_spanned!(Span::mixed_site()=> #private::call(move || -> #output #body))
         };
         if tags.is_empty() {
-            return self.in_span(parent, &future);
+            return (TokenStream::new(), self.in_span(parent, &future));
         }
         let for_parent = parent.as_ref().map(|parent| quote_spanned!(Span::mixed_site()=> let __parent = #parent;));
         let with_tags = quote_spanned!(Span::mixed_site()=> #private::with_tags(__kept, __future));
         let wrapped = self.span_call(parent.is_some(), &with_tags);
-        quote_spanned! {Span::mixed_site()=>
+        let head = quote_spanned! {Span::mixed_site()=>
             #for_parent
             let mut __kept = #private::keep_tags();
             let __tags = __kept.as_mut();
             let __future = #future;
-            #wrapped
-        }
-    }
-
-    /// As [`future`](Self::future), boxed again: what the body returns may be of any type that coerces.
-    fn boxed_future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
-        let content = self.future(sig, statements);
-        let private = &self.private;
-        quote_spanned!(Span::mixed_site()=> #private::boxed({ #content }))
+        };
+        (head, wrapped)
     }
 
     /// ```text
@@ -269,6 +283,11 @@ impl<'a> Expansion<'a> {
         let moves = &captures.moves;
         let unlike_one_expression = quote_spanned!(Span::mixed_site()=> ;);
         let body = block(quote!(#unlike_one_expression #statements), self.braces);
+        if self.yields_future {
+            // For Clippy, which would ask whether an `.await` is missing.
+            let body = quote_spanned!(located(self.braces)=> return #body;);
+            return block(quote!(#moves #tags #fake #body), located(self.braces));
+        }
         block(quote!(#moves #tags #fake #body), located(self.braces))
     }
 
@@ -423,6 +442,16 @@ impl<'a> Expansion<'a> {
 /// `&(expr)`, which neither moves nor trips over precedence.
 fn borrowed(value: &TokenStream) -> TokenStream {
     quote_spanned!(located(value.span())=> &(#value))
+}
+
+/// Where the last token ends.
+fn end_of(tokens: TokenStream) -> Span {
+    match tokens.into_iter().last() {
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::None => end_of(group.stream()),
+        Some(TokenTree::Group(group)) => group.span_close(),
+        Some(token) => token.span(),
+        None => Span::mixed_site(),
+    }
 }
 
 fn block(content: TokenStream, span: Span) -> Group {

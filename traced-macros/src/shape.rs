@@ -234,6 +234,13 @@ pub(crate) fn is_result(ty: &Type) -> bool {
     last_segment(ty).is_some_and(|last| last.ident.to_string().ends_with("Result"))
 }
 
+/// Whether the type is called like a future.
+pub(crate) fn is_future(ty: &Type) -> bool {
+    is_impl_future(ty)
+        || is_boxed_future(ty)
+        || last_segment(ty).is_some_and(|last| last.ident == "JoinHandle" || last.ident.to_string().ends_with("Future"))
+}
+
 fn is_impl_future(ty: &Type) -> bool {
     matches!(ty, Type::ImplTrait(ty) if names_future(&ty.bounds))
 }

@@ -67,11 +67,11 @@ pub fn closures(numbers: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 #[traced]
-pub fn boxed_closure(offset: u8) -> Result<Box<dyn Fn(&str) -> usize>, u8> {
+pub fn boxed_closure(offset: u8) -> Result<Box<dyn Fn(&str) -> u8>, u8> {
     if offset == 0 {
         return Err(offset);
     }
-    Ok(Box::new(move |text| text.len() + usize::from(offset)))
+    Ok(Box::new(move |text| offset + u8::from(text.is_empty())))
 }
 
 #[traced]
