@@ -1,8 +1,6 @@
 //! What the compiler says about a `#[traced]` that is wrong, and about wrong code under a right one.
 
-use std::path::Path;
-use std::process::Command;
-use std::{env, fs};
+use traced_tests::fixture::Fixture;
 
 #[test]
 fn messages_blame_the_right_token() {
@@ -59,22 +57,7 @@ fn diagnostics(name: &str, source: &str) -> Vec<String> {
 
 /// What the compiler says about a program, a line for each message.
 fn check(name: &str, source: &str) -> String {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("diagnostics").join(name);
-    fs::create_dir_all(package.join("src")).expect("a directory of our own");
-    let runtime = tests.join("../traced-runtime");
-    let manifest = format!(
-        "[package]\nname = \"diagnostics-{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
-         [dependencies]\ntraced-runtime = {{ path = {runtime:?}, default-features = false }}\n",
-    );
-    fs::write(package.join("Cargo.toml"), manifest).expect("written");
-    fs::copy(tests.join("../Cargo.lock"), package.join("Cargo.lock")).expect("copied");
-    fs::write(package.join("src/main.rs"), source).expect("written");
-    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["check", "--quiet", "--offline", "--message-format=short"])
-        .current_dir(&package)
-        .env("CARGO_TARGET_DIR", package.with_file_name("target"))
-        .output()
-        .expect("cargo runs");
+    let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), &format!("diagnostics/{name}"), &[("src/main.rs", source)]);
+    let output = fixture.cargo(&["check", "--message-format=short"]);
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
