@@ -30,13 +30,19 @@ pub struct Traced {
     pub runtime: PathBuf,
     /// The folder of `traced-initialiser`.
     pub initialiser: PathBuf,
+    /// The lock file with the versions of what the two depend on.
+    pub lock: PathBuf,
 }
 
 impl Traced {
     /// The packages in a clone of this repository.
     #[must_use]
     pub fn of_repository(root: &Path) -> Traced {
-        Traced { runtime: root.join("traced-runtime"), initialiser: root.join("tests/annotate/initialiser") }
+        Traced {
+            runtime: root.join("traced-runtime"),
+            initialiser: root.join("tests/annotate/initialiser"),
+            lock: root.join("Cargo.lock"),
+        }
     }
 }
 
@@ -123,6 +129,7 @@ impl Package {
             let initialiser = dependency("traced-initialiser", &traced.initialiser, "");
             format!("{manifest}{runtime}{initialiser}")
         })?;
+        self.pin(&traced.lock)?;
         Ok(annotated)
     }
 
@@ -133,6 +140,24 @@ impl Package {
             annotated.count(source);
         }
         Ok(annotated)
+    }
+
+    /// Adds to the lock file what stands in another one; cargo removes what is not used.
+    fn pin(&self, lock: &Path) -> Result<(), Error> {
+        const PACKAGE: &str = "\n[[package]]\n";
+        let read = |path: &Path| fs::read_to_string(path).map_err(|error| at(path.display(), error));
+        let path = self.root.join("Cargo.lock");
+        let ours = read(lock)?;
+        let mut text = if path.exists() { read(&path)? } else { "version = 4\n".to_owned() };
+        // Name and version are the first two lines.
+        let id = |package: &str| package.lines().take(2).map(str::to_owned).collect::<Vec<_>>();
+        let there: BTreeSet<_> = text.split(PACKAGE).skip(1).map(id).collect();
+        for package in ours.split(PACKAGE).skip(1).filter(|package| !there.contains(&id(package))) {
+            text.push_str(PACKAGE);
+            text.push_str(package.trim_end());
+            text.push('\n');
+        }
+        fs::write(&path, text).map_err(|error| at(path.display(), error))
     }
 
     fn edit_manifest(&self, edit: impl FnOnce(&str) -> String) -> Result<(), Error> {
