@@ -1,7 +1,6 @@
 //! Arguments and temporaries drop in the same order with the attribute as without it.
 
 #![expect(unused_variables, reason = "arguments that nothing uses drop, too")]
-#![expect(clippy::unused_async, reason = "what drops is looked at, not what waits")]
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

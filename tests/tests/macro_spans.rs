@@ -111,7 +111,7 @@ mod names {
         cart.method();
         now(cart.method_async());
         assert_eq!(now(cart.wrapped()), 1);
-        Cart::<i32>::associated().unwrap();
+        assert!(Cart::<i32>::associated().is_ok());
         now(Cart::<i32>::r#type());
         cart.given();
         cart.needed();
@@ -122,7 +122,7 @@ mod names {
     fn named() {
         literal();
         now(constant());
-        composed().unwrap();
+        assert!(composed().is_ok());
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tags {
     fn are_evaluated_before_the_body_and_moved_from_nothing() {
         let tracer = Tracer::new();
         tracer.run(|| values(3, Order { id: 7, items: vec!["a", "b"] }, "n", "m", None));
-        tracer.run(|| fails(1)).unwrap_err();
+        assert!(tracer.run(|| fails(1)).is_err());
         tracer.run(|| now(waits(2, ("x".to_owned(), 0))));
         tracer.run(|| now(returns_future("y".to_owned())));
         tracer.run(|| now(returns_boxed("z".to_owned())));
@@ -531,5 +531,265 @@ mod async_trait_blocks {
                └─ leaf
             ",
         );
+    }
+}
+
+mod endings {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[traced]
+    fn panics() {
+        leaf();
+        std::panic::resume_unwind(Box::new(()));
+    }
+
+    #[traced]
+    fn panics_in_closure() -> Result<(), String> {
+        panics();
+        Ok(())
+    }
+
+    #[traced]
+    async fn panics_async() {
+        panics();
+    }
+
+    #[traced]
+    async fn cancelled() {
+        leaf();
+        std::future::pending::<()>().await;
+    }
+
+    #[test]
+    fn panics_and_cancellation_are_told() {
+        let tracer = Tracer::new();
+        tracer.run(|| {
+            ignore(catch_unwind(panics_in_closure));
+            ignore(catch_unwind(|| now(panics_async())));
+            let mut future = Box::pin(cancelled());
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(future.as_mut().poll(&mut context).is_pending());
+        });
+        tracer.assert_tree(
+            "
+            panics_in_closure  panicked
+            └─ panics  panicked
+               └─ leaf
+            panics_async  panicked
+            └─ panics  panicked
+               └─ leaf
+            cancelled  cancelled
+            └─ leaf
+            ",
+        );
+    }
+
+    #[test]
+    fn a_future_that_is_never_polled_is_no_span() {
+        let tracer = Tracer::new();
+        tracer.run(|| drop(cancelled()));
+        tracer.assert_tree("");
+    }
+}
+
+mod laziness {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        static EVALUATED: Cell<u32> = const { Cell::new(0) };
+    }
+
+    fn evaluate() -> u32 {
+        EVALUATED.set(EVALUATED.get() + 1);
+        EVALUATED.get()
+    }
+
+    #[traced(tags(count = evaluate()))]
+    fn statement() {}
+
+    #[traced(tags(count = evaluate()))]
+    fn closure() -> Result<(), String> {
+        Ok(())
+    }
+
+    #[traced(tags(count = evaluate()))]
+    async fn asynchronous() {}
+
+    #[traced(tags(count = evaluate()))]
+    fn future() -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(async {})
+    }
+
+    fn all() {
+        statement();
+        assert!(closure().is_ok());
+        now(asynchronous());
+        now(future());
+    }
+
+    #[test]
+    fn tags_are_evaluated_once_if_the_span_records_and_else_not_at_all() {
+        all();
+        assert_eq!(EVALUATED.get(), 0, "nothing records here");
+        let tracer = Tracer::new();
+        tracer.run(all);
+        assert_eq!(EVALUATED.get(), 4);
+    }
+}
+
+mod places {
+    use traced_runtime::Context;
+
+    use super::*;
+
+    #[traced(root)]
+    fn root() {
+        leaf();
+    }
+
+    #[traced(root)]
+    async fn root_async() -> Result<(), String> {
+        leaf();
+        Ok(())
+    }
+
+    #[traced(root)]
+    fn root_result() -> Result<(), String> {
+        leaf();
+        Ok(())
+    }
+
+    #[traced]
+    fn outer() {
+        root();
+        assert!(now(root_async()).is_ok());
+        assert!(root_result().is_ok());
+        leaf();
+    }
+
+    #[test]
+    fn roots_start_traces_of_their_own() {
+        let tracer = Tracer::new();
+        tracer.run(outer);
+        let spans = tracer.spans();
+        let trace_of = |name: &str| spans.iter().find(|span| span.name() == name).map(|span| span.trace_id());
+        assert_eq!(spans.len(), 8);
+        assert_ne!(trace_of("outer"), trace_of("root"));
+        assert_ne!(trace_of("outer"), trace_of("root_async"));
+        assert_ne!(trace_of("root"), trace_of("root_async"));
+        assert_ne!(trace_of("root"), trace_of("root_result"));
+    }
+
+    #[traced(require_parent)]
+    fn only_inside() {}
+
+    #[traced(require_parent)]
+    async fn only_inside_async() {}
+
+    #[traced]
+    fn around() {
+        only_inside();
+        now(only_inside_async());
+    }
+
+    #[test]
+    fn some_functions_never_start_a_trace() {
+        let tracer = Tracer::new();
+        tracer.run(|| {
+            only_inside();
+            now(only_inside_async());
+            around();
+        });
+        tracer.assert_tree(
+            "
+            around
+            ├─ only_inside
+            └─ only_inside_async
+            ",
+        );
+    }
+
+    #[traced(parent = context)]
+    fn below(context: &Context) {
+        leaf();
+        ignore(context);
+    }
+
+    #[traced(parent = context)]
+    async fn below_async((context, _): (Context, u8)) -> Context {
+        leaf();
+        context
+    }
+
+    #[traced(parent = context)]
+    fn below_future(context: Option<Context>) -> impl Future<Output = Option<Context>> {
+        async { context }
+    }
+
+    #[traced]
+    fn gives() -> Context {
+        Context::current()
+    }
+
+    #[traced]
+    fn elsewhere(context: &Context) {
+        below(context);
+        now(below_async((context.clone(), 1)));
+        now(below_future(Some(context.clone())));
+    }
+
+    #[test]
+    fn a_parent_may_be_named() {
+        let tracer = Tracer::new();
+        tracer.run(|| elsewhere(&gives()));
+        tracer.assert_tree(
+            "
+            gives
+            ├─ below
+            │  └─ leaf
+            ├─ below_async
+            │  └─ leaf
+            └─ below_future
+            elsewhere
+            ",
+        );
+    }
+}
+
+mod location {
+    use super::*;
+
+    #[rustfmt::skip]
+    #[traced(tags(
+        several = "lines",
+    ))]
+    /// Documented.
+    extern "C"
+    fn described() -> u32 { line!() }
+
+    #[test]
+    fn is_the_line_of_the_function_s_name() {
+        let tracer = Tracer::new();
+        let line = tracer.run(|| described());
+        let spans = tracer.spans();
+        assert_eq!(spans[0].line(), Some(line));
+        assert_eq!(spans[0].file(), Some(file!()));
+    }
+
+    #[traced(kind = client, remote = "mysql")]
+    async fn query() {}
+
+    #[test]
+    fn kind_and_remote_are_those_of_the_attribute() {
+        let tracer = Tracer::new();
+        tracer.run(|| now(query()));
+        let spans = tracer.spans();
+        assert_eq!(spans[0].kind(), Some(traced_runtime::Kind::Client));
+        let remote = spans[0].remote_endpoint();
+        assert_eq!(remote.and_then(|remote| remote.service_name().map(str::to_owned)).as_deref(), Some("mysql"));
     }
 }

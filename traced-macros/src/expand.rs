@@ -4,9 +4,10 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, FnArg, LitStr, Pat, PatIdent, PatType, Receiver, ReceiverKind, ReturnType, Signature, Type};
+use syn::{LitStr, ReturnType, Signature, Type};
 
 use crate::args::{Args, ErrorForm, Tag, TagForm, ValueForm};
+use crate::captures::Captures;
 use crate::shape::{self, Body, Function, Place, Shape};
 
 /// The function as it is to be compiled.
@@ -104,13 +105,13 @@ impl<'a> Expansion<'a> {
     /// }
     /// ```
     fn closure(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
-        let arguments = Arguments::move_in(sig, self.args);
-        let head = self.enter(arguments.for_parent.clone());
+        let captures = Captures::of(sig, self.args);
+        let head = self.enter(captures.for_parent.clone());
         let private = &self.private;
         let tags = self.tags(&quote_spanned!(Span::mixed_site()=> __tags));
         let take_tags = (!tags.is_empty())
             .then(|| quote_spanned!(Span::mixed_site()=> let __tags = #private::Enter::tags(&__span);));
-        let body = self.body(&arguments, &tags, TokenStream::new(), statements);
+        let body = self.body(&captures, &tags, TokenStream::new(), statements);
         let output = &self.output;
         let judge = self.judge();
         quote_spanned! {Span::mixed_site()=>
@@ -183,9 +184,9 @@ impl<'a> Expansion<'a> {
     }
 
     fn async_body(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
-        let arguments = Arguments::move_in(sig, self.args);
+        let captures = Captures::of(sig, self.args);
         let private = &self.private;
-        let parent = self.parent(&arguments);
+        let parent = self.parent(&captures);
         let tags = self.tags(&quote_spanned!(Span::mixed_site()=> #private::tags()));
         // The first `return` decides the type of an async block; without it a body could not coerce to the declared
         // type, and an error would blame the signature. The compiler points at what is returned: the declared type.
@@ -198,7 +199,7 @@ impl<'a> Expansion<'a> {
         };
         let value = quote_spanned!(here=> #path::never::<#output>());
         let fake = quote_spanned!(Span::mixed_site()=> if false { return #value; });
-        let body = self.body(&arguments, &tags, fake, statements);
+        let body = self.body(&captures, &tags, fake, statements);
         self.in_span(parent, &quote_spanned!(located(self.braces)=> async move #body))
     }
 
@@ -213,11 +214,11 @@ impl<'a> Expansion<'a> {
     /// The body runs at the call, as before. Tags are evaluated there, too, while the arguments exist, and kept for
     /// the span, which starts at the first poll.
     fn future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
-        let arguments = Arguments::move_in(sig, self.args);
+        let captures = Captures::of(sig, self.args);
         let private = &self.private;
-        let parent = self.parent(&arguments);
+        let parent = self.parent(&captures);
         let tags = self.tags(&quote_spanned!(Span::mixed_site()=> __tags));
-        let body = self.body(&arguments, &tags, TokenStream::new(), statements);
+        let body = self.body(&captures, &tags, TokenStream::new(), statements);
         let output = &self.output;
         let future = quote_spanned!(Span::mixed_site()=> #private::call(move || -> #output #body));
         if tags.is_empty() {
@@ -245,8 +246,8 @@ impl<'a> Expansion<'a> {
     /// The outer braces are of edition 2024: temporaries of the body's last expression drop before the arguments do,
     /// as they would without us. The inner ones stay the user's; an empty statement keeps a body of one expression
     /// from being told that its braces are unused.
-    fn body(&self, arguments: &Arguments, tags: &TokenStream, fake: TokenStream, statements: TokenStream) -> Group {
-        let moves = &arguments.moves;
+    fn body(&self, captures: &Captures, tags: &TokenStream, fake: TokenStream, statements: TokenStream) -> Group {
+        let moves = &captures.moves;
         let unlike_one_expression = quote_spanned!(Span::mixed_site()=> ;);
         let body = block(quote!(#unlike_one_expression #statements), self.braces);
         block(quote!(#moves #tags #fake #body), located(self.braces))
@@ -333,11 +334,11 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    fn parent(&self, arguments: &Arguments) -> Option<TokenStream> {
+    fn parent(&self, captures: &Captures) -> Option<TokenStream> {
         let parent = self.args.parent.as_ref()?;
         let private = &self.private;
         let value = borrowed(&parent.value);
-        let for_parent = &arguments.for_parent;
+        let for_parent = &captures.for_parent;
         Some(quote_spanned!(Span::mixed_site()=> { #for_parent #private::parent_of(#value) }))
     }
 
@@ -396,113 +397,6 @@ impl<'a> Expansion<'a> {
     }
 }
 
-/// Arguments that move into a closure or a future with the body, each bound again in there, used or not: only that
-/// keeps the order in which they drop, whether the body runs or not. As they have our hygiene outside, all other names
-/// of ours start with `__`.
-///
-/// ```text
-/// fn f(self, mut a: A, (b, _): B, _: C)
-/// →
-/// fn f(self, a': A, b': B, __arg3: C)          ' our own hygiene: no shadowing that a lint could see
-///     let _ = &self;
-///     let mut a = a';
-///     let __held = b'; let (b, _) = __held;    as the compiler does for an async fn
-///     let __held = __arg3; let _ = __held;
-/// ```
-struct Arguments {
-    moves: TokenStream,
-    /// The arguments that an explicit parent names, by reference: it is looked at before they move.
-    for_parent: TokenStream,
-}
-
-impl Arguments {
-    fn move_in(sig: &mut Signature, args: &Args) -> Self {
-        let mut parent_names = Vec::new();
-        if let Some(parent) = &args.parent {
-            names(parent.value.clone(), &mut parent_names);
-        }
-        let mut arguments = Arguments { moves: TokenStream::new(), for_parent: TokenStream::new() };
-        for (index, input) in sig.inputs.iter_mut().enumerate() {
-            match input {
-                FnArg::Receiver(receiver) => arguments.receiver(receiver),
-                FnArg::Typed(argument) => arguments.argument(argument, index, &parent_names),
-            }
-        }
-        arguments
-    }
-
-    /// `self` cannot have another name; mentioned by value it is captured as a whole, and first.
-    fn receiver(&mut self, receiver: &Receiver) {
-        if !matches!(receiver.kind, ReceiverKind::Reference(..)) {
-            let this = receiver.self_token;
-            self.moves.extend(quote_spanned!(Span::mixed_site()=> let _ = &#this;));
-        }
-    }
-
-    fn argument(&mut self, argument: &mut PatType, index: usize, parent_names: &[String]) {
-        let attrs = std::mem::take(&mut argument.attrs);
-        argument.attrs = attrs.iter().filter(|attr| is_cfg(attr)).cloned().collect();
-        let cfgs = &argument.attrs;
-        if let Pat::Ident(PatIdent { by_ref: None, mutability, ident, subpat: None, .. }) = &mut *argument.pat {
-            let inner = ident.clone();
-            let mutability = mutability.take();
-            ident.set_span(located(ident.span()));
-            if parent_names.iter().any(|name| inner == name) {
-                self.for_parent.extend(quote_spanned!(Span::mixed_site()=> #(#cfgs)* let #inner = &#ident;));
-            }
-            self.moves.extend(if inner.to_string().starts_with('_') {
-                // Clippy takes `let _x = y;` for a statement without effect.
-                quote_spanned!(Span::mixed_site()=> #(#attrs)* let (#mutability #inner,) = (#ident,);)
-            } else {
-                quote_spanned!(Span::mixed_site()=> #(#attrs)* let #mutability #inner = #ident;)
-            });
-            return;
-        }
-        let pattern = argument.pat.to_token_stream();
-        let mut pattern_names = Vec::new();
-        names(pattern.clone(), &mut pattern_names);
-        // Documentation shows the name: that of the only thing bound, as in `Path(id): Path<u64>`.
-        let outer = match &pattern_names[..] {
-            [name] => syn::parse_str::<Ident>(name).ok(),
-            _ => None,
-        };
-        let mut outer = outer.unwrap_or_else(|| format_ident!("__arg{index}"));
-        outer.set_span(located(pattern.span()));
-        if pattern_names.iter().any(|name| parent_names.contains(name)) {
-            self.for_parent.extend(quote_spanned! {Span::mixed_site()=>
-                #(#cfgs)* #[allow(unused_variables, reason = "the body uses them")] let #pattern = &#outer;
-            });
-        }
-        self.moves.extend(quote_spanned! {Span::mixed_site()=>
-            #(#cfgs)* let __held = #outer;
-            #(#attrs)* let #pattern = __held;
-        });
-        let PatType { pat, .. } = argument;
-        **pat = Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident: outer, subpat: None });
-    }
-}
-
-fn is_cfg(attr: &Attribute) -> bool {
-    attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")
-}
-
-/// The words in `tokens` that may be variables.
-fn names(tokens: TokenStream, out: &mut Vec<String>) {
-    for token in tokens {
-        match token {
-            TokenTree::Ident(ident) => {
-                let ident = ident.to_string();
-                let is_name = ident.starts_with(|c: char| c.is_lowercase() || c == '_' && ident.len() > 1);
-                if is_name && !matches!(ident.as_str(), "mut" | "ref" | "self" | "box") {
-                    out.push(ident);
-                }
-            }
-            TokenTree::Group(group) => names(group.stream(), out),
-            _ => {}
-        }
-    }
-}
-
 /// `&(expr)`, which neither moves nor trips over precedence.
 fn borrowed(value: &TokenStream) -> TokenStream {
     quote_spanned!(located(value.span())=> &(#value))
@@ -515,6 +409,6 @@ fn block(content: TokenStream, span: Span) -> Group {
 }
 
 /// Our hygiene and edition, at the user's place.
-fn located(span: Span) -> Span {
+pub(crate) fn located(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }

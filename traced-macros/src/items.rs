@@ -14,6 +14,13 @@ use crate::shape::{self, Body, Function, Place};
 
 /// The item under an attribute of its own.
 pub(crate) fn expand(args: &syn::Result<Args>, item: TokenStream) -> TokenStream {
+    if is_closure(&item) {
+        let message = "a closure has no name: put `span!(\"name\")` inside, or `#[traced]` on a function";
+        let error = syn::Error::new(item.into_iter().next().map_or(Span::call_site(), |token| token.span()), message);
+        let error = error.into_compile_error();
+        // In place of an expression, so nothing can stand beside it.
+        return quote!({ #error });
+    }
     match syn::parse2::<Item>(item.clone()) {
         Ok(Item::Function(function)) => lone(args, &function),
         Ok(Item::Block(block)) => {
@@ -32,6 +39,15 @@ pub(crate) fn expand(args: &syn::Result<Args>, item: TokenStream) -> TokenStream
         Ok(Item::Other { blame, message, .. }) => with_error(item, &syn::Error::new(blame, message)),
         Err(error) => with_error(item, &error),
     }
+}
+
+/// Whether it starts as a closure does. The compiler has let us see it only if it allows attributes on expressions.
+fn is_closure(item: &TokenStream) -> bool {
+    let mut words = item.clone().into_iter().skip_while(|token| match token {
+        TokenTree::Ident(word) => word == "static" || word == "async" || word == "move",
+        _ => false,
+    });
+    matches!(words.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '|')
 }
 
 fn lone(args: &syn::Result<Args>, function: &Function) -> TokenStream {
@@ -110,7 +126,7 @@ impl Parse for Item {
                 if let Some(content) = content {
                     return Ok(Item::Block(Block { attrs, header, content }));
                 }
-                let message = "`#[traced]` sees only what stands in the braces of a `mod`: put it inside the file";
+                let message = "`#[traced]` does not reach into another file: put it on the functions and blocks there";
                 Ok(Item::Other { tokens: quote!(#(#attrs)* #header), blame, message })
             }
             _ => {

@@ -1,11 +1,13 @@
 //! The `#[traced]` attribute of [`traced-runtime`], which re-exports it: depend on that crate, not on this one.
 //!
 //! From the attribute to the compiler: `args` parses the options, `items` finds out what the attribute stands on and
-//! walks through blocks, `shape` decides how a function is to be wrapped, `expand` writes it.
+//! walks through blocks, `shape` decides how a function is to be wrapped, `expand` writes
+//! it, with the help of `captures` where arguments have to move.
 //!
 //! [`traced-runtime`]: https://docs.rs/traced-runtime
 
 mod args;
+mod captures;
 mod expand;
 mod items;
 mod shape;

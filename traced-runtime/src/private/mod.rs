@@ -135,9 +135,9 @@ impl Outcome {
         Self { target: Target::Current, not_send: PhantomData }
     }
 
-    /// The function failed, with this text.
-    pub fn error(self, text: &dyn Display) {
-        attribute::failed(self.target, text, "error");
+    /// The function failed, with this text, or the name of the error's type if that is empty.
+    pub fn error(self, text: &dyn Display, type_name: &'static str) {
+        attribute::failed(self.target, text, type_name);
     }
 
     /// The function failed, with an error of this type.

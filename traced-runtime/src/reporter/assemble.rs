@@ -7,7 +7,7 @@
 //! the logs by then.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ptr;
 use std::sync::Arc;
@@ -187,31 +187,6 @@ struct Loose {
     round: u64,
 }
 
-/// Keys of spans whose end was read before their beginning, which is in the log of another thread.
-///
-/// The beginning was written earlier, so it is read in the same round or in the next one.
-#[derive(Debug, Default)]
-struct Early {
-    now: HashSet<u64>,
-    before: HashSet<u64>,
-}
-
-impl Early {
-    fn next_round(&mut self) {
-        self.before = std::mem::take(&mut self.now);
-    }
-
-    fn put(&mut self, key: u64) {
-        self.now.insert(key);
-    }
-
-    /// Whether the span with this key has ended.
-    fn take(&mut self, key: u64) -> bool {
-        let is_in = |keys: &mut HashSet<u64>| !keys.is_empty() && keys.remove(&key);
-        is_in(&mut self.now) || is_in(&mut self.before)
-    }
-}
-
 /// A span that ended, and waits for late tags.
 #[derive(Debug)]
 struct Ended {
@@ -248,7 +223,8 @@ struct Spans {
     timeline: Timeline,
     round: u64,
     begun: HashMap<u64, Begun>,
-    early: Early,
+    /// Ended or abandoned on a thread whose log was read before the one they began in, with the round of that.
+    early: HashMap<u64, u64>,
     loose: HashMap<u64, Loose>,
     loose_bytes: usize,
     /// Ended in this round, and in the one before.
@@ -268,7 +244,7 @@ impl Assembler {
             timeline: Timeline::new(registry.clock().clone()),
             round: 0,
             begun: HashMap::new(),
-            early: Early::default(),
+            early: HashMap::new(),
             loose: HashMap::new(),
             loose_bytes: 0,
             ended: Vec::new(),
@@ -286,7 +262,9 @@ impl Assembler {
         let Self { logs, spans, scratch } = self;
         spans.tracer = (0, None);
         spans.round += 1;
-        spans.early.next_round();
+        let round = spans.round;
+        // A beginning is written before the end: it is read in the same round or the next.
+        spans.early.retain(|_, ended| *ended + 1 >= round);
         spans.timeline.measure();
         logs.extend(registry.take_incoming().into_iter().map(LogState::new));
         // All tails before any reading: what happened before an end that is read is read in this round or the next.
@@ -441,17 +419,15 @@ impl Replay<'_> {
             }
             Event::Begin { site, ids, start } => {
                 *self.last = start;
-                if !spans.early.take(ids.key) && spans.begun.len() < OPEN_SPANS {
+                if spans.early.remove(&ids.key).is_none() && spans.begun.len() < OPEN_SPANS {
                     spans.begun.insert(ids.key, Begun { site, ids, start });
                 }
             }
-            Event::Span { site, ids, start, word, outcome, polls } => {
+            Event::Span { site, ids, start, word, outcome, polls, begun } => {
                 let end = event::end(word, start);
                 *self.last = end;
-                // What began and ended in one poll has written no begin event.
-                let began = ptr::eq(site, &EXPLICIT) || polls != 1 || outcome == Outcome::Cancelled;
-                if spans.begun.remove(&ids.key).is_none() && began {
-                    spans.early.put(ids.key);
+                if begun {
+                    spans.forget_begun(ids.key);
                 }
                 spans.end(Some(site), ids, start, Some(end), outcome, polls, None);
             }
@@ -477,9 +453,7 @@ impl Replay<'_> {
                 }
             }
             Event::Abandon { key } => {
-                if spans.begun.remove(&key).is_none() {
-                    spans.early.put(key);
-                }
+                spans.forget_begun(key);
                 spans.take_loose(key);
             }
         }
@@ -511,6 +485,13 @@ impl Replay<'_> {
 }
 
 impl Spans {
+    /// A span that began is open no more.
+    fn forget_begun(&mut self, key: u64) {
+        if self.begun.remove(&key).is_none() {
+            self.early.insert(key, self.round);
+        }
+    }
+
     fn unfinished(&mut self, open: OpenSync) {
         self.end(Some(open.site), open.ids, open.start, None, Outcome::Unfinished, 0, open.details);
     }

@@ -117,6 +117,13 @@ impl Callsite {
     }
 }
 
+/// The name of its spans, put together when it is asked for.
+impl std::fmt::Display for Callsite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.span_name().fmt(f)
+    }
+}
+
 /// Whether a span without a parent starts a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Roots {

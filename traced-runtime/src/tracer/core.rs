@@ -12,7 +12,7 @@ use crate::reporter::backend::{ReportError, Reporter};
 use crate::reporter::drain::{Drain, DrainError};
 use crate::reporter::pipeline::{Output, Pipeline, PipelineConfig};
 use crate::reporter::record::SpanRecord;
-use crate::reporter::stats::{Stats, Tally};
+use crate::reporter::stats::{Count, Stats, Tally};
 use crate::reporter::tree_printer::TreePrinter;
 use crate::tracer::builder::Builder;
 use crate::tracer::endpoint::Endpoint;
@@ -225,6 +225,18 @@ impl Core {
             trees.shutdown(deadline);
         }
         self.pipeline.shutdown(deadline)
+    }
+
+    /// Why there may be nothing to report.
+    pub(crate) fn why_nothing(&self) -> String {
+        let slot = self.slot();
+        match slot.map_or(0, Slot::unsampled) {
+            0 if slot.is_some_and(Slot::requires_parent) => {
+                "no annotated function was called with a parent, which this tracer requires".to_owned()
+            }
+            0 => "no annotated function was called while tracing was on".to_owned(),
+            traces => format!("the sampler left out {}", Count(traces, "trace")),
+        }
     }
 
     /// Takes over what the user's threads counted: spans that could not be recorded, values that were cut.

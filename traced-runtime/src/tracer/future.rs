@@ -9,7 +9,7 @@ use std::task::{self, Poll};
 use std::thread::panicking;
 
 use crate::private::Outcome;
-use crate::recorder::event::Ids;
+use crate::recorder::event::{self, Ids};
 use crate::tracer::callsite::Callsite;
 use crate::tracer::context::{Context, Scope};
 use crate::tracer::kind::Outcome as Ending;
@@ -35,7 +35,7 @@ pub trait InContext: Sized {
 
     /// Runs it in this context.
     fn in_context(self, context: Context) -> WithContext<Self> {
-        WithContext { inner: ManuallyDrop::new(self), context }
+        WithContext { inner: ManuallyDrop::new(self), context: context.adopted() }
     }
 
     /// Runs it inside this span, which ends with it. Dropped before it was done, the span is *cancelled*.
@@ -217,7 +217,7 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> InSpan<F, O> {
     pub(crate) fn new(site: &'static Callsite, parent: Option<Context>, future: F, outcome: O) -> Self {
         let fixed_parent = parent.is_some() || site.root;
         let ids = match parent {
-            Some(context) => context.ids(),
+            Some(context) => context.adopted().ids(),
             None => {
                 let current = local::with(Local::current);
                 if site.root && current.has_trace() { current.rootless() } else { current }
@@ -258,7 +258,7 @@ impl<F, O> InSpan<F, O> {
             let current = local.current();
             if self.fixed_parent || (!current.has_trace() && current.tracer == 0) { self.ids } else { current }
         });
-        if let Some((ids, start)) = local::with(|local| local.open(parent, &self.site.span_name(), self.site.roots())) {
+        if let Some((ids, start)) = local::with(|local| local.open(parent, self.site, self.site.roots())) {
             (self.ids, self.start, self.phase) = (ids, start, Phase::Carrying);
         } else if parent.has_trace() || parent.tracer != 0 {
             (self.ids, self.phase) = (parent, Phase::Carrying);
@@ -272,7 +272,8 @@ impl<F, O> InSpan<F, O> {
 
     fn end(&mut self, ending: Ending) {
         if self.is_recorded() {
-            local::with(|local| local.finish(self.site, &self.ids, self.start, ending, self.polls));
+            let last = event::last(self.polls, self.begun);
+            local::with(|local| local.finish(self.site, &self.ids, self.start, ending, last));
         }
         self.phase = Phase::Passing;
     }

@@ -145,6 +145,22 @@ pub(crate) struct Local {
     denied: Cell<usize>,
     /// State of the generator of ids; 0 before its first use.
     seed: Cell<u64>,
+    /// Spans that ended while another context was current: what that one replaced may name them.
+    strays: Cell<[Stray; STRAYS]>,
+    /// How many were ever noted.
+    strayed: Cell<usize>,
+}
+
+/// Spans that are remembered to have ended outside of their context. Only guards that are dropped in the wrong order make
+/// any; of those forgotten a context that is long over may stay current.
+const STRAYS: usize = 4;
+
+/// A span that ended outside of its context.
+#[derive(Clone, Copy, Debug)]
+struct Stray {
+    position: u64,
+    outer: u64,
+    depth: u32,
 }
 
 thread_local! {
@@ -157,7 +173,7 @@ struct Logs(RefCell<Vec<(u32, Arc<Log>)>>);
 
 impl Drop for Logs {
     fn drop(&mut self) {
-        LOCAL.with(Local::close);
+        with(Local::close);
         for (_, log) in self.0.get_mut() {
             log.close();
         }
@@ -241,7 +257,7 @@ impl Enter {
 
     /// Where its attributes go: to itself by key, or to the current span while that is the same.
     pub(crate) fn target(&self) -> Target {
-        LOCAL.with(|local| {
+        with(|local| {
             if local.inner.get() == self.position {
                 return Target::Current;
             }
@@ -254,7 +270,7 @@ impl Drop for Enter {
     #[inline]
     fn drop(&mut self) {
         if self.position != 0 {
-            LOCAL.with(|local| local.exit(self));
+            with(|local| local.exit(self));
         }
     }
 }
@@ -262,7 +278,7 @@ impl Drop for Enter {
 /// Starts the span of a callsite on this thread.
 #[inline]
 pub fn enter(site: &'static Callsite) -> Enter {
-    LOCAL.with(|local| {
+    with(|local| {
         let state = local.state.get();
         if state == State::Recording {
             let depth = local.depth.get();
@@ -280,9 +296,15 @@ pub fn enter(site: &'static Callsite) -> Enter {
 }
 
 /// Runs `code` with this thread's registers.
-#[inline]
+///
+/// Only their address comes out of [`LocalKey::with`](std::thread::LocalKey::with): around so little it is inlined in any
+/// crate, and becomes an addition. Around all of `code` it is a call, and one through a pointer inside.
+#[inline(always)]
+#[allow(unsafe_code, reason = "the reference outlives the closure that it was given to, not the thread")]
 pub(crate) fn with<R>(code: impl FnOnce(&Local) -> R) -> R {
-    LOCAL.with(code)
+    let local: *const Local = LOCAL.with(std::ptr::from_ref);
+    // SAFETY: without a destructor the thread local is there until the thread is gone; `code` cannot keep the reference.
+    code(unsafe { &*local })
 }
 
 #[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
@@ -307,6 +329,8 @@ impl Local {
             closed: Cell::new(false),
             denied: Cell::new(0),
             seed: Cell::new(0),
+            strays: Cell::new([Stray { position: 0, outer: 0, depth: 0 }; STRAYS]),
+            strayed: Cell::new(0),
         }
     }
 
@@ -364,7 +388,7 @@ impl Local {
             };
         }
         if !ids.is(flag::SAMPLED) {
-            self.decide(&site.span_name());
+            self.decide(site);
             if !self.ids.get().is_recorded() {
                 return Enter::inert();
             }
@@ -383,9 +407,9 @@ impl Local {
         if site.roots() == Roots::Never || (slot.requires_parent() && site.roots() == Roots::Allowed) {
             return Enter::inert();
         }
-        let (mut ids, sampled) = self.new_trace(slot, &site.span_name(), flags);
+        let (mut ids, sampled) = self.new_trace(slot, site, flags);
         if !sampled {
-            ids.span = self.draw(slot);
+            ids.span = self.root_span(slot, &ids);
             return self.enter_unrecorded_root(ids);
         }
         self.ids.set(ids);
@@ -394,7 +418,7 @@ impl Local {
         let words = event::SCOPE_WORDS + event::ENTER_WORDS + event::EXIT_WORDS;
         if let Err(reason) = self.prepare(words, Need::Start, false) {
             slot.lose(reason, 1);
-            ids.span = self.draw(slot);
+            ids.span = self.root_span(slot, &ids);
             ids.flags |= flag::LOST;
             return self.enter_unrecorded_root(ids);
         }
@@ -469,8 +493,12 @@ impl Local {
                 self.return_to_inner();
             }
         }
-        if flags & mark::ROOT != 0 && self.root.get() == enter.position {
-            self.leave_root();
+        if flags & mark::ROOT != 0 {
+            if self.root.get() == enter.position {
+                self.leave_root();
+            } else if flags & mark::UNRECORDED != 0 {
+                self.note_stray(enter);
+            }
         }
     }
 
@@ -505,8 +533,33 @@ impl Local {
         self.inner.set(innermost);
         if is_ours {
             self.depth.set(enter.depth);
+        } else {
+            self.note_stray(enter);
         }
         self.recompute();
+    }
+
+    fn note_stray(&self, enter: &Enter) {
+        let mut strays = self.strays.get();
+        let at = self.strayed.get();
+        strays[at % STRAYS] = Stray { position: enter.position, outer: enter.outer, depth: enter.depth };
+        self.strays.set(strays);
+        self.strayed.set(at.wrapping_add(1));
+    }
+
+    /// A context is current again: what ended in its absence is neither its innermost span nor what started it.
+    #[cold]
+    fn drop_strays(&self) {
+        let strays = self.strays.get();
+        let find = |position| strays.iter().find(|stray| position != 0 && stray.position == position);
+        while let Some(stray) = find(self.inner.get()) {
+            self.inner.set(stray.outer);
+            self.depth.set(self.depth.get().min(stray.depth));
+        }
+        if let Some(stray) = find(self.root.get()) {
+            self.depth.set(self.depth.get().min(stray.depth));
+            self.leave_root();
+        }
     }
 
     /// The context ends with the span that started it.
@@ -532,9 +585,19 @@ impl Local {
         ids
     }
 
+    /// A context of another process, which names no tracer, gets that of the current one.
+    #[inline]
+    pub(crate) fn adopt(&self, mut ids: Ids) -> Ids {
+        if ids.tracer == 0 && ids.has_trace() {
+            ids.tracer = self.ids.get().tracer;
+        }
+        ids
+    }
+
     /// Makes `ids` the current context. What it replaced is to be [restored](Self::restore).
     #[inline]
-    pub(crate) fn attach(&self, mut ids: Ids) -> Saved {
+    pub(crate) fn attach(&self, ids: Ids) -> Saved {
+        let mut ids = self.adopt(ids);
         if ids.tracer == 0 && ids.has_trace() {
             ids.tracer = Slot::installed().map_or(0, Slot::reference);
         }
@@ -559,6 +622,9 @@ impl Local {
         self.scope.set(saved.scope);
         self.root.set(saved.root);
         self.depth.set(saved.depth);
+        if self.strayed.get() != 0 {
+            self.drop_strays();
+        }
         self.return_to_inner();
     }
 
@@ -638,6 +704,9 @@ impl Local {
         let mut ids = Ids { trace_high, trace_low, tracer: slot.reference(), flags, ..Ids::NONE };
         let sampled = ids.trace().is_some_and(|trace| slot.samples(name, trace));
         ids.flags |= if sampled { flag::SAMPLED } else { flag::UNSAMPLED };
+        if !sampled {
+            slot.count_unsampled();
+        }
         (ids, sampled)
     }
 
@@ -659,6 +728,11 @@ impl Local {
         })
     }
 
+    /// The id of a trace's first span: its own, or the trace's if that has 64 bits.
+    fn root_span(&self, slot: &Slot, ids: &Ids) -> u64 {
+        if ids.trace_high == 0 { ids.trace_low } else { self.draw(slot) }
+    }
+
     /// Forgets what a forked child must not repeat, and the logs that are its parent's.
     #[cfg(unix)]
     pub(crate) fn after_fork(&self) {
@@ -672,7 +746,7 @@ impl Local {
     /// The ids of a span below `parent`, or of a new trace's first where there is no parent, and when it starts. `None`:
     /// there is nothing to start or to pass on.
     pub(crate) fn open(&self, parent: Ids, name: &dyn Display, roots: Roots) -> Option<(Ids, u64)> {
-        let mut ids = parent;
+        let mut ids = self.adopt(parent);
         if !ids.has_trace() {
             let (slot, flags) = match ids.tracer {
                 0 => (Slot::installed()?, 0),
@@ -700,7 +774,7 @@ impl Local {
         if !ids.is_recorded() {
             // Not recorded, a span is transparent: what is below it has its parent. Only a trace's first has an id.
             if ids.span == 0 {
-                ids.span = self.draw(slot);
+                ids.span = self.root_span(slot, &ids);
             }
             return Some((ids, 0));
         }
@@ -710,10 +784,7 @@ impl Local {
             ids.origin = start;
         }
         ids.parent = ids.span;
-        ids.span = self.draw(slot);
-        if ids.parent == 0 && ids.trace_high == 0 {
-            ids.span = ids.trace_low;
-        }
+        ids.span = if ids.parent == 0 { self.root_span(slot, &ids) } else { self.draw(slot) };
         ids.key = ids.span;
         ids.flags &= flag::INHERITED | flag::OF_TRACER;
         if is_root {
@@ -736,8 +807,9 @@ impl Local {
         });
     }
 
-    /// Writes a span that has ended. It is counted as lost where that is not possible.
-    pub(crate) fn finish(&self, site: &'static Callsite, ids: &Ids, start: u64, outcome: Outcome, polls: u32) {
+    /// Writes a span that has ended; `last` is its [last word](event::last). It is counted as lost where that is not
+    /// possible.
+    pub(crate) fn finish(&self, site: &'static Callsite, ids: &Ids, start: u64, outcome: Outcome, last: u64) {
         let written = self.write(ids.tracer, event::SPAN_WORDS, Need::End, |writer| {
             let end = self.now();
             // SAFETY: `write` has made room.
@@ -746,7 +818,7 @@ impl Local {
                 put_ids(writer, ids);
                 writer.put(1 + event::IDS, start);
                 writer.put(2 + event::IDS, event::exit(end, outcome, 0));
-                writer.put(3 + event::IDS, u64::from(polls));
+                writer.put(3 + event::IDS, last);
             }
         });
         if let (Err(reason), Some(slot)) = (written, Slot::find(ids.tracer)) {

@@ -38,6 +38,8 @@ pub(crate) struct Slot {
     /// Spans that could not be recorded, by reason: too deep, log full, thread ended.
     lost: [AtomicU64; LOSSES],
     cut_values: AtomicU64,
+    /// Traces that began here and were not sampled.
+    unsampled: AtomicU64,
     core: Mutex<Option<Arc<Core>>>,
 }
 
@@ -94,6 +96,7 @@ impl Slot {
             lost.store(0, Ordering::Relaxed);
         }
         slot.cut_values.store(0, Ordering::Relaxed);
+        slot.unsampled.store(0, Ordering::Relaxed);
         slot.generation.fetch_add(1, Ordering::Release);
         Some(slot)
     }
@@ -110,6 +113,7 @@ impl Slot {
             drawn: AtomicU64::new(0),
             lost: [const { AtomicU64::new(0) }; LOSSES],
             cut_values: AtomicU64::new(0),
+            unsampled: AtomicU64::new(0),
             core: Mutex::new(None),
         }
     }
@@ -234,6 +238,16 @@ impl Slot {
             .zip(&self.lost)
             .map(|(&reason, lost)| (reason, lost.swap(0, Ordering::Relaxed)))
             .filter(|&(_, lost)| lost > 0)
+    }
+
+    /// Counts a trace that began here and was not sampled.
+    pub(crate) fn count_unsampled(&self) {
+        self.unsampled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Traces that began here and were not sampled.
+    pub(crate) fn unsampled(&self) -> u64 {
+        self.unsampled.load(Ordering::Relaxed)
     }
 
     /// Counts a value that was longer than a value may be.
