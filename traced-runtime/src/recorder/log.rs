@@ -15,16 +15,16 @@ use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
 
-use self::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use self::sync::{AtomicPtr, AtomicUsize, Ordering};
 use super::clock::Clock;
 use crate::tracer::callsite::Callsite;
 
 /// The atomics in use: loom's in its model, else the standard library's.
 pub(crate) mod sync {
     #[cfg(loom)]
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
     #[cfg(not(loom))]
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 }
 
 /// Bytes of a new log's first chunk.
@@ -285,10 +285,9 @@ pub(crate) struct Log {
     tail: AtomicPtr<Chunk>,
     /// A chunk that was read and waits for the writer.
     spare: AtomicPtr<Chunk>,
-    /// Whether its thread has ended.
-    closed: AtomicBool,
-    /// Threads that wrote it so far.
-    owners: AtomicUsize,
+    /// Even while a thread writes it, odd when that thread has ended, and one more with each change: who has seen an odd
+    /// number knows which of the threads it was that ended.
+    generation: AtomicUsize,
 }
 
 /// Bits of a position below the log's number: a log may write 1 TiB.
@@ -310,8 +309,7 @@ impl Log {
             head: AtomicPtr::new(chunk),
             tail: AtomicPtr::new(chunk),
             spare: AtomicPtr::new(ptr::null_mut()),
-            closed: AtomicBool::new(false),
-            owners: AtomicUsize::new(1),
+            generation: AtomicUsize::new(0),
         })
     }
 
@@ -342,23 +340,18 @@ impl Log {
 
     /// The writer is done: its thread ended.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
     /// A new writer takes over a closed log that was read to its end.
     pub(crate) fn reopen(&self) {
-        self.owners.fetch_add(1, Ordering::Relaxed);
-        self.closed.store(false, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// How many threads wrote it so far, the present one included.
-    pub(crate) fn owners(&self) -> usize {
-        self.owners.load(Ordering::Relaxed)
-    }
-
-    /// Whether the writer is done. What it wrote before is visible after this said yes.
+    /// Whether the writer is done.
+    #[cfg(test)]
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        is_closed(self.generation.load(Ordering::Acquire))
     }
 
     /// Frees the chunk that waits for the writer, if there is one.
@@ -373,6 +366,10 @@ impl Log {
             self.budget.give_back(chunk.bytes());
         }
     }
+}
+
+const fn is_closed(generation: usize) -> bool {
+    generation % 2 == 1
 }
 
 impl Drop for Log {
@@ -592,13 +589,14 @@ impl Words {
 pub(crate) struct Tail {
     chunk: *const Chunk,
     committed: *const Word,
-    closed: bool,
+    generation: usize,
 }
 
 impl Tail {
-    /// Whether the log was closed at that moment, so that this is its end.
-    pub(crate) const fn is_final(&self) -> bool {
-        self.closed
+    /// Which of the log's threads had ended at that moment, and written all of this; `None` while one writes. Never 0, and
+    /// another one for each thread.
+    pub(crate) fn ended(&self) -> Option<usize> {
+        is_closed(self.generation).then_some(self.generation)
     }
 }
 
@@ -629,14 +627,15 @@ impl Reader {
 
     /// How far the log is written now.
     pub(crate) fn tail(&self) -> Tail {
-        let closed = self.log.is_closed();
+        // Before the rest: what the thread wrote before it closed the log is visible then.
+        let generation = self.log.generation.load(Ordering::Acquire);
         let mut chunk = self.log.head.load(Ordering::Acquire);
         loop {
             // SAFETY: from `head` on the chain is live: only this reader frees.
             unsafe {
                 let next = (*chunk).next.load(Ordering::Acquire);
                 if next.is_null() {
-                    return Tail { chunk, committed: (*chunk).committed.load(Ordering::Acquire), closed };
+                    return Tail { chunk, committed: (*chunk).committed.load(Ordering::Acquire), generation };
                 }
                 chunk = next;
             }
@@ -847,7 +846,7 @@ mod tests {
                 assert!(write(&writer, &log, thread * 1000 + n));
             }
             log.close();
-            assert!(reader.tail().is_final());
+            assert_eq!(reader.tail().ended(), Some(2 * usize::try_from(thread).expect("small") + 1));
             assert_eq!(read(&mut reader), (0..300).map(|n| thread * 1000 + n).collect::<Vec<_>>());
             log.reopen();
         }
@@ -918,7 +917,7 @@ mod loom_model {
                     next += 1;
                     2
                 });
-                if tail.is_final() {
+                if tail.ended().is_some() {
                     break;
                 }
                 rounds += 1;

@@ -103,7 +103,8 @@ impl Details {
         let word = || value.try_into().map(u64::from_ne_bytes).unwrap_or(0);
         match head.what {
             What::Tag | What::Annotation | What::Failed if self.attributes.size() + bytes.len() > SPAN_BYTES => {
-                self.left_out += 1
+                self.failed |= head.what == What::Failed;
+                self.left_out += 1;
             }
             What::Tag => {
                 let value = match head.value_type {
@@ -183,6 +184,8 @@ struct Begun {
 #[derive(Debug)]
 struct Loose {
     details: Details,
+    /// How many tags, annotations and the like that is.
+    events: u64,
     tracer: u32,
     round: u64,
 }
@@ -205,7 +208,7 @@ struct LogState {
     open: Vec<OpenSync>,
     /// The last tick seen in it: the time of a tag that has none of its own.
     last: u64,
-    /// The owner of the log when it was last given back.
+    /// Whose end was last seen, and the log given back for the next thread.
     released: usize,
 }
 
@@ -286,9 +289,9 @@ impl Assembler {
             if !read {
                 reader.log().free_spare();
             }
-            let owners = reader.log().owners();
-            if tail.is_final() && *released != owners {
-                *released = owners;
+            // As the tail tells it: by now the next thread may write the log.
+            if let Some(ended) = tail.ended().filter(|ended| ended != released) {
+                *released = ended;
                 state.cut(spans);
                 registry.release(reader.log().clone());
             }
@@ -332,11 +335,13 @@ impl Assembler {
         open
     }
 
-    /// Reports what is open as unfinished, and forgets it; hands on everything that ended. For a tracer that shuts down.
+    /// Reports what a tracer has open as unfinished, and forgets it; hands on all spans of that tracer. For a tracer that
+    /// shuts down, after two rounds: spans of others still wait for late tags.
     pub(crate) fn finish(&mut self, tracer: u32) {
         let spans = &mut self.spans;
-        let unfinished: Vec<u64> =
-            spans.begun.iter().filter(|(_, begun)| begun.ids.tracer == tracer).map(|(&key, _)| key).collect();
+        let mut unfinished: Vec<_> = spans.begun.iter().filter(|(_, begun)| begun.ids.tracer == tracer).collect();
+        unfinished.sort_unstable_by_key(|(key, begun)| (begun.start, **key));
+        let unfinished: Vec<u64> = unfinished.into_iter().map(|(&key, _)| key).collect();
         for key in unfinished {
             if let Some(begun) = spans.begun.remove(&key) {
                 spans.end(Some(begun.site), begun.ids, begun.start, None, Outcome::Unfinished, 0, None);
@@ -353,8 +358,11 @@ impl Assembler {
             }
             log.open = kept;
         }
-        spans.hand_on();
-        spans.hand_on();
+        spans.count_now();
+        let waiting = std::mem::take(&mut spans.held).into_iter().chain(std::mem::take(&mut spans.ended));
+        let (ready, waiting) = waiting.partition(|ended| ended.tracer == tracer);
+        spans.ended = waiting;
+        spans.deliver(ready);
         let late: Vec<u64> =
             spans.loose.iter().filter(|(_, loose)| loose.tracer == tracer).map(|(&key, _)| key).collect();
         for key in late {
@@ -431,13 +439,9 @@ impl Replay<'_> {
                 }
                 spans.end(Some(site), ids, start, Some(end), outcome, polls, None);
             }
-            Event::Attribute { head, key, ticks, bytes } if head.by_key => {
-                *self.last = ticks;
-                let tracer = match (spans.begun.get(&key), self.scope.tracer) {
-                    (Some(begun), _) => begun.ids.tracer,
-                    (None, 0) => spans.tracer.0,
-                    (None, tracer) => tracer,
-                };
+            Event::Attribute { head, key, ticks, tracer, bytes } if head.by_key => {
+                // What this thread tells next without a time of its own comes after it.
+                *self.last = ticks + 1;
                 spans.loose(key, tracer).add(head, ticks, bytes);
                 spans.loose_grew(bytes.len());
             }
@@ -572,6 +576,10 @@ impl Spans {
     fn hand_on(&mut self) {
         self.count_now();
         let ready = std::mem::replace(&mut self.held, std::mem::take(&mut self.ended));
+        self.deliver(ready);
+    }
+
+    fn deliver(&mut self, ready: Vec<Ended>) {
         let mut batch: Vec<SpanRecord> = Vec::with_capacity(ready.len());
         let mut of = 0;
         for Ended { mut record, tracer, key, origin } in ready {
@@ -621,9 +629,10 @@ impl Spans {
         let bytes = &mut self.loose_bytes;
         let loose = self.loose.entry(key).or_insert_with(|| {
             *bytes += size_of::<Loose>();
-            Loose { details: Details::default(), tracer, round }
+            Loose { details: Details::default(), events: 0, tracer, round }
         });
         loose.round = round;
+        loose.events += 1;
         &mut loose.details
     }
 
@@ -657,10 +666,10 @@ impl Spans {
     }
 
     fn drop_loose(&mut self, key: u64) {
-        let Some(tracer) = self.loose.get(&key).map(|loose| loose.tracer) else { return };
+        let Some((tracer, events)) = self.loose.get(&key).map(|loose| (loose.tracer, loose.events)) else { return };
         self.take_loose(key);
         if let Some(core) = self.core(tracer) {
-            core.pipeline().count_late_tags(1);
+            core.pipeline().count_late_tags(events);
         }
     }
 }

@@ -81,7 +81,7 @@ impl Core {
             sampler: settings.sampler,
             require_parent: settings.require_parent,
             short_trace_ids: settings.trace_id == TraceIdSize::Bits64,
-            counted_ids: false,
+            counted_ids: None,
         };
         Self::with(slot, drain, pipeline, trees, settings.endpoint)
     }
@@ -94,7 +94,7 @@ impl Core {
         settings: SlotSettings,
         endpoint: Endpoint,
     ) -> Result<Arc<Self>, ConfigError> {
-        let drain = Drain::new(Registry::of_test(clock, log_bytes));
+        let drain = Drain::new(Registry::of_test(clock, log_bytes, settings.counted_ids.unwrap_or(0)));
         Self::with(settings, drain, Pipeline::collecting(), None, endpoint)
     }
 
@@ -103,7 +103,7 @@ impl Core {
         Arc::new(Self {
             slot: None,
             reference: 0,
-            drain: Drain::new(Registry::of_test(Clock::Os, 0)),
+            drain: Drain::new(Registry::of_test(Clock::Os, 0, 0)),
             pipeline: Pipeline::collecting(),
             trees: None,
             local: Arc::new(endpoint),

@@ -9,7 +9,7 @@ use std::task::{self, Poll};
 use std::thread::panicking;
 
 use crate::private::Outcome;
-use crate::recorder::event::{self, Ids};
+use crate::recorder::event::Ids;
 use crate::tracer::callsite::Callsite;
 use crate::tracer::context::{Context, Scope};
 use crate::tracer::kind::Outcome as Ending;
@@ -272,8 +272,9 @@ impl<F, O> InSpan<F, O> {
 
     fn end(&mut self, ending: Ending) {
         if self.is_recorded() {
-            let last = event::last(self.polls, self.begun);
-            local::with(|local| local.finish(self.site, &self.ids, self.start, ending, last));
+            local::with(|local| {
+                local.finish(self.site, &self.ids, self.start, ending, self.polls, self.begun);
+            });
         }
         self.phase = Phase::Passing;
     }
@@ -323,8 +324,7 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> Future for InSpan<F, O> {
         if result.is_ready() {
             this.end(Ending::Returned);
         } else if !this.begun && this.is_recorded() {
-            this.begun = true;
-            local::with(|local| local.begin(this.site, &this.ids, this.start));
+            this.begun = local::with(|local| local.begin(this.site, &this.ids, this.start));
         }
         result
     }

@@ -122,8 +122,11 @@ pub(crate) struct Local {
     inner: Cell<u64>,
     /// Open sync spans of the thread, each with room in reserve for its end.
     depth: Cell<u32>,
-    /// Position at which the context became current: spans entered before it belong to another.
-    floor: Cell<u64>,
+    /// Tells the spans of the current context from those of others that are open: another number each time that a context
+    /// is attached or a trace begins.
+    stay: Cell<u16>,
+    /// The last such number given.
+    stays: Cell<u16>,
     /// Position of the scope event of the current context; 0 when it is not written.
     scope: Cell<u64>,
     /// Position of the last scope event in the log; 0 when what the reader thinks is innermost is not what we think.
@@ -141,8 +144,8 @@ pub(crate) struct Local {
     by_tsc: Cell<bool>,
     busy: Cell<bool>,
     closed: Cell<bool>,
-    /// `Budget::returned` when the budget had nothing, plus one.
-    denied: Cell<usize>,
+    /// The registry whose budget had nothing, and its `Budget::returned` then.
+    denied: Cell<(u32, usize)>,
     /// State of the generator of ids; 0 before its first use.
     seed: Cell<u64>,
     /// Spans that ended while another context was current: what that one replaced may name them.
@@ -185,10 +188,10 @@ impl Drop for Logs {
 pub(crate) struct Saved {
     ids: Ids,
     inner: u64,
-    floor: u64,
     scope: u64,
     root: u64,
     depth: u32,
+    stay: u16,
 }
 
 /// To which span an attribute goes.
@@ -228,6 +231,8 @@ pub struct Enter {
     outer: u64,
     /// How many were open before.
     depth: u32,
+    /// Of the context in which it was entered.
+    stay: u16,
     flags: Cell<u8>,
     not_send: PhantomData<*const ()>,
 }
@@ -241,12 +246,12 @@ mod mark {
 
 impl Enter {
     const fn inert() -> Self {
-        Self { position: 0, outer: 0, depth: 0, flags: Cell::new(0), not_send: PhantomData }
+        Self { position: 0, outer: 0, depth: 0, stay: 0, flags: Cell::new(0), not_send: PhantomData }
     }
 
     const fn token(token: u64) -> Self {
         let flags = Cell::new(mark::ROOT | mark::UNRECORDED);
-        Self { position: token, outer: 0, depth: 0, flags, not_send: PhantomData }
+        Self { position: token, outer: 0, depth: 0, stay: 0, flags, not_send: PhantomData }
     }
 
     /// Whether the span is written.
@@ -283,7 +288,7 @@ pub fn enter(site: &'static Callsite) -> Enter {
         if state == State::Recording {
             let depth = local.depth.get();
             let needed = event::ENTER_WORDS + event::EXIT_WORDS * (1 + depth as usize);
-            if local.writer.room() >= needed && !panicking() {
+            if local.writer.room() >= needed && depth < DEPTH && !panicking() {
                 return local.put_enter(site, depth, tsc());
             }
         } else if state == State::Unsampled
@@ -315,7 +320,8 @@ impl Local {
             writer: Writer::detached(),
             inner: Cell::new(0),
             depth: Cell::new(0),
-            floor: Cell::new(0),
+            stay: Cell::new(0),
+            stays: Cell::new(0),
             scope: Cell::new(0),
             written: Cell::new(0),
             root: Cell::new(0),
@@ -327,7 +333,7 @@ impl Local {
             by_tsc: Cell::new(false),
             busy: Cell::new(false),
             closed: Cell::new(false),
-            denied: Cell::new(0),
+            denied: Cell::new((0, 0)),
             seed: Cell::new(0),
             strays: Cell::new([Stray { position: 0, outer: 0, depth: 0 }; STRAYS]),
             strayed: Cell::new(0),
@@ -348,7 +354,7 @@ impl Local {
         }
         let outer = self.inner.replace(position);
         self.depth.set(depth + 1);
-        Enter { position, outer, depth, flags: Cell::new(0), not_send: PhantomData }
+        Enter { position, outer, depth, stay: self.stay.get(), flags: Cell::new(0), not_send: PhantomData }
     }
 
     #[cold]
@@ -429,7 +435,7 @@ impl Local {
             ids.trace_low = mix(position.wrapping_add(self.key.get()));
         }
         self.ids.set(ids);
-        self.floor.set(self.writer.position());
+        self.stay.set(self.new_stay());
         self.put_scope(&ids);
         self.recompute();
         let enter = self.put_marked_enter(site);
@@ -508,7 +514,7 @@ impl Local {
         let is_innermost = position == inner;
         let clean = self.is_clean();
         // What was entered after it and has not ended was leaked, or ends later: it is no longer innermost.
-        let is_ours = is_innermost || (self.floor.get() <= position && position < inner);
+        let is_ours = is_innermost || (self.stay.get() == enter.stay && position < inner);
         let innermost = if is_ours { enter.outer } else { inner };
         let room = self.writer.room() >= event::EXIT_WORDS || self.extend(event::EXIT_WORDS, Need::End).is_ok();
         if room {
@@ -604,13 +610,20 @@ impl Local {
         let saved = Saved {
             ids: self.ids.replace(ids),
             inner: self.inner.replace(0),
-            floor: self.floor.replace(self.writer.position()),
             scope: self.scope.replace(0),
             root: self.root.replace(0),
             depth: self.depth.get(),
+            stay: self.stay.replace(self.new_stay()),
         };
         self.recompute();
         saved
+    }
+
+    #[inline]
+    fn new_stay(&self) -> u16 {
+        let stay = self.stays.get().wrapping_add(1);
+        self.stays.set(stay);
+        stay
     }
 
     /// Puts back what [`attach`](Self::attach) replaced.
@@ -618,7 +631,7 @@ impl Local {
     pub(crate) fn restore(&self, saved: &Saved) {
         self.ids.set(saved.ids);
         self.inner.set(saved.inner);
-        self.floor.set(saved.floor);
+        self.stay.set(saved.stay);
         self.scope.set(saved.scope);
         self.root.set(saved.root);
         self.depth.set(saved.depth);
@@ -794,10 +807,10 @@ impl Local {
         Some((ids, start))
     }
 
-    /// Tells the reader of a span that may stay for a while.
+    /// Tells the reader of a span that may stay for a while; `false` where there is no room for that.
     #[cold]
-    pub(crate) fn begin(&self, site: &'static Callsite, ids: &Ids, start: u64) {
-        let _ = self.write(ids.tracer, event::BEGIN_WORDS, Need::Start, |writer| {
+    pub(crate) fn begin(&self, site: &'static Callsite, ids: &Ids, start: u64) -> bool {
+        let written = self.write(ids.tracer, event::BEGIN_WORDS, Need::Start, |writer| {
             // SAFETY: `write` has made room.
             unsafe {
                 writer.put_site(0, site, kind::BEGIN);
@@ -805,11 +818,20 @@ impl Local {
                 writer.put(1 + event::IDS, start);
             }
         });
+        written.is_ok()
     }
 
-    /// Writes a span that has ended; `last` is its [last word](event::last). It is counted as lost where that is not
-    /// possible.
-    pub(crate) fn finish(&self, site: &'static Callsite, ids: &Ids, start: u64, outcome: Outcome, last: u64) {
+    /// Writes a span that has ended. Where that is not possible it is counted as lost, unless the reader knows that it
+    /// [began](Self::begin): then it stays open there, and is reported as unfinished at the tracer's end.
+    pub(crate) fn finish(
+        &self,
+        site: &'static Callsite,
+        ids: &Ids,
+        start: u64,
+        outcome: Outcome,
+        polls: u32,
+        begun: bool,
+    ) {
         let written = self.write(ids.tracer, event::SPAN_WORDS, Need::End, |writer| {
             let end = self.now();
             // SAFETY: `write` has made room.
@@ -818,10 +840,10 @@ impl Local {
                 put_ids(writer, ids);
                 writer.put(1 + event::IDS, start);
                 writer.put(2 + event::IDS, event::exit(end, outcome, 0));
-                writer.put(3 + event::IDS, last);
+                writer.put(3 + event::IDS, event::last(polls, begun));
             }
         });
-        if let (Err(reason), Some(slot)) = (written, Slot::find(ids.tracer)) {
+        if let (Err(reason), Some(slot), false) = (written, Slot::find(ids.tracer), begun) {
             slot.lose(reason, 1);
         }
     }
@@ -897,6 +919,7 @@ impl Local {
                 if head.by_key {
                     writer.put(1, by_key);
                     writer.put(2, self.now());
+                    writer.put(3, u64::from(tracer) << 32);
                 } else if head.what == What::Annotation {
                     writer.put(1, self.now());
                 }
@@ -993,8 +1016,8 @@ impl Local {
     fn acquire_log(&self, slot: &Slot) -> Result<(), DropReason> {
         let core = slot.core().ok_or(DropReason::Deadline)?;
         let registry = core.registry();
-        let returned = registry.budget().returned() + 1;
-        if self.denied.get() == returned {
+        let denied = (registry.id(), registry.budget().returned());
+        if self.denied.get() == denied {
             return Err(DropReason::LogFull);
         }
         let added = LOGS.try_with(|logs| {
@@ -1011,7 +1034,7 @@ impl Local {
                 Ok(())
             }
             Ok(None) => {
-                self.denied.set(returned);
+                self.denied.set(denied);
                 Err(DropReason::LogFull)
             }
             Err(_) => {
@@ -1046,7 +1069,6 @@ impl Local {
         self.registry.set(registry);
         self.by_tsc.set(matches!(log.clock(), Clock::Tsc));
         self.written.set(0);
-        self.floor.set(self.writer.position());
     }
 
     fn forget_log(&self) {
@@ -1070,8 +1092,8 @@ impl Local {
     fn extend(&self, words: usize, need: Need) -> Result<(), DropReason> {
         // SAFETY: `LOGS` keeps the log alive; it is null only while the thread has none.
         let Some(log) = (unsafe { self.log.get().as_ref() }) else { return Err(DropReason::ThreadEnded) };
-        let returned = log.budget().returned() + 1;
-        if need == Need::Start && self.denied.get() == returned {
+        let denied = (self.registry.get(), log.budget().returned());
+        if need == Need::Start && self.denied.get() == denied {
             return Err(DropReason::LogFull);
         }
         let words = words + 2 * self.reserve();
@@ -1081,7 +1103,7 @@ impl Local {
         if extended {
             Ok(())
         } else {
-            self.denied.set(returned);
+            self.denied.set(denied);
             Err(DropReason::LogFull)
         }
     }

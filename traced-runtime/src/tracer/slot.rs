@@ -66,8 +66,8 @@ pub(crate) struct SlotSettings {
     pub(crate) sampler: Sampler,
     pub(crate) require_parent: bool,
     pub(crate) short_trace_ids: bool,
-    /// Whether ids are counted instead of random.
-    pub(crate) counted_ids: bool,
+    /// Where ids are counted from, instead of drawn at random; not 0.
+    pub(crate) counted_ids: Option<u64>,
 }
 
 #[allow(unsafe_code, reason = "slots live for ever: a pointer from the table is a reference")]
@@ -90,7 +90,7 @@ impl Slot {
         slot.set_sampler(settings.sampler);
         slot.require_parent.store(settings.require_parent, Ordering::Relaxed);
         slot.short_trace_ids.store(settings.short_trace_ids, Ordering::Relaxed);
-        slot.drawn.store(u64::from(settings.counted_ids), Ordering::Relaxed);
+        slot.drawn.store(settings.counted_ids.unwrap_or(0), Ordering::Relaxed);
         slot.registry.store(registry.id(), Ordering::Relaxed);
         for lost in &slot.lost {
             lost.store(0, Ordering::Relaxed);
