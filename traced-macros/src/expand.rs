@@ -200,7 +200,7 @@ impl<'a> Expansion<'a> {
         let value = quote_spanned!(here=> #path::never::<#output>());
         let fake = quote_spanned!(Span::mixed_site()=> if false { return #value; });
         let body = self.body(&captures, &tags, fake, statements);
-        self.in_span(parent, &quote_spanned!(located(self.braces)=> async move #body))
+        self.in_span(parent, &quote_spanned!(located(self.braces)=> async move #body), None)
     }
 
     /// ```text
@@ -208,9 +208,11 @@ impl<'a> Expansion<'a> {
     /// →
     /// fn load(&self) -> impl Future<Output = User> {
     ///     let future = private::call(move || -> _ { { body } });
-    ///     private::in_span(&SITE, future, |out, outcome| …)
+    ///     private::in_span_as::<User, _, _>(&SITE, future, |out, outcome| …)
     /// }
     /// ```
+    /// The type of what comes out is the signature's: in `async { Ok(x?) }` nothing else tells that of the error.
+    ///
     /// The body runs at the call, as before. Tags are evaluated there, too, while the arguments exist, and kept for
     /// the span, which starts at the first poll.
     fn future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
@@ -221,10 +223,12 @@ impl<'a> Expansion<'a> {
         let body = self.body(&captures, &tags, TokenStream::new(), statements);
         let output = &self.output;
         let future = quote_spanned!(Span::mixed_site()=> #private::call(move || -> #output #body));
+        let value = shape::future_value(sig);
         if tags.is_empty() {
-            return self.in_span(parent, &future);
+            return self.in_span(parent, &future, value);
         }
-        let wrapped = self.in_span(parent, &quote_spanned!(Span::mixed_site()=> #private::with_tags(__kept, __future)));
+        let future_with_tags = quote_spanned!(Span::mixed_site()=> #private::with_tags(__kept, __future));
+        let wrapped = self.in_span(parent, &future_with_tags, value);
         quote_spanned! {Span::mixed_site()=>
             let mut __kept = #private::keep_tags();
             let __tags = __kept.as_mut();
@@ -314,7 +318,8 @@ impl<'a> Expansion<'a> {
     }
 
     /// `private::in_span(…)`, or `{ let parent = …; private::in_span_of(…) }`: the arguments are still there at the call.
-    fn in_span(&self, parent: Option<TokenStream>, future: &TokenStream) -> TokenStream {
+    /// With a type for what the future gives, `…_as::<T, _, _>(…)`.
+    fn in_span(&self, parent: Option<TokenStream>, future: &TokenStream, value: Option<TokenStream>) -> TokenStream {
         let private = &self.private;
         let site = self.site();
         let judge = self.judge();
@@ -324,13 +329,25 @@ impl<'a> Expansion<'a> {
             quote_spanned!(Span::mixed_site()=> |__out, __outcome| { #judge })
         };
         match parent {
-            None => quote_spanned!(Span::mixed_site()=> #private::in_span(#site, #future, #judge)),
-            Some(parent) => quote_spanned! {Span::mixed_site()=>
-                {
-                    let __parent = #parent;
-                    #private::in_span_of(#site, __parent, #future, #judge)
+            None => {
+                let function = match value {
+                    None => quote_spanned!(Span::mixed_site()=> in_span),
+                    Some(value) => quote_spanned!(Span::mixed_site()=> in_span_as::<#value, _, _>),
+                };
+                quote_spanned!(Span::mixed_site()=> #private::#function(#site, #future, #judge))
+            }
+            Some(parent) => {
+                let function = match value {
+                    None => quote_spanned!(Span::mixed_site()=> in_span_of),
+                    Some(value) => quote_spanned!(Span::mixed_site()=> in_span_of_as::<#value, _, _>),
+                };
+                quote_spanned! {Span::mixed_site()=>
+                    {
+                        let __parent = #parent;
+                        #private::#function(#site, __parent, #future, #judge)
+                    }
                 }
-            },
+            }
         }
     }
 
