@@ -269,6 +269,22 @@ fn names_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> boo
     })
 }
 
+/// The `T` of `-> impl Future<Output = T>`, with `_` for each `impl Trait`.
+pub(crate) fn future_value(sig: &Signature) -> Option<TokenStream> {
+    let Some(Type::ImplTrait(ty)) = output(sig) else { return None };
+    ty.bounds.iter().find_map(|bound| {
+        let TypeParamBound::Trait(bound) = bound else { return None };
+        let last = bound.path.segments.last().filter(|last| last.ident == "Future")?;
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+        arguments.args.iter().find_map(|argument| match argument {
+            GenericArgument::AssocType(output) if output.ident == "Output" => {
+                Some(without_impl_trait(output.ty.to_token_stream()))
+            }
+            _ => None,
+        })
+    })
+}
+
 fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
     match bare(ty) {
         Type::Path(TypePath { path, .. }) => path.segments.last(),

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "pin projection; a crate for it would not fit into the budget of dependencies")]
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{self, Poll};
@@ -202,6 +203,30 @@ pub struct InSpan<F, O> {
     begun: bool,
 }
 
+/// A future of which it is known what it gives before it is known that it does.
+#[must_use = "futures do nothing unless polled"]
+#[derive(Debug)]
+pub struct Giving<T, F> {
+    future: F,
+    gives: PhantomData<fn() -> T>,
+}
+
+impl<T, F> Giving<T, F> {
+    pub(crate) const fn new(future: F) -> Self {
+        Self { future, gives: PhantomData }
+    }
+}
+
+impl<T, F: Future<Output = T>> Future for Giving<T, F> {
+    type Output = T;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<T> {
+        // SAFETY: `future` is pinned with the whole: it never moves out, and there is no `drop`.
+        unsafe { self.map_unchecked_mut(|this| &mut this.future) }.poll(task)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Not polled yet.
@@ -212,7 +237,7 @@ enum Phase {
     Passing,
 }
 
-impl<F: Future, O: Fn(&F::Output, Outcome)> InSpan<F, O> {
+impl<F, O> InSpan<F, O> {
     /// `outcome` is told the returned value, inside the span.
     pub(crate) fn new(site: &'static Callsite, parent: Option<Context>, future: F, outcome: O) -> Self {
         let fixed_parent = parent.is_some() || site.root;

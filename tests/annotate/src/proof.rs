@@ -1,0 +1,103 @@
+//! A run before and a run after, and what differs.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use crate::crates::Listed;
+use crate::{Annotated, Error, Outcome, Package, Run, TestName, Traced};
+
+/// The tests of one crate, without and with the attribute on all of its functions.
+#[derive(Debug)]
+pub struct Proof {
+    /// What became of its functions.
+    pub annotated: Annotated,
+    /// The run without.
+    pub before: Run,
+    /// The run with.
+    pub after: Run,
+}
+
+/// Something that the attribute changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// It does not compile any more.
+    Build,
+    /// A test came out otherwise; `None`: it did not run.
+    Test(TestName, Option<Outcome>, Option<Outcome>),
+    /// A test program came out otherwise as a whole.
+    Program(String),
+    /// The compiler says something that it did not say.
+    Message(String),
+    /// The compiler does not say any more what it said.
+    MissingMessage(String),
+    /// Tests ran in this program, and no span was recorded.
+    Silent(String),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Difference::Build => f.write_str("does not compile"),
+            Difference::Test(test, before, after) => {
+                write!(f, "{}: {}: before {before:?}, after {after:?}", test.program, test.name)
+            }
+            Difference::Program(program) => write!(f, "{program} fails"),
+            Difference::Message(message) => write!(f, "new message: {message}"),
+            Difference::MissingMessage(message) => write!(f, "message gone: {message}"),
+            Difference::Silent(program) => write!(f, "{program} recorded no span"),
+        }
+    }
+}
+
+impl Proof {
+    /// Runs the tests of `package` before and after, in `folder`. A run before that is there is not repeated.
+    pub fn run(package: &Package, how: &Listed, traced: &Traced, target: &Path, folder: &Path) -> Result<Proof, Error> {
+        let before = folder.join("before");
+        if !before.join("test.log").exists() {
+            fs::remove_dir_all(&before).ok();
+            let package = package.copy_to(&before.join("package"))?;
+            package.stand_alone(&how.without)?;
+            Run::of(&package, &how.arguments, target, &before)?;
+        }
+        let after = folder.join("after");
+        fs::remove_dir_all(&after).ok();
+        // With the lock file that the run before has made.
+        let package = Package::at(before.join("package")).copy_to(&after.join("package"))?;
+        package.annotate(traced)?;
+        Run::of(&package, &how.arguments, target, &after)?;
+        Proof::read(folder)
+    }
+
+    /// What an earlier proof has left in `folder`.
+    pub fn read(folder: &Path) -> Result<Proof, Error> {
+        let annotated = Package::at(folder.join("before/package")).examine()?;
+        let before = Run::read(&folder.join("before"))?;
+        let after = Run::read(&folder.join("after"))?;
+        Ok(Proof { annotated, before, after })
+    }
+
+    /// What the attribute changed. Nothing, if all is well.
+    #[must_use]
+    pub fn differences(&self) -> Vec<Difference> {
+        let Proof { before, after, .. } = self;
+        let mut differences = Vec::new();
+        let messages = after.messages.difference(&before.messages);
+        differences.extend(messages.cloned().map(Difference::Message));
+        if !after.compiled {
+            differences.insert(0, Difference::Build);
+            return differences;
+        }
+        let messages = before.messages.difference(&after.messages);
+        differences.extend(messages.cloned().map(Difference::MissingMessage));
+        let names = before.tests.keys().chain(after.tests.keys().filter(|name| !before.tests.contains_key(name)));
+        differences.extend(names.filter_map(|name| {
+            let (before, after) = (before.tests.get(name).copied(), after.tests.get(name).copied());
+            (before != after).then(|| Difference::Test(name.clone(), before, after))
+        }));
+        let programs = after.failed_programs.difference(&before.failed_programs);
+        differences.extend(programs.cloned().map(Difference::Program));
+        differences.extend(after.silent_programs().into_iter().map(|program| Difference::Silent(program.to_owned())));
+        differences
+    }
+}
