@@ -24,11 +24,16 @@ use traced_runtime::{
     traced,
 };
 
-/// Programs on one thread; each is run with tracers of the test kit and with tracers that share the process's log.
+/// Programs on one thread, unless `TRACED_MODEL` says how many; each is run with tracers of the test kit and with tracers that
+/// share the process's log.
 const PROGRAMS: u64 = 1_000;
 
-/// Programs over several threads.
-const THREADED: u64 = 200;
+/// Of so many of them one more is run over several threads.
+const THREADED: u64 = 5;
+
+fn programs() -> u64 {
+    std::env::var("TRACED_MODEL").map_or(PROGRAMS, |programs| programs.parse().expect("TRACED_MODEL is a number"))
+}
 
 const THREADS: u64 = 3;
 
@@ -435,7 +440,7 @@ mod ordered {
 
     #[test]
     fn programs_of_one_tracer() {
-        for seed in 0..PROGRAMS {
+        for seed in 0..programs() {
             run(seed, 1, &[Backend::kit("a")]);
             run(seed, 1, &[Backend::built()]);
         }
@@ -443,7 +448,7 @@ mod ordered {
 
     #[test]
     fn programs_of_two_tracers() {
-        for seed in PROGRAMS..2 * PROGRAMS {
+        for seed in PROGRAMS..PROGRAMS + programs() {
             run(seed, 1, &[Backend::kit("a"), Backend::kit("b")]);
             run(seed, 1, &[Backend::built(), Backend::built()]);
             run(seed, 1, &[Backend::kit("a"), Backend::built()]);
@@ -452,7 +457,7 @@ mod ordered {
 
     #[test]
     fn programs_over_several_threads() {
-        for seed in 0..THREADED {
+        for seed in 0..programs() / THREADED {
             run(seed, THREADS, &[Backend::kit("a")]);
             run(seed, THREADS, &[Backend::built(), Backend::built()]);
             run(seed, THREADS, &[Backend::kit("a"), Backend::built()]);
@@ -596,7 +601,7 @@ mod disordered {
 
     #[test]
     fn programs_of_one_tracer() {
-        for seed in 0..PROGRAMS {
+        for seed in 0..programs() {
             run(seed, 1, &[Backend::kit("a")]);
             run(seed, 1, &[Backend::built()]);
         }
@@ -604,7 +609,7 @@ mod disordered {
 
     #[test]
     fn programs_of_two_tracers() {
-        for seed in PROGRAMS..2 * PROGRAMS {
+        for seed in PROGRAMS..PROGRAMS + programs() {
             run(seed, 1, &[Backend::kit("a"), Backend::built()]);
             run(seed, 1, &[Backend::built(), Backend::built()]);
         }
@@ -612,7 +617,7 @@ mod disordered {
 
     #[test]
     fn programs_over_several_threads() {
-        for seed in 0..THREADED {
+        for seed in 0..programs() / THREADED {
             run(seed, THREADS, &[Backend::kit("a")]);
             run(seed, THREADS, &[Backend::built(), Backend::built()]);
         }
