@@ -255,9 +255,7 @@ mod ordered {
 
     fn contained(code: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(code)) {
-            if !(panic as Box<dyn Any>).is::<Planned>() {
-                panic!("only what is planned may panic");
-            }
+            assert!((panic as Box<dyn Any>).is::<Planned>(), "only what is planned may panic");
         }
     }
 
@@ -396,20 +394,8 @@ mod ordered {
         let mut found: HashMap<usize, SpanRecord> = HashMap::new();
         for (tracer, backend) in backends.iter().enumerate() {
             for record in backend.end() {
-                let number = record
-                    .tag("n")
-                    .unwrap_or_else(|| {
-                        panic!(
-                            "seed {seed}, tracer {tracer} of {}: no number on {record:?}",
-                            backends
-                                .iter()
-                                .map(|b| if matches!(b, Backend::Kit(_)) { "k" } else { "b" })
-                                .collect::<String>()
-                        )
-                    })
-                    .to_string()
-                    .parse::<usize>()
-                    .expect("a number");
+                let number = record.tag("n").expect("every span is numbered").to_string();
+                let number = number.parse::<usize>().expect("a number");
                 assert_eq!(expected[number].tracer, tracer, "seed {seed}: span {number} is of another tracer");
                 assert!(found.insert(number, record).is_none(), "seed {seed}: span {number} was reported twice");
             }
