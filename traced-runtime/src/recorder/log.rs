@@ -902,8 +902,14 @@ mod sanitize {
 
     const EVENTS: u64 = 20_000;
 
+    /// How far the writer may be ahead: what is read is then not ordered by anything that comes after it.
+    const AHEAD: u64 = 20;
+
     /// One thread writes, one reads, in chunks that go round between them.
     fn share(commit: fn(&Writer, usize)) {
+        // Relaxed: it orders nothing.
+        let read = Arc::new(AtomicUsize::new(0));
+        let progress = read.clone();
         let budget = Arc::new(Budget::new(1 << 20));
         let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
         let writing = log.clone();
@@ -913,6 +919,9 @@ mod sanitize {
             unsafe {
                 writer.attach(&writing);
                 for n in 0..EVENTS {
+                    while n > progress.load(Ordering::Relaxed) as u64 + AHEAD {
+                        std::thread::yield_now();
+                    }
                     while writer.room() < 2 && !writer.extend(&writing, 2, Need::Start) {
                         std::hint::spin_loop();
                     }
@@ -930,11 +939,13 @@ mod sanitize {
             reader.read_to(&tail, |words, at, _| {
                 assert_eq!((words.get(at), words.get(at + 1)), (next, !next));
                 next += 1;
+                read.fetch_add(1, Ordering::Relaxed);
                 2
             });
             if tail.ended().is_some() {
                 break;
             }
+            std::thread::yield_now();
         }
         assert_eq!(next, EVENTS);
         thread.join().expect("the writer ends");
