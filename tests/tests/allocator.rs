@@ -86,7 +86,7 @@ fn is_traced_without_end_or_loss() {
                 tracer.context().run(|| {
                     for _ in 0..200 {
                         let _outer = span!("outer");
-                        let _ = work("some text");
+                        work("some text").expect_err("it fails");
                         let span = Span::start("explicit");
                         span.tag("context", format_args!("{}", Context::current()));
                         tracer.set_sampler(Sampler::rules([("other", Sampler::never())], Sampler::always()));

@@ -72,7 +72,8 @@ fn comes_and_goes() {
     assert!(error.to_string().contains("second tracer") && error.to_string().contains("\"first\""), "{error}");
     let error = builder().log_bytes(1 << 20).build().expect_err("the log has another size");
     assert!(error.to_string().contains("log_bytes(1048576)"), "{error}");
-    drop(builder().log_bytes(4 << 20).build().expect("the same size").shutdown(DEADLINE));
+    let second = builder().log_bytes(4 << 20).build().expect("the same size");
+    assert_eq!(second.shutdown(DEADLINE).recorded(), 0);
 
     let inert = traced_runtime::init("second");
     drop(inert);
