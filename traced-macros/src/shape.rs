@@ -262,11 +262,19 @@ fn is_boxed_future(ty: &Type) -> bool {
     }
 }
 
+/// Whether it is a future and nothing else: the one around it is no `Clone`, whatever the inner one is.
 fn names_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> bool {
-    bounds.into_iter().any(|bound| {
-        matches!(bound, TypeParamBound::Trait(bound)
-            if bound.path.segments.last().is_some_and(|last| last.ident == "Future"))
-    })
+    const KEPT: &[&str] = &["Send", "Sync", "Unpin", "UnwindSafe", "RefUnwindSafe", "Sized"];
+    let mut future = false;
+    for bound in bounds {
+        let TypeParamBound::Trait(bound) = bound else { continue };
+        match bound.path.segments.last() {
+            Some(last) if last.ident == "Future" => future = true,
+            Some(last) if KEPT.iter().any(|kept| last.ident == kept) => {}
+            _ => return false,
+        }
+    }
+    future
 }
 
 /// The `T` of `-> impl Future<Output = T>`, with `_` for each `impl Trait`.

@@ -101,3 +101,41 @@ impl Proof {
         differences
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(tests: &[(&str, Outcome)], messages: &[&str], spans: u64) -> Run {
+        let program = "tests/all.rs".to_owned();
+        let mut run = Run { compiled: true, ..Run::default() };
+        for (name, outcome) in tests {
+            run.tests.insert(TestName { program: program.clone(), name: (*name).to_owned() }, *outcome);
+        }
+        run.messages = messages.iter().map(|message| (*message).to_owned()).collect();
+        run.spans.entry(program).or_default().recorded = spans;
+        run
+    }
+
+    fn differences(before: Run, after: Run) -> Vec<String> {
+        let proof = Proof { annotated: Annotated::default(), before, after };
+        proof.differences().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_differs_is_told() {
+        let tests = [("a", Outcome::Passed), ("b", Outcome::Failed), ("c", Outcome::Ignored)];
+        assert_eq!(differences(run(&tests, &["x"], 0), run(&tests, &["x"], 7)), [""; 0]);
+        assert_eq!(
+            differences(run(&tests, &["x"], 0), run(&[("a", Outcome::Failed), tests[1]], &["y"], 0)),
+            [
+                "new message: y",
+                "message gone: x",
+                "tests/all.rs: a: before Some(Passed), after Some(Failed)",
+                "tests/all.rs: c: before Some(Ignored), after None",
+                "tests/all.rs recorded no span",
+            ]
+        );
+        assert_eq!(differences(run(&tests, &[], 0), Run::default()), ["does not compile"]);
+    }
+}

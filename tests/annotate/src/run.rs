@@ -206,8 +206,8 @@ fn test(line: &str) -> Option<(String, Outcome)> {
 /// Level, code and place of a message of the compiler, from cargo's JSON.
 fn message(line: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
-    // Of dependencies nothing is told; those by path are ours.
-    if line["reason"] != "compiler-message" || line["package_id"].as_str()?.contains("traced") {
+    // Those by path are packages, too: the folder of the one in question has this name.
+    if line["reason"] != "compiler-message" || !line["manifest_path"].as_str()?.ends_with("/package/Cargo.toml") {
         return None;
     }
     let message = &line["message"];

@@ -41,6 +41,17 @@ pub fn opaque_inside(number: u8) -> impl Future<Output = Result<impl Iterator<It
     }
 }
 
+/// More than a future: the span is that of the call.
+#[traced]
+pub fn more_than_a_future(number: u8) -> impl Future<Output = u8> + Clone + Send {
+    std::future::ready(number)
+}
+
+#[traced]
+pub fn unpinned(number: u8) -> impl Future<Output = u8> + Unpin + Send + 'static {
+    std::future::ready(number)
+}
+
 #[traced]
 pub fn boxed(text: String) -> Pin<Box<dyn Future<Output = usize> + Send>> {
     if text.is_empty() {
