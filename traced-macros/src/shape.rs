@@ -277,7 +277,7 @@ fn names_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> boo
     future
 }
 
-/// The `T` of `-> impl Future<Output = T>`, if it can be written anywhere but in the signature.
+/// The `T` of `-> impl Future<Output = T>`, with `_` for each `impl Trait` in it; `None` if it is nothing else.
 pub(crate) fn future_value(sig: &Signature) -> Option<TokenStream> {
     let Some(Type::ImplTrait(ty)) = output(sig) else { return None };
     ty.bounds.iter().find_map(|bound| {
@@ -286,8 +286,8 @@ pub(crate) fn future_value(sig: &Signature) -> Option<TokenStream> {
         let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
         arguments.args.iter().find_map(|argument| match argument {
             GenericArgument::AssocType(output) if output.ident == "Output" => {
-                let ty = output.ty.to_token_stream();
-                (without_impl_trait(ty.clone()).to_string() == ty.to_string()).then_some(ty)
+                let opaque = matches!(bare(&output.ty), Type::ImplTrait(_));
+                (!opaque).then(|| without_impl_trait(output.ty.to_token_stream()))
             }
             _ => None,
         })
