@@ -22,7 +22,7 @@ pub fn precise<'a, T>(text: &'a str, _value: &T) -> impl Future<Output = usize> 
 
 /// The signature alone says what the error is: one that `Display`s and is no `Error`.
 #[traced]
-pub fn error_of_signature(text: &str) -> impl Future<Output = Result<[u8; 2], String>> {
+pub fn error_of_signature(text: &str) -> impl Future<Output = Result<[u8; 2], String>> + use<'_> {
     async move { Ok([opaque_result(text).await?, opaque_result("2").await?]) }
 }
 
