@@ -653,12 +653,14 @@ mod open {
     fn of_a_thread_that_ended_are_unfinished() {
         let tracer = Checked::new();
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let thread = scope.spawn(|| {
                 tracer.run(|| {
                     std::mem::forget(span!("outer"));
                     std::mem::forget(span!("inner"));
                 });
             });
+            // The end of the scope alone waits for no destructors of thread locals.
+            thread.join().expect("no panic");
         });
         thread::scope(|scope| {
             scope.spawn(|| tracer.run(leaf));
