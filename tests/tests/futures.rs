@@ -682,7 +682,7 @@ mod misuse {
             let mut future = pin!(ready());
             assert_eq!(poll(future.as_mut()), Poll::Ready(1));
             // Whatever the inner future says to that.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll(future.as_mut())));
+            drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll(future.as_mut()))));
         });
         tracer.assert_tree("ready");
     }

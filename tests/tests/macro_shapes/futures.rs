@@ -28,7 +28,10 @@ pub fn error_of_signature(text: &str) -> impl Future<Output = Result<[u8; 2], St
 
 #[traced(tags(number))]
 pub fn opaque_result(number: &str) -> impl Future<Output = Result<u8, &'static str>> + use<'_> {
-    async move { Ok(number.parse::<u8>().map_err(|_| "no number")?) }
+    async move {
+        let number = number.parse::<u8>().map_err(|_| "no number")?;
+        Ok(number)
+    }
 }
 
 #[traced]
