@@ -103,7 +103,7 @@ impl<'a> Expansion<'a> {
     ///     let __span = private::enter(…);
     ///     let out = private::call(move || -> Result<Row, E> { let line = line; { body } });
     ///     if let Some(outcome) = private::Enter::outcome(&__span) { … look at out … }
-    ///     out
+    ///     return out;
     /// }
     /// ```
     /// A call, because a closure that is called in place infers worse: `fn(&mut self) -> Result<&mut T, E>` fails.
@@ -143,13 +143,14 @@ impl<'a> Expansion<'a> {
     /// async fn load(id: u64) -> User { body }
     /// →
     /// fn load(id: u64) -> impl Future<Output = User> {
-    ///     private::in_span(&SITE, async move {
+    ///     return private::in_span(&SITE, async move {
     ///         let id = id;
     ///         if false { return private::never::<User>(); }
     ///         { body }
-    ///     }, |out, outcome| …)
+    ///     }, |out, outcome| …);
     /// }
     /// ```
+    /// `return`, because Clippy's `implicit_return` looks into what macros write, and `needless_return` does not.
     /// Half as large as a future in a future. `impl` comes from this crate, whose edition is 2024: it captures every
     /// lifetime in a caller of any edition, as `async fn` does.
     ///
@@ -227,8 +228,7 @@ impl<'a> Expansion<'a> {
     /// fn load(&self) -> impl Future<Output = User> { body }
     /// →
     /// fn load(&self) -> impl Future<Output = User> {
-    ///     let future = private::call(move || -> _ { { body } });
-    ///     private::in_span_as::<User, _, _>(&SITE, future, |out, outcome| …)
+    ///     return private::in_span_as::<User, _, _>(&SITE, private::call(move || -> _ { { body } }), |out, outcome| …);
     /// }
     /// ```
     /// The type of what comes out is the signature's: in `async { Ok(x?) }` nothing else tells that of the error.
