@@ -46,8 +46,13 @@ fn prove(names: &[String]) -> Result<ExitCode, Error> {
         let proof = Proof::run(&package, listed, &traced, &folder().join("build"), &folder_of(listed))?;
         let differences = proof.differences();
         for difference in &differences {
-            eprintln!("  {difference}");
-            code = ExitCode::FAILURE;
+            match difference.reason(&listed.name) {
+                Some(reason) => eprintln!("  {difference}: {reason}"),
+                None => {
+                    eprintln!("  {difference}");
+                    code = ExitCode::FAILURE;
+                }
+            }
         }
         let tests = proof.after.tests.len();
         let spans = proof.after.all_spans().recorded;

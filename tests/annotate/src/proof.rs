@@ -50,6 +50,20 @@ impl fmt::Display for Difference {
     }
 }
 
+impl Difference {
+    /// Why it is right, if it is: from `expected.txt`.
+    #[must_use]
+    pub fn reason(&self, name: &str) -> Option<&'static str> {
+        let told = self.to_string();
+        let lines = include_str!("../expected.txt").lines().filter(|line| !line.starts_with('#'));
+        let entries = lines.filter_map(|line| {
+            let mut parts = line.splitn(3, " | ");
+            Some((parts.next()?, parts.next()?, parts.next()?))
+        });
+        entries.into_iter().find(|(of, begins, _)| *of == name && told.starts_with(begins)).map(|(_, _, reason)| reason)
+    }
+}
+
 impl Proof {
     /// Runs the tests of `package` before and after, in `folder`. A run before that is there is not repeated.
     pub fn run(package: &Package, how: &Listed, traced: &Traced, target: &Path, folder: &Path) -> Result<Proof, Error> {
@@ -66,6 +80,12 @@ impl Proof {
         let package = Package::at(before.join("package")).copy_to(&after.join("package"))?;
         package.annotate(traced)?;
         Run::of(&package, &how.arguments, target, &after)?;
+        let proof = Proof::read(folder)?;
+        let failed = proof.failed();
+        if failed.is_empty() {
+            return Ok(proof);
+        }
+        Run::try_alone(&failed, &package, &how.arguments, target, &after)?;
         Proof::read(folder)
     }
 
@@ -77,7 +97,15 @@ impl Proof {
         Ok(Proof { annotated, before, after })
     }
 
-    /// What the attribute changed. Nothing, if all is well.
+    /// Tests that passed before and failed after.
+    #[must_use]
+    pub fn failed(&self) -> Vec<TestName> {
+        let passed = self.before.tests.iter().filter(|(_, outcome)| **outcome == Outcome::Passed);
+        let failed = passed.filter(|(name, _)| self.after.tests.get(name) == Some(&Outcome::Failed));
+        failed.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What the attribute changed. Nothing, if all is well. A test that passes alone is no difference.
     #[must_use]
     pub fn differences(&self) -> Vec<Difference> {
         let Proof { before, after, .. } = self;
@@ -93,10 +121,14 @@ impl Proof {
         let names = before.tests.keys().chain(after.tests.keys().filter(|name| !before.tests.contains_key(name)));
         differences.extend(names.filter_map(|name| {
             let (before, after) = (before.tests.get(name).copied(), after.tests.get(name).copied());
-            (before != after).then(|| Difference::Test(name.clone(), before, after))
+            (before != after && !self.after.passed_alone.contains(name))
+                .then(|| Difference::Test(name.clone(), before, after))
         }));
-        let programs = after.failed_programs.difference(&before.failed_programs);
-        differences.extend(programs.cloned().map(Difference::Program));
+        // A program of which a test failed says nothing more.
+        if self.failed().is_empty() {
+            let programs = after.failed_programs.difference(&before.failed_programs);
+            differences.extend(programs.cloned().map(Difference::Program));
+        }
         differences.extend(after.silent_programs().into_iter().map(|program| Difference::Silent(program.to_owned())));
         differences
     }

@@ -71,7 +71,17 @@ fn differences(out: &mut String, proofs: &[(Listed, Proof)]) -> std::fmt::Result
     for (listed, proof) in proofs {
         for difference in proof.differences() {
             none = false;
-            writeln!(out, "- {}: {difference}", listed.name)?;
+            match difference.reason(&listed.name) {
+                Some(reason) => writeln!(out, "- {}: {difference}. Right: it {reason}.", listed.name)?,
+                None => writeln!(out, "- {}: {difference}", listed.name)?,
+            }
+        }
+        for test in &proof.after.passed_alone {
+            writeln!(
+                out,
+                "- {}: {}: {}: failed among the others and passed alone.",
+                listed.name, test.program, test.name
+            )?;
         }
     }
     if none {

@@ -52,6 +52,8 @@ pub struct Run {
     pub failed_programs: BTreeSet<String>,
     /// What the compiler had to say: level, code and place of each message.
     pub messages: BTreeSet<String>,
+    /// Tests that failed among the others and passed alone: those that measure time, on a busy machine.
+    pub passed_alone: BTreeSet<TestName>,
     /// Whether it compiled.
     pub compiled: bool,
     /// The spans by test program; the documentation's tests have one entry together.
@@ -63,6 +65,10 @@ pub struct Run {
 const MESSAGES: &str = "messages.json";
 const LOG: &str = "test.log";
 const SPANS: &str = "spans";
+const ALONE: &str = "passed-alone.txt";
+
+/// How often a test is tried alone.
+const TRIES: u32 = 3;
 
 impl Run {
     /// Builds and runs the tests of `package`; what comes out is kept in `folder`.
@@ -73,19 +79,10 @@ impl Run {
         fs::remove_dir_all(&spans).ok();
         fs::remove_file(&log).ok();
         fs::create_dir_all(&spans).map_err(|error| at(spans.display(), error))?;
+        fs::remove_file(folder.join(ALONE)).ok();
         let cargo = |more: &[&str]| {
-            let mut cargo = Command::new("timeout");
-            cargo.arg(GIVEN_UP.to_string()).args(["cargo", "test"]).args(arguments).args(more);
-            cargo.current_dir(package.root());
-            cargo.env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_COLOR", "never");
-            cargo.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only").env("TRACED_PROOF_FOLDER", &spans);
-            // Those of the workspace around, where this runs as one of its tests.
-            for (name, _) in std::env::vars_os() {
-                let name_text = name.to_string_lossy();
-                if name_text.starts_with("CARGO_PKG_") || name_text.starts_with("CARGO_MANIFEST_") {
-                    cargo.env_remove(&name);
-                }
-            }
+            let mut cargo = cargo_test(package, arguments, target);
+            cargo.args(more).env("TRACED_PROOF_FOLDER", &spans);
             cargo
         };
         let build = create(&folder.join(MESSAGES))?;
@@ -99,6 +96,39 @@ impl Run {
         Run::read(folder)
     }
 
+    /// Tries tests again that failed, each alone, and notes in `folder` which of them passed.
+    pub fn try_alone(
+        tests: &[TestName],
+        package: &Package,
+        arguments: &[String],
+        target: &Path,
+        folder: &Path,
+    ) -> Result<(), Error> {
+        let log = create(&folder.join("alone.log"))?;
+        let mut passed = String::new();
+        for test in tests {
+            let tries = || -> Result<bool, Error> {
+                let mut cargo = cargo_test(package, arguments, target);
+                match test.program.split_once("tests/") {
+                    Some((_, name)) => cargo.args(["--test", name.trim_end_matches(".rs")]),
+                    None if test.program.starts_with("Doc-tests") => cargo.arg("--doc"),
+                    None => cargo.arg("--lib"),
+                };
+                // `name - should panic`
+                let name = test.name.split_once(" - should panic").map_or(&*test.name, |(name, _)| name);
+                cargo.args(["--", "--exact", name]);
+                Ok(cargo.stdout(log.try_clone()?).stderr(log.try_clone()?).status()?.success())
+            };
+            for _ in 0..TRIES {
+                if tries()? {
+                    passed.push_str(&format!("{}\t{}\n", test.program, test.name));
+                    break;
+                }
+            }
+        }
+        fs::write(folder.join(ALONE), passed).map_err(|error| at(folder.display(), error))
+    }
+
     /// What an earlier run has left in `folder`.
     pub fn read(folder: &Path) -> Result<Run, Error> {
         let mut run = Run::default();
@@ -108,6 +138,10 @@ impl Run {
         let Ok(log) = fs::read(folder.join(LOG)) else { return Ok(run) };
         run.compiled = true;
         let programs = run.read_log(&String::from_utf8_lossy(&log));
+        let alone = fs::read_to_string(folder.join(ALONE)).unwrap_or_default();
+        let names = alone.lines().filter_map(|line| line.split_once('\t'));
+        run.passed_alone =
+            names.map(|(program, name)| TestName { program: program.to_owned(), name: name.to_owned() }).collect();
         for entry in fs::read_dir(folder.join(SPANS))? {
             let path = entry?.path();
             let text = fs::read_to_string(&path).map_err(|error| at(path.display(), error))?;
@@ -183,6 +217,22 @@ impl Spans {
             }
         }
     }
+}
+
+/// `cargo test` as it is run before and after.
+fn cargo_test(package: &Package, arguments: &[String], target: &Path) -> Command {
+    let mut cargo = Command::new("timeout");
+    cargo.arg(GIVEN_UP.to_string()).args(["cargo", "test"]).args(arguments).current_dir(package.root());
+    cargo.env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_COLOR", "never");
+    cargo.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
+    // Those of the workspace around, where this runs as one of its tests.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
 }
 
 fn create(path: &Path) -> Result<File, Error> {
