@@ -479,35 +479,37 @@ impl Writer {
 
     /// Writes bytes one after the other from word `at` on; the last word is filled up with zeros.
     ///
+    /// Words are put together in a register: keys and values are short, and each call to copy a few bytes would cost more
+    /// than the copy.
+    ///
     /// # Safety
     /// The words they take are within [`room`](Self::room).
     pub(crate) unsafe fn put_bytes(&self, mut at: usize, parts: [&[u8]; 2]) {
-        let mut word = [0; 8];
-        let mut filled = 0;
-        for part in parts {
-            let (head, rest) = part.split_at(part.len().min((8 - filled) % 8));
-            word[filled..filled + head.len()].copy_from_slice(head);
-            filled += head.len();
-            if filled == 8 {
+        // The bytes that do not fill a word yet, the first one lowest, and how many bits they are: fewer than 64.
+        let (mut word, mut filled) = (0_u64, 0_u32);
+        let mut append = |bytes: u64, bits: u32| {
+            word |= bytes << filled;
+            filled += bits;
+            if filled >= 64 {
                 // SAFETY: the caller's promise.
-                unsafe { self.put(at, u64::from_ne_bytes(word)) };
-                (at, filled, word) = (at + 1, 0, [0; 8]);
-            }
-            if filled > 0 {
-                continue;
-            }
-            let mut words = rest.chunks_exact(8);
-            for bytes in &mut words {
-                // SAFETY: the caller's promise.
-                unsafe { self.put(at, u64::from_ne_bytes(bytes.try_into().unwrap_or([0; 8]))) };
+                unsafe { self.put(at, word.to_le()) };
                 at += 1;
+                filled -= 64;
+                // What did not fit; a shift by all 64 bits would be none.
+                word = if filled == 0 { 0 } else { bytes >> (bits - filled) };
             }
-            filled = words.remainder().len();
-            word[..filled].copy_from_slice(words.remainder());
+        };
+        for part in parts {
+            let mut words = part.chunks_exact(8);
+            for bytes in &mut words {
+                append(u64::from_le_bytes(bytes.try_into().unwrap_or([0; 8])), 64);
+            }
+            let rest = words.remainder();
+            append(up_to_seven(rest), 8 * u32::try_from(rest.len()).unwrap_or(0));
         }
         if filled > 0 {
             // SAFETY: the caller's promise.
-            unsafe { self.put(at, u64::from_ne_bytes(word)) };
+            unsafe { self.put(at, word.to_le()) };
         }
     }
 
@@ -564,6 +566,22 @@ impl Writer {
         let wanted = (full.words.len() * 8 * 2).min(LARGE_CHUNK).min(share).max(FIRST_CHUNK) / 8;
         let size = wanted.max(words);
         log.budget.take(chunk_bytes(size), need).then(|| Chunk::new(size, first))
+    }
+}
+
+/// Up to seven bytes as a number, the first one lowest, with zeros above.
+#[inline]
+fn up_to_seven(bytes: &[u8]) -> u64 {
+    let of = |n: usize| u64::from(bytes[n]);
+    match bytes.len() {
+        0 => 0,
+        len @ 1..=3 => of(0) | of(len / 2) << (8 * (len / 2)) | of(len - 1) << (8 * (len - 1)),
+        len => {
+            // Two halves that may overlap, with the same bytes where they do.
+            let half =
+                |at: usize| u64::from(u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]));
+            half(0) | half(len - 4) << (8 * (len - 4))
+        }
     }
 }
 
