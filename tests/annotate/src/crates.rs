@@ -20,6 +20,8 @@ pub struct Listed {
     pub what: String,
     /// Dev-dependencies that only benchmarks use.
     pub without: Vec<String>,
+    /// Whether its own lock file is set aside: it names versions that do not build.
+    pub newest: bool,
     /// Arguments of `cargo test`.
     pub arguments: Vec<String>,
 }
@@ -31,11 +33,12 @@ pub fn listed() -> Vec<Listed> {
 }
 
 fn listed_in(line: &str) -> Option<Listed> {
-    let mut words = line.split_whitespace().map(str::to_owned);
+    let newest = line.split_whitespace().any(|word| word == "newest");
+    let mut words = line.split_whitespace().filter(|word| *word != "newest").map(str::to_owned);
     let (name, version, what) = (words.next()?, words.next()?, words.next()?);
     let (arguments, without) = words.partition::<Vec<_>, _>(|word| word.starts_with("--"));
     let without = without.iter().map(|word| word.trim_start_matches('-').to_owned()).collect();
-    Some(Listed { name, version, what, without, arguments })
+    Some(Listed { name, version, what, without, newest, arguments })
 }
 
 /// Gets the crates from the registry, by way of a package in `folder` that depends on them.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::crates::Listed;
-use crate::{Annotated, Error, Outcome, Package, Run, TestName, Traced};
+use crate::{Annotated, Error, Outcome, Package, Run, TestName, Traced, at};
 
 /// The tests of one crate, without and with the attribute on all of its functions.
 #[derive(Debug)]
@@ -72,7 +72,12 @@ impl Proof {
             fs::remove_dir_all(&before).ok();
             let package = package.copy_to(&before.join("package"))?;
             package.stand_alone(&how.without)?;
-            Run::of(&package, &how.arguments, target, &before)?;
+            if how.newest {
+                fs::remove_file(package.root().join("Cargo.lock")).ok();
+            }
+            if !Run::of(&package, &how.arguments, target, &before)?.compiled {
+                return Err(at(before.join("build.log").display(), "does not compile without the attribute either"));
+            }
         }
         let after = folder.join("after");
         fs::remove_dir_all(&after).ok();
