@@ -67,6 +67,7 @@ pub fn closures(numbers: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 #[traced]
+#[expect(clippy::type_complexity, reason = "on purpose")]
 pub fn boxed_closure(offset: u8) -> Result<Box<dyn Fn(&str) -> u8>, u8> {
     if offset == 0 {
         return Err(offset);
