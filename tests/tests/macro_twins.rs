@@ -176,7 +176,7 @@ mod auto_traits {
         pub(super) async fn not_sync(cell: RefCell<u8>) -> u8 { tick().await; cell.into_inner() }
         pub(super) async fn pinned(_pinned: PhantomPinned) {}
         pub(super) fn opaque(shared: Rc<u8>) -> impl Future<Output = u8> { std::future::ready(*shared) }
-        pub(super) fn opaque_kept(shared: Rc<u8>) -> impl Future<Output = u8> { async move { tick().await; *shared } }
+        pub(super) fn opaque_kept(shared: Rc<u8>) -> impl Future<Output = u8> { let kept = shared; async move { *kept } }
         pub(super) async fn borrowing<'a>(text: &'a str, _other: &str) -> &'a str { tick().await; text }
     }
 
