@@ -9,10 +9,13 @@
 //! - [`Program`]: an example of the workspace, run as a process of its own
 //! - [`Process`]: any child process, which ends with its owner
 //! - [`peer`]: what a test needs of the machine: tools and downloads
+//! - [`Checked`]: a tracer for one test, which checks at its end that each span was counted and reported once
+//! - [`now`]: polls a future that waits for nobody
 //! - [`fixture`]: packages that tests write, for the compiler to speak about
 //! - [`eventually`]: the one place that waits by time
 #![expect(clippy::panic, reason = "a helper that cannot do its work fails the test that asked")]
 
+mod checked;
 mod collector;
 pub mod fixture;
 pub mod peer;
@@ -22,6 +25,7 @@ mod tree;
 mod wait;
 mod zipkin;
 
+pub use checked::{Checked, now};
 pub use collector::{Answer, Collector, Received};
 pub use process::Process;
 pub use program::{Output, Program, Running};

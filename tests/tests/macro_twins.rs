@@ -13,7 +13,9 @@ use traced_runtime::traced;
 /// The functions twice: as they are, and with the attribute.
 macro_rules! twins {
     ($($function:item)*) => {
-        mod plain { #[allow(unused_imports, reason = "not by all")] use super::*; $($function)* }
+        mod plain {
+            #![allow(clippy::manual_async_fn, reason = "a shape of its own")]
+            #[allow(unused_imports, reason = "not by all")] use super::*; $($function)* }
         mod spanned { #[allow(unused_imports, reason = "not by all")] use super::*; $(#[traced] $function)* }
     };
 }

@@ -1,5 +1,7 @@
 //! The README shows what is there.
 
+#![allow(clippy::panic, reason = "tests fail by panicking")]
+
 use std::fs;
 use std::path::Path;
 

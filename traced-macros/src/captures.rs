@@ -88,6 +88,10 @@ impl Captures {
             } else {
                 quote_spanned!(here=> #(#attrs)* let #mutability #inner = #ident;)
             });
+            if parent_names.iter().any(|name| inner == name) {
+                // Named as the parent it is used, whether or not the body mentions it.
+                self.moves.extend(quote_spanned!(Span::mixed_site()=> #(#cfgs)* let _ = &#inner;));
+            }
             return;
         }
         let pattern = argument.pat.to_token_stream();

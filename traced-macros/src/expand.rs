@@ -221,16 +221,18 @@ impl<'a> Expansion<'a> {
         let value = quote_spanned!(here=> #path::never::<#output>());
         let fake = quote_spanned!(Span::mixed_site()=> if false { return #value; });
         let body = self.body(&captures, &tags, fake, statements);
-        self.in_span(parent, &quote_spanned!(located(self.braces)=> async move #body))
+        self.in_span(parent, &quote_spanned!(located(self.braces)=> async move #body), None)
     }
 
     /// ```text
     /// fn load(&self) -> impl Future<Output = User> { body }
     /// →
     /// fn load(&self) -> impl Future<Output = User> {
-    ///     return private::in_span(&SITE, private::call(move || -> _ { { body } }), |out, outcome| …);
+    ///     return private::in_span_as::<User, _, _>(&SITE, private::call(move || -> _ { { body } }), |out, outcome| …);
     /// }
     /// ```
+    /// The type of what comes out is the signature's: in `async { Ok(x?) }` nothing else tells that of the error.
+    ///
     /// The body runs at the call, as before. Tags are evaluated there, too, while the arguments exist, and kept for
     /// the span, which starts at the first poll. With `#[track_caller]` the body stays a block in place, of which nothing
     /// returns.
@@ -253,17 +255,18 @@ impl<'a> Expansion<'a> {
         let tags = self.tags(&quote_spanned!(Span::mixed_site()=> __tags));
         let body = self.body(&captures, &tags, TokenStream::new(), statements);
         let output = &self.output;
+        let value = shape::future_value(sig);
         let future = if self.in_place {
             body.into_token_stream()
         } else {
             quote_spanned!(Span::mixed_site()=> #private::call(move || -> #output #body))
         };
         if tags.is_empty() {
-            return (TokenStream::new(), self.in_span(parent, &future));
+            return (TokenStream::new(), self.in_span(parent, &future, value));
         }
         let for_parent = parent.as_ref().map(|parent| quote_spanned!(Span::mixed_site()=> let __parent = #parent;));
         let with_tags = quote_spanned!(Span::mixed_site()=> #private::with_tags(__kept, __future));
-        let wrapped = self.span_call(parent.is_some(), &with_tags);
+        let wrapped = self.span_call(parent.is_some(), &with_tags, value);
         let head = quote_spanned! {Span::mixed_site()=>
             #for_parent
             let mut __kept = #private::keep_tags();
@@ -352,15 +355,16 @@ impl<'a> Expansion<'a> {
     }
 
     /// `private::in_span(…)`, or `{ let parent = …; private::in_span_of(…) }`: the arguments are still there at the call.
-    fn in_span(&self, parent: Option<TokenStream>, future: &TokenStream) -> TokenStream {
-        let call = self.span_call(parent.is_some(), future);
+    /// With a type for what the future gives, `…_as::<T, _, _>(…)`.
+    fn in_span(&self, parent: Option<TokenStream>, future: &TokenStream, value: Option<TokenStream>) -> TokenStream {
+        let call = self.span_call(parent.is_some(), future, value);
         match parent {
             None => call,
             Some(parent) => quote_spanned!(Span::mixed_site()=> { let __parent = #parent; #call }),
         }
     }
 
-    fn span_call(&self, has_parent: bool, future: &TokenStream) -> TokenStream {
+    fn span_call(&self, has_parent: bool, future: &TokenStream, value: Option<TokenStream>) -> TokenStream {
         let private = &self.private;
         let site = self.site();
         let judge = self.judge();
@@ -369,11 +373,15 @@ impl<'a> Expansion<'a> {
         } else {
             quote_spanned!(Span::mixed_site()=> |__out, __outcome| { #judge })
         };
-        if has_parent {
-            quote_spanned!(Span::mixed_site()=> #private::in_span_of(#site, __parent, #future, #judge))
-        } else {
-            quote_spanned!(Span::mixed_site()=> #private::in_span(#site, #future, #judge))
-        }
+        let (name, parent) = match (has_parent, value.is_some()) {
+            (false, false) => ("in_span", TokenStream::new()),
+            (false, true) => ("in_span_as", TokenStream::new()),
+            (true, false) => ("in_span_of", quote_spanned!(Span::mixed_site()=> __parent,)),
+            (true, true) => ("in_span_of_as", quote_spanned!(Span::mixed_site()=> __parent,)),
+        };
+        let function = Ident::new(name, Span::mixed_site());
+        let of = value.map(|value| quote_spanned!(Span::mixed_site()=> ::<#value, _, _>));
+        quote_spanned!(Span::mixed_site()=> #private::#function #of (#site, #parent #future, #judge))
     }
 
     fn parent(&self, captures: &Captures) -> Option<TokenStream> {

@@ -112,7 +112,8 @@ use proc_macro2::TokenStream;
 /// - A `…Result` runs in a closure, to look at the value. Arguments drop in the same order.
 /// - `async fn` becomes `fn -> impl Future`. Where an attribute below it may look for `async`, the body is wrapped instead.
 /// - A function that returns `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture` runs as before, and the future it
-///   returns is the span. Its tags are evaluated at the call.
+///   returns is the span. Its tags are evaluated at the call. Of an `impl Future + Clone`, and whatever else is more than
+///   a future, the span is the call.
 /// - `const fn`, closures and trait methods without a body are an error.
 ///
 /// # Limits

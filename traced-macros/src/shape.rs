@@ -262,10 +262,35 @@ fn is_boxed_future(ty: &Type) -> bool {
     }
 }
 
+/// Whether it is a future and nothing else: the one around it is no `Clone`, whatever the inner one is.
 fn names_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> bool {
-    bounds.into_iter().any(|bound| {
-        matches!(bound, TypeParamBound::Trait(bound)
-            if bound.path.segments.last().is_some_and(|last| last.ident == "Future"))
+    const KEPT: &[&str] = &["Send", "Sync", "Unpin", "UnwindSafe", "RefUnwindSafe", "Sized"];
+    let mut future = false;
+    for bound in bounds {
+        let TypeParamBound::Trait(bound) = bound else { continue };
+        match bound.path.segments.last() {
+            Some(last) if last.ident == "Future" => future = true,
+            Some(last) if KEPT.iter().any(|kept| last.ident == kept) => {}
+            _ => return false,
+        }
+    }
+    future
+}
+
+/// The `T` of `-> impl Future<Output = T>`, with `_` for each `impl Trait` in it; `None` if it is nothing else.
+pub(crate) fn future_value(sig: &Signature) -> Option<TokenStream> {
+    let Some(Type::ImplTrait(ty)) = output(sig) else { return None };
+    ty.bounds.iter().find_map(|bound| {
+        let TypeParamBound::Trait(bound) = bound else { return None };
+        let last = bound.path.segments.last().filter(|last| last.ident == "Future")?;
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+        arguments.args.iter().find_map(|argument| match argument {
+            GenericArgument::AssocType(output) if output.ident == "Output" => {
+                let opaque = matches!(bare(&output.ty), Type::ImplTrait(_));
+                (!opaque).then(|| without_impl_trait(output.ty.to_token_stream()))
+            }
+            _ => None,
+        })
     })
 }
 

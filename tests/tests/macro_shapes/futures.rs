@@ -20,6 +20,41 @@ pub fn precise<'a, T>(text: &'a str, _value: &T) -> impl Future<Output = usize> 
     async move { text.len() }
 }
 
+/// The signature alone says what the error is: one that `Display`s and is no `Error`.
+#[traced]
+pub fn error_of_signature(text: &str) -> impl Future<Output = Result<[u8; 2], String>> + use<'_> {
+    async move { Ok([opaque_result(text).await?, opaque_result("2").await?]) }
+}
+
+#[traced(tags(number))]
+pub fn opaque_result(number: &str) -> impl Future<Output = Result<u8, &'static str>> + use<'_> {
+    async move {
+        let number = number.parse::<u8>().map_err(|_| "no number")?;
+        Ok(number)
+    }
+}
+
+#[traced]
+pub fn opaque_inside(number: u8) -> impl Future<Output = Result<impl Iterator<Item = u8>, String>> {
+    async move {
+        if number == 0 {
+            Err("zero")?;
+        }
+        Ok(0..number)
+    }
+}
+
+/// More than a future: the span is that of the call.
+#[traced]
+pub fn more_than_a_future(number: u8) -> impl Future<Output = u8> + Clone + Send {
+    std::future::ready(number)
+}
+
+#[traced]
+pub fn unpinned(number: u8) -> impl Future<Output = u8> + Unpin + Send + 'static {
+    std::future::ready(number)
+}
+
 #[traced]
 pub fn boxed(text: String) -> Pin<Box<dyn Future<Output = usize> + Send>> {
     if text.is_empty() {

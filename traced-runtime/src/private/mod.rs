@@ -14,7 +14,7 @@ pub use self::probe::*;
 use crate::tracer::attribute;
 pub use crate::tracer::callsite::Callsite;
 use crate::tracer::context::{Context, Parent, Scope};
-pub use crate::tracer::future::InSpan;
+pub use crate::tracer::future::{Giving, InSpan};
 pub use crate::tracer::kind::Kind;
 use crate::tracer::local::{self, Local, Target};
 pub use crate::tracer::local::{Enter, enter};
@@ -69,6 +69,22 @@ pub fn in_span_of<F: Future, O: Fn(&F::Output, Outcome)>(
     outcome: O,
 ) -> InSpan<F, O> {
     InSpan::new(site, parent, future, outcome)
+}
+
+/// As [`in_span`], for a future of which the signature tells the type of what it gives. That it is one, and gives that,
+/// is not asked here: the signature asks, and one mistake gives one message.
+pub fn in_span_as<T, F, O: Fn(&T, Outcome)>(site: &'static Callsite, future: F, outcome: O) -> InSpan<Giving<T, F>, O> {
+    InSpan::new(site, None, Giving::new(future), outcome)
+}
+
+/// The same below a parent that was named.
+pub fn in_span_of_as<T, F, O: Fn(&T, Outcome)>(
+    site: &'static Callsite,
+    parent: Option<Context>,
+    future: F,
+    outcome: O,
+) -> InSpan<Giving<T, F>, O> {
+    InSpan::new(site, parent, Giving::new(future), outcome)
 }
 
 impl Enter {
@@ -135,9 +151,9 @@ impl Outcome {
         Self { target: Target::Current, not_send: PhantomData }
     }
 
-    /// The function failed, with this text.
-    pub fn error(self, text: &dyn Display) {
-        attribute::failed(self.target, text, "error");
+    /// The function failed, with this text, or the name of the error's type if that is empty.
+    pub fn error(self, text: &dyn Display, type_name: &'static str) {
+        attribute::failed(self.target, text, type_name);
     }
 
     /// The function failed, with an error of this type.

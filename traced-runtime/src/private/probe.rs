@@ -10,7 +10,7 @@
 //! ret(Display)                                                    … returned_display(value, outcome)
 //! ```
 //!
-//! and needs of [`Outcome`], which is `Copy`: `error(text: &dyn Display)` marks the span as failed with that text,
+//! and needs of [`Outcome`], which is `Copy`: `error(text: &dyn Display, type_name)` marks the span as failed with that text,
 //! `type_name(name: &'static str)` does with a type's name alone, `returned(text: &dyn Display)` is the tag `return`.
 //!
 //! [`Judge`] and [`Returned`] are chosen by the method call: it tries `&&&&&&Probe` first and takes one reference away
@@ -18,6 +18,7 @@
 //! found through aliases, and regions are not looked at: an error type that is `Display` for `'static` alone needs
 //! `err(type)` or `err(skip)` where it is used with a shorter lifetime.
 
+use std::any::type_name;
 use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::ops::Deref;
@@ -59,7 +60,7 @@ pub trait Judge {
 impl<T, E: Error> Judge for &&&&&Probe<'_, Result<T, E>> {
     fn __traced_judge(&self, outcome: Outcome) {
         if let Err(error) = self.0 {
-            outcome.error(&Causes(error));
+            outcome.error(&Causes(error), type_name::<E>());
         }
     }
 }
@@ -68,7 +69,7 @@ impl<T, E: Error> Judge for &&&&&Probe<'_, Result<T, E>> {
 impl<T, E: Deref<Target: Error>> Judge for &&&&Probe<'_, Result<T, E>> {
     fn __traced_judge(&self, outcome: Outcome) {
         if let Err(error) = self.0 {
-            outcome.error(&Causes(&**error));
+            outcome.error(&Causes(&**error), type_name::<E>());
         }
     }
 }
@@ -76,7 +77,7 @@ impl<T, E: Deref<Target: Error>> Judge for &&&&Probe<'_, Result<T, E>> {
 impl<T, E: Display> Judge for &&&Probe<'_, Result<T, E>> {
     fn __traced_judge(&self, outcome: Outcome) {
         if let Err(error) = self.0 {
-            outcome.error(error);
+            outcome.error(error, type_name::<E>());
         }
     }
 }
@@ -101,14 +102,14 @@ impl<R: ?Sized> Judge for Probe<'_, R> {
 /// `err(Debug)`
 pub fn error_debug<T, E: Debug>(out: &Result<T, E>, outcome: Outcome) {
     if let Err(error) = out {
-        outcome.error(&format_args!("{error:?}"));
+        outcome.error(&format_args!("{error:?}"), type_name::<E>());
     }
 }
 
 /// `err(type)`
 pub fn error_type<T, E>(out: &Result<T, E>, outcome: Outcome) {
     if out.is_err() {
-        outcome.type_name(std::any::type_name::<E>());
+        outcome.type_name(type_name::<E>());
     }
 }
 

@@ -10,8 +10,8 @@
 //! | exit | ticks·outcome·kind: the innermost sync span ends |
 //! | named exit | ticks·outcome·kind, position of its enter, position of what is innermost now |
 //! | begin | callsite·kind, [`IDS`] words, start |
-//! | span | callsite·kind, [`IDS`] words, start, ticks·outcome·kind, polls |
-//! | attribute | lengths·type·what·target·kind, \[local key, ticks\] or \[ticks\], bytes |
+//! | span | callsite·kind, [`IDS`] words, start, ticks·outcome·kind, polls·whether it began before |
+//! | attribute | lengths·type·what·target·kind, \[local key, ticks, tracer\] or \[ticks\], bytes |
 //! | abandon | kind, local key |
 
 use super::log::Words;
@@ -160,7 +160,7 @@ impl AttributeHead {
     #[inline]
     pub(crate) const fn head_words(&self) -> usize {
         if self.by_key {
-            3
+            4
         } else if matches!(self.what, What::Annotation) {
             2
         } else {
@@ -220,8 +220,8 @@ pub(crate) enum Event<'a> {
     Exit { word: u64, outcome: Outcome },
     NamedExit { word: u64, outcome: Outcome, position: u64, inner: u64 },
     Begin { site: &'static Callsite, ids: Ids, start: u64 },
-    Span { site: &'static Callsite, ids: Ids, start: u64, word: u64, outcome: Outcome, polls: u32 },
-    Attribute { head: AttributeHead, key: u64, ticks: u64, bytes: &'a [u8] },
+    Span { site: &'static Callsite, ids: Ids, start: u64, word: u64, outcome: Outcome, polls: u32, begun: bool },
+    Attribute { head: AttributeHead, key: u64, ticks: u64, tracer: u32, bytes: &'a [u8] },
     Abandon { key: u64 },
 }
 
@@ -254,29 +254,31 @@ pub(crate) fn read<'a>(words: &Words, at: usize, scratch: &'a mut Vec<u8>) -> Op
         }
         kind::SPAN => {
             let word = words.get(at + 2 + IDS);
+            let last = words.get(at + 3 + IDS);
             let event = Event::Span {
                 site: words.site(at),
                 ids: ids(words, at + 1),
                 start: words.get(at + 1 + IDS),
                 word,
                 outcome: outcome(word),
-                polls: u32::try_from(words.get(at + 3 + IDS)).unwrap_or(u32::MAX),
+                polls: polls(last),
+                begun: last >> 32 != 0,
             };
             (event, SPAN_WORDS)
         }
         kind::ATTRIBUTE => {
             let head = AttributeHead::from_word(first);
-            let (key, ticks) = match head.head_words() {
-                3 => (words.get(at + 1), words.get(at + 2)),
-                2 => (0, words.get(at + 1)),
-                _ => (0, 0),
+            let (key, ticks, tracer) = match head.head_words() {
+                4 => (words.get(at + 1), words.get(at + 2), tracer(words.get(at + 3))),
+                2 => (0, words.get(at + 1), 0),
+                _ => (0, 0, 0),
             };
             scratch.clear();
             for n in head.head_words()..head.words() {
                 scratch.extend_from_slice(&words.get(at + n).to_ne_bytes());
             }
             scratch.truncate(usize::from(head.key_len) + head.value_len as usize);
-            (Event::Attribute { head, key, ticks, bytes: scratch }, head.words())
+            (Event::Attribute { head, key, ticks, tracer, bytes: scratch }, head.words())
         }
         kind::ABANDON => (Event::Abandon { key: words.get(at + 1) }, ABANDON_WORDS),
         _ => return None,
@@ -301,6 +303,16 @@ fn ids(words: &Words, at: usize) -> Ids {
 #[allow(clippy::cast_possible_truncation, reason = "the field is taken out by truncation")]
 const fn tracer(word: u64) -> u32 {
     (word >> 32) as u32
+}
+
+/// The last word of a span event.
+pub(crate) const fn last(polls: u32, begun: bool) -> u64 {
+    (begun as u64) << 32 | polls as u64
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the field is taken out by truncation")]
+const fn polls(last: u64) -> u32 {
+    last as u32
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the field is taken out by truncation")]

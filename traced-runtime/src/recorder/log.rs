@@ -15,16 +15,31 @@ use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
 
-use self::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use self::sync::{AtomicPtr, AtomicUsize, Ordering};
 use super::clock::Clock;
 use crate::tracer::callsite::Callsite;
 
 /// The atomics in use: loom's in its model, else the standard library's.
 pub(crate) mod sync {
     #[cfg(loom)]
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
     #[cfg(not(loom))]
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+    /// Loads what no other thread stores meanwhile.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(super) fn load_own<T>(own: &AtomicPtr<T>) -> *mut T {
+        own.load(Ordering::Relaxed)
+    }
+
+    /// Loom looks for a conflict with the last access to an atomic, and with no earlier one: a thread's load of what it
+    /// stores next would hide another thread's load before. This load is none to loom, but that it is checked.
+    #[cfg(loom)]
+    pub(super) fn load_own<T>(own: &AtomicPtr<T>) -> *mut T {
+        // SAFETY: the caller's promise, which loom checks.
+        unsafe { own.unsync_load() }
+    }
 }
 
 /// Bytes of a new log's first chunk.
@@ -285,10 +300,9 @@ pub(crate) struct Log {
     tail: AtomicPtr<Chunk>,
     /// A chunk that was read and waits for the writer.
     spare: AtomicPtr<Chunk>,
-    /// Whether its thread has ended.
-    closed: AtomicBool,
-    /// Threads that wrote it so far.
-    owners: AtomicUsize,
+    /// Even while a thread writes it, odd when that thread has ended, and one more with each change: who has seen an odd
+    /// number knows which of the threads it was that ended.
+    generation: AtomicUsize,
 }
 
 /// Bits of a position below the log's number: a log may write 1 TiB.
@@ -310,8 +324,7 @@ impl Log {
             head: AtomicPtr::new(chunk),
             tail: AtomicPtr::new(chunk),
             spare: AtomicPtr::new(ptr::null_mut()),
-            closed: AtomicBool::new(false),
-            owners: AtomicUsize::new(1),
+            generation: AtomicUsize::new(0),
         })
     }
 
@@ -342,23 +355,18 @@ impl Log {
 
     /// The writer is done: its thread ended.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
     /// A new writer takes over a closed log that was read to its end.
     pub(crate) fn reopen(&self) {
-        self.owners.fetch_add(1, Ordering::Relaxed);
-        self.closed.store(false, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// How many threads wrote it so far, the present one included.
-    pub(crate) fn owners(&self) -> usize {
-        self.owners.load(Ordering::Relaxed)
-    }
-
-    /// Whether the writer is done. What it wrote before is visible after this said yes.
+    /// Whether the writer is done.
+    #[cfg(test)]
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        is_closed(self.generation.load(Ordering::Acquire))
     }
 
     /// Frees the chunk that waits for the writer, if there is one.
@@ -373,6 +381,10 @@ impl Log {
             self.budget.give_back(chunk.bytes());
         }
     }
+}
+
+const fn is_closed(generation: usize) -> bool {
+    generation % 2 == 1
 }
 
 impl Drop for Log {
@@ -417,8 +429,8 @@ impl Writer {
     pub(crate) unsafe fn attach(&self, log: &Log) {
         // SAFETY: the tail is a live chunk until the writer has moved on and the reader has followed.
         let chunk = unsafe { &*log.tail.load(Ordering::Acquire) };
-        // Relaxed: nobody else stores it.
-        let cursor: *const Word = chunk.committed.load(Ordering::Relaxed);
+        // Nobody else stores it.
+        let cursor: *const Word = sync::load_own(&chunk.committed);
         self.cursor.set(cursor);
         self.end.set(chunk.words.as_ptr_range().end);
         self.committed.set(&raw const chunk.committed);
@@ -592,13 +604,14 @@ impl Words {
 pub(crate) struct Tail {
     chunk: *const Chunk,
     committed: *const Word,
-    closed: bool,
+    generation: usize,
 }
 
 impl Tail {
-    /// Whether the log was closed at that moment, so that this is its end.
-    pub(crate) const fn is_final(&self) -> bool {
-        self.closed
+    /// Which of the log's threads had ended at that moment, and written all of this; `None` while one writes. Never 0, and
+    /// another one for each thread.
+    pub(crate) fn ended(&self) -> Option<usize> {
+        is_closed(self.generation).then_some(self.generation)
     }
 }
 
@@ -629,14 +642,15 @@ impl Reader {
 
     /// How far the log is written now.
     pub(crate) fn tail(&self) -> Tail {
-        let closed = self.log.is_closed();
+        // Before the rest: what the thread wrote before it closed the log is visible then.
+        let generation = self.log.generation.load(Ordering::Acquire);
         let mut chunk = self.log.head.load(Ordering::Acquire);
         loop {
             // SAFETY: from `head` on the chain is live: only this reader frees.
             unsafe {
                 let next = (*chunk).next.load(Ordering::Acquire);
                 if next.is_null() {
-                    return Tail { chunk, committed: (*chunk).committed.load(Ordering::Acquire), closed };
+                    return Tail { chunk, committed: (*chunk).committed.load(Ordering::Acquire), generation };
                 }
                 chunk = next;
             }
@@ -847,7 +861,7 @@ mod tests {
                 assert!(write(&writer, &log, thread * 1000 + n));
             }
             log.close();
-            assert!(reader.tail().is_final());
+            assert_eq!(reader.tail().ended(), Some(2 * usize::try_from(thread).expect("small") + 1));
             assert_eq!(read(&mut reader), (0..300).map(|n| thread * 1000 + n).collect::<Vec<_>>());
             log.reopen();
         }
@@ -876,6 +890,81 @@ mod tests {
                     next += 1;
                 }
             }
+        });
+    }
+}
+
+/// For the thread sanitizer, which sees atomics and memory of this crate, and nothing of the standard library:
+/// `scripts/sanitize thread`.
+#[cfg(all(test, not(loom)))]
+mod sanitize {
+    use super::*;
+
+    const EVENTS: u64 = 20_000;
+
+    /// How far the writer may be ahead: what is read is then not ordered by anything that comes after it.
+    const AHEAD: u64 = 20;
+
+    /// One thread writes, one reads, in chunks that go round between them.
+    fn share(commit: fn(&Writer, usize)) {
+        // Relaxed: it orders nothing.
+        let read = Arc::new(AtomicUsize::new(0));
+        let progress = read.clone();
+        let budget = Arc::new(Budget::new(1 << 20));
+        let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
+        let writing = log.clone();
+        let thread = std::thread::spawn(move || {
+            let writer = Writer::detached();
+            // SAFETY: the only writer; the log outlives it; there is room.
+            unsafe {
+                writer.attach(&writing);
+                for n in 0..EVENTS {
+                    while n > progress.load(Ordering::Relaxed) as u64 + AHEAD {
+                        std::thread::yield_now();
+                    }
+                    while writer.room() < 2 && !writer.extend(&writing, 2, Need::Start) {
+                        std::hint::spin_loop();
+                    }
+                    writer.put(0, n);
+                    writer.put(1, !n);
+                    commit(&writer, 2);
+                }
+            }
+            writing.close();
+        });
+        let mut reader = Reader::new(log);
+        let mut next = 0;
+        loop {
+            let tail = reader.tail();
+            reader.read_to(&tail, |words, at, _| {
+                assert_eq!((words.get(at), words.get(at + 1)), (next, !next));
+                next += 1;
+                read.fetch_add(1, Ordering::Relaxed);
+                2
+            });
+            if tail.ended().is_some() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        assert_eq!(next, EVENTS);
+        thread.join().expect("the writer ends");
+    }
+
+    #[test]
+    fn two_threads_share_a_log() {
+        // SAFETY: all words were put.
+        share(|writer, words| unsafe { writer.commit(words) });
+    }
+
+    #[test]
+    #[ignore = "a race, for the thread sanitizer to catch"]
+    fn a_race_is_caught() {
+        // SAFETY: none: nothing orders the words with the reader's look at them.
+        share(|writer, words| unsafe {
+            let cursor = writer.cursor.get().add(words);
+            writer.cursor.set(cursor);
+            (*writer.committed.get()).store(cursor.cast_mut(), Ordering::Relaxed);
         });
     }
 }
@@ -918,7 +1007,7 @@ mod loom_model {
                     next += 1;
                     2
                 });
-                if tail.is_final() {
+                if tail.ended().is_some() {
                     break;
                 }
                 rounds += 1;
@@ -939,25 +1028,17 @@ mod loom_model {
         });
     }
 
-    /// The racy twin: a commit before the words are written. Loom must object.
-    #[test]
-    #[should_panic(expected = "Causality violation")]
-    fn loom_catches_a_commit_before_the_write() {
-        loom::model(|| {
+    /// A word that is committed, by a writer that makes a mistake, and read. Loom must object.
+    fn racy(write: fn(&Writer)) {
+        loom::model(move || {
             let budget = Arc::new(Budget::new(1 << 20));
             let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
             let writing = log.clone();
             let thread = loom::thread::spawn(move || {
                 let writer = Writer::detached();
-                // SAFETY: none: this is the mistake that the model is to find.
-                unsafe {
-                    writer.attach(&writing);
-                    let cursor = writer.cursor.get();
-                    writer.commit(1);
-                    // Loom changes threads at atomic operations only: one is needed between the two.
-                    let _ = writing.is_closed();
-                    (*cursor).0.write(1);
-                }
+                // SAFETY: the only writer; the log outlives it.
+                unsafe { writer.attach(&writing) };
+                write(&writer);
             });
             let mut reader = Reader::new(log);
             let tail = reader.tail();
@@ -967,5 +1048,105 @@ mod loom_model {
             });
             thread.join().expect("the writer ends");
         });
+    }
+
+    #[test]
+    #[should_panic(expected = "Causality violation")]
+    fn loom_catches_a_commit_before_the_write() {
+        racy(|writer| {
+            // SAFETY: none: this is the mistake that the model is to find.
+            unsafe {
+                let word = writer.cursor.get();
+                writer.commit(1);
+                (*word).0.write(1);
+            }
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "Causality violation")]
+    fn loom_catches_a_commit_that_releases_nothing() {
+        racy(|writer| {
+            // SAFETY: none: this is the mistake that the model is to find.
+            unsafe {
+                writer.put(0, 1);
+                (*writer.committed.get()).store(writer.cursor.get().add(1).cast_mut(), Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Two threads write a log one after the other, the second one when the reader has given it back: each event is read
+    /// once, and nobody gets the log while another writes it. `ended` tells what of a tail the reader goes by.
+    fn taken_over(ended: fn(&Log, &Tail) -> Option<usize>) {
+        use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+        use crate::recorder::stack::Stack;
+
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(move || {
+            let budget = Arc::new(Budget::new(1 << 20));
+            let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
+            let free: Arc<Stack<Arc<Log>>> = Arc::default();
+            // Not loom's: it checks, and is no part of what is explored.
+            let owned = Arc::new(AtomicBool::new(true));
+            let write = |log: &Log, owned: &AtomicBool, n: u64| {
+                let writer = Writer::detached();
+                // SAFETY: the only writer, as the model checks; the log outlives it.
+                unsafe {
+                    writer.attach(log);
+                    writer.put(0, n);
+                    writer.commit(1);
+                }
+                owned.store(false, SeqCst);
+                log.close();
+            };
+            let first = {
+                let (log, owned) = (log.clone(), owned.clone());
+                loom::thread::spawn(move || write(&log, &owned, 1))
+            };
+            let second = {
+                let (free, owned) = (free.clone(), owned.clone());
+                loom::thread::spawn(move || {
+                    let Some(log) = free.take_all().pop() else { return 0 };
+                    assert!(!owned.swap(true, SeqCst), "two threads write one log");
+                    log.reopen();
+                    write(&log, &owned, 2);
+                    1
+                })
+            };
+            let mut reader = Reader::new(log.clone());
+            let (mut released, mut read) = (0, Vec::new());
+            let mut round = || {
+                let tail = reader.tail();
+                reader.read_to(&tail, |words, at, _| {
+                    read.push(words.get(at));
+                    1
+                });
+                if let Some(ended) = ended(&log, &tail).filter(|ended| *ended != released) {
+                    released = ended;
+                    assert!(!owned.load(SeqCst), "a log was given away while a thread writes it");
+                    free.push(log.clone());
+                }
+            };
+            round();
+            round();
+            first.join().expect("no panic");
+            let more = second.join().expect("no panic");
+            round();
+            assert_eq!(read, (1..=1 + more).collect::<Vec<u64>>());
+        });
+    }
+
+    #[test]
+    fn loom_a_log_is_taken_over_by_one_thread_at_a_time() {
+        taken_over(|_, tail| tail.ended());
+    }
+
+    /// The racy twin: whose end it was is asked for after the tail.
+    #[test]
+    #[should_panic(expected = "a log was given away")]
+    fn loom_catches_a_log_that_is_given_away_twice() {
+        taken_over(|log, tail| tail.ended().map(|_| log.generation.load(Ordering::Acquire) | 1));
     }
 }

@@ -25,8 +25,12 @@ pub(crate) struct Registry {
 #[derive(Debug)]
 enum Keys {
     Random,
-    /// 1, 2, 3 … spread apart: a test's ids are the same in every run.
-    Counted(AtomicU64),
+    /// Counted and spread apart: a test's ids are the same in every run.
+    Counted {
+        /// Keeps the ids of several registries of one test apart.
+        seed: u64,
+        next: AtomicU64,
+    },
 }
 
 impl Registry {
@@ -35,9 +39,9 @@ impl Registry {
         Self::with(Clock::of_process(), log_bytes, Keys::Random)
     }
 
-    /// A registry of a test, with its own clock and the same ids in each run.
-    pub(crate) fn of_test(clock: Clock, log_bytes: usize) -> Self {
-        Self::with(clock, log_bytes, Keys::Counted(AtomicU64::new(0)))
+    /// A registry of a test, with its own clock and the same ids in each run with the same seed.
+    pub(crate) fn of_test(clock: Clock, log_bytes: usize, seed: u64) -> Self {
+        Self::with(clock, log_bytes, Keys::Counted { seed, next: AtomicU64::new(0) })
     }
 
     fn with(clock: Clock, log_bytes: usize, keys: Keys) -> Self {
@@ -104,7 +108,7 @@ impl Registry {
     fn key(&self) -> u64 {
         match &self.keys {
             Keys::Random => random(),
-            Keys::Counted(next) => (next.fetch_add(1, Ordering::Relaxed) + 1) << 44,
+            Keys::Counted { seed, next } => ((next.fetch_add(1, Ordering::Relaxed) + 1) << 44).wrapping_add(*seed),
         }
     }
 }
@@ -136,7 +140,7 @@ mod tests {
 
     #[test]
     fn closed_logs_are_taken_over_before_new_ones_are_made() {
-        let registry = Registry::of_test(Clock::Os, 1 << 20);
+        let registry = Registry::of_test(Clock::Os, 1 << 20, 0);
         let first = registry.acquire().expect("room");
         let second = registry.acquire().expect("room");
         assert_ne!(first.number(), second.number());

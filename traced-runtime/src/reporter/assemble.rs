@@ -7,7 +7,7 @@
 //! the logs by then.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ptr;
 use std::sync::Arc;
@@ -103,7 +103,8 @@ impl Details {
         let word = || value.try_into().map(u64::from_ne_bytes).unwrap_or(0);
         match head.what {
             What::Tag | What::Annotation | What::Failed if self.attributes.size() + bytes.len() > SPAN_BYTES => {
-                self.left_out += 1
+                self.failed |= head.what == What::Failed;
+                self.left_out += 1;
             }
             What::Tag => {
                 let value = match head.value_type {
@@ -183,33 +184,10 @@ struct Begun {
 #[derive(Debug)]
 struct Loose {
     details: Details,
+    /// How many tags, annotations and the like that is.
+    events: u64,
     tracer: u32,
     round: u64,
-}
-
-/// Keys of spans whose end was read before their beginning, which is in the log of another thread.
-///
-/// The beginning was written earlier, so it is read in the same round or in the next one.
-#[derive(Debug, Default)]
-struct Early {
-    now: HashSet<u64>,
-    before: HashSet<u64>,
-}
-
-impl Early {
-    fn next_round(&mut self) {
-        self.before = std::mem::take(&mut self.now);
-    }
-
-    fn put(&mut self, key: u64) {
-        self.now.insert(key);
-    }
-
-    /// Whether the span with this key has ended.
-    fn take(&mut self, key: u64) -> bool {
-        let is_in = |keys: &mut HashSet<u64>| !keys.is_empty() && keys.remove(&key);
-        is_in(&mut self.now) || is_in(&mut self.before)
-    }
 }
 
 /// A span that ended, and waits for late tags.
@@ -230,7 +208,7 @@ struct LogState {
     open: Vec<OpenSync>,
     /// The last tick seen in it: the time of a tag that has none of its own.
     last: u64,
-    /// The owner of the log when it was last given back.
+    /// Whose end was last seen, and the log given back for the next thread.
     released: usize,
 }
 
@@ -248,7 +226,8 @@ struct Spans {
     timeline: Timeline,
     round: u64,
     begun: HashMap<u64, Begun>,
-    early: Early,
+    /// Ended or abandoned on a thread whose log was read before the one they began in, with the round of that.
+    early: HashMap<u64, u64>,
     loose: HashMap<u64, Loose>,
     loose_bytes: usize,
     /// Ended in this round, and in the one before.
@@ -268,7 +247,7 @@ impl Assembler {
             timeline: Timeline::new(registry.clock().clone()),
             round: 0,
             begun: HashMap::new(),
-            early: Early::default(),
+            early: HashMap::new(),
             loose: HashMap::new(),
             loose_bytes: 0,
             ended: Vec::new(),
@@ -286,7 +265,9 @@ impl Assembler {
         let Self { logs, spans, scratch } = self;
         spans.tracer = (0, None);
         spans.round += 1;
-        spans.early.next_round();
+        let round = spans.round;
+        // A beginning is written before the end: it is read in the same round or the next.
+        spans.early.retain(|_, ended| *ended + 1 >= round);
         spans.timeline.measure();
         logs.extend(registry.take_incoming().into_iter().map(LogState::new));
         // All tails before any reading: what happened before an end that is read is read in this round or the next.
@@ -308,9 +289,9 @@ impl Assembler {
             if !read {
                 reader.log().free_spare();
             }
-            let owners = reader.log().owners();
-            if tail.is_final() && *released != owners {
-                *released = owners;
+            // As the tail tells it: by now the next thread may write the log.
+            if let Some(ended) = tail.ended().filter(|ended| ended != released) {
+                *released = ended;
                 state.cut(spans);
                 registry.release(reader.log().clone());
             }
@@ -354,11 +335,13 @@ impl Assembler {
         open
     }
 
-    /// Reports what is open as unfinished, and forgets it; hands on everything that ended. For a tracer that shuts down.
+    /// Reports what a tracer has open as unfinished, and forgets it; hands on all spans of that tracer. For a tracer that
+    /// shuts down, after two rounds: spans of others still wait for late tags.
     pub(crate) fn finish(&mut self, tracer: u32) {
         let spans = &mut self.spans;
-        let unfinished: Vec<u64> =
-            spans.begun.iter().filter(|(_, begun)| begun.ids.tracer == tracer).map(|(&key, _)| key).collect();
+        let mut unfinished: Vec<_> = spans.begun.iter().filter(|(_, begun)| begun.ids.tracer == tracer).collect();
+        unfinished.sort_unstable_by_key(|(key, begun)| (begun.start, **key));
+        let unfinished: Vec<u64> = unfinished.into_iter().map(|(&key, _)| key).collect();
         for key in unfinished {
             if let Some(begun) = spans.begun.remove(&key) {
                 spans.end(Some(begun.site), begun.ids, begun.start, None, Outcome::Unfinished, 0, None);
@@ -375,8 +358,11 @@ impl Assembler {
             }
             log.open = kept;
         }
-        spans.hand_on();
-        spans.hand_on();
+        spans.count_now();
+        let waiting = std::mem::take(&mut spans.held).into_iter().chain(std::mem::take(&mut spans.ended));
+        let (ready, waiting) = waiting.partition(|ended| ended.tracer == tracer);
+        spans.ended = waiting;
+        spans.deliver(ready);
         let late: Vec<u64> =
             spans.loose.iter().filter(|(_, loose)| loose.tracer == tracer).map(|(&key, _)| key).collect();
         for key in late {
@@ -441,27 +427,21 @@ impl Replay<'_> {
             }
             Event::Begin { site, ids, start } => {
                 *self.last = start;
-                if !spans.early.take(ids.key) && spans.begun.len() < OPEN_SPANS {
+                if spans.early.remove(&ids.key).is_none() && spans.begun.len() < OPEN_SPANS {
                     spans.begun.insert(ids.key, Begun { site, ids, start });
                 }
             }
-            Event::Span { site, ids, start, word, outcome, polls } => {
+            Event::Span { site, ids, start, word, outcome, polls, begun } => {
                 let end = event::end(word, start);
                 *self.last = end;
-                // What began and ended in one poll has written no begin event.
-                let began = ptr::eq(site, &EXPLICIT) || polls != 1 || outcome == Outcome::Cancelled;
-                if spans.begun.remove(&ids.key).is_none() && began {
-                    spans.early.put(ids.key);
+                if begun {
+                    spans.forget_begun(ids.key);
                 }
                 spans.end(Some(site), ids, start, Some(end), outcome, polls, None);
             }
-            Event::Attribute { head, key, ticks, bytes } if head.by_key => {
-                *self.last = ticks;
-                let tracer = match (spans.begun.get(&key), self.scope.tracer) {
-                    (Some(begun), _) => begun.ids.tracer,
-                    (None, 0) => spans.tracer.0,
-                    (None, tracer) => tracer,
-                };
+            Event::Attribute { head, key, ticks, tracer, bytes } if head.by_key => {
+                // What this thread tells next without a time of its own comes after it.
+                *self.last = ticks + 1;
                 spans.loose(key, tracer).add(head, ticks, bytes);
                 spans.loose_grew(bytes.len());
             }
@@ -477,9 +457,7 @@ impl Replay<'_> {
                 }
             }
             Event::Abandon { key } => {
-                if spans.begun.remove(&key).is_none() {
-                    spans.early.put(key);
-                }
+                spans.forget_begun(key);
                 spans.take_loose(key);
             }
         }
@@ -511,6 +489,13 @@ impl Replay<'_> {
 }
 
 impl Spans {
+    /// A span that began is open no more.
+    fn forget_begun(&mut self, key: u64) {
+        if self.begun.remove(&key).is_none() {
+            self.early.insert(key, self.round);
+        }
+    }
+
     fn unfinished(&mut self, open: OpenSync) {
         self.end(Some(open.site), open.ids, open.start, None, Outcome::Unfinished, 0, open.details);
     }
@@ -591,6 +576,10 @@ impl Spans {
     fn hand_on(&mut self) {
         self.count_now();
         let ready = std::mem::replace(&mut self.held, std::mem::take(&mut self.ended));
+        self.deliver(ready);
+    }
+
+    fn deliver(&mut self, ready: Vec<Ended>) {
         let mut batch: Vec<SpanRecord> = Vec::with_capacity(ready.len());
         let mut of = 0;
         for Ended { mut record, tracer, key, origin } in ready {
@@ -640,9 +629,10 @@ impl Spans {
         let bytes = &mut self.loose_bytes;
         let loose = self.loose.entry(key).or_insert_with(|| {
             *bytes += size_of::<Loose>();
-            Loose { details: Details::default(), tracer, round }
+            Loose { details: Details::default(), events: 0, tracer, round }
         });
         loose.round = round;
+        loose.events += 1;
         &mut loose.details
     }
 
@@ -676,10 +666,10 @@ impl Spans {
     }
 
     fn drop_loose(&mut self, key: u64) {
-        let Some(tracer) = self.loose.get(&key).map(|loose| loose.tracer) else { return };
+        let Some((tracer, events)) = self.loose.get(&key).map(|loose| (loose.tracer, loose.events)) else { return };
         self.take_loose(key);
         if let Some(core) = self.core(tracer) {
-            core.pipeline().count_late_tags(1);
+            core.pipeline().count_late_tags(events);
         }
     }
 }
@@ -710,5 +700,37 @@ mod tests {
         );
         assert_eq!(tracer.open_spans().len(), 0);
         assert_eq!(tracer.shutdown(Duration::ZERO).recorded(), 2);
+    }
+
+    /// Threads take over the logs of ended ones while these are read: no log may have two writers.
+    #[test]
+    fn logs_change_hands_while_they_are_read() {
+        const THREADS: u64 = 4;
+        const LIVES: u64 = 60;
+        const SPANS: usize = 40;
+        let tracer = testing::Tracer::options().log_bytes(256 << 20).build().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..LIVES {
+                        let context = tracer.context();
+                        let span = |number| {
+                            let _span = span!("short", "number" = number);
+                            // The lives of several threads are to overlap.
+                            std::thread::yield_now();
+                        };
+                        let spans = move || context.run(|| (0..SPANS).for_each(span));
+                        std::thread::spawn(spans).join().unwrap();
+                    }
+                });
+            }
+            while tracer.flush(Duration::ZERO).recorded() < THREADS * LIVES * SPANS as u64 {}
+        });
+        let mut numbers = [0; SPANS];
+        for span in tracer.spans() {
+            let Some(crate::TagValue::Unsigned(number)) = span.tag("number") else { unreachable!("{span:?}") };
+            numbers[usize::try_from(number).unwrap()] += 1;
+        }
+        assert_eq!(numbers, [THREADS * LIVES; SPANS]);
     }
 }

@@ -87,7 +87,9 @@ impl Drain {
     pub(crate) fn finish(&self, tracer: u32) {
         let mut assembler = self.assembler();
         self.settle_clock(&assembler);
-        assembler.round(&self.registry);
+        for _ in 0..2 {
+            assembler.round(&self.registry);
+        }
         assembler.finish(tracer);
     }
 

@@ -20,6 +20,7 @@ mod diff;
 
 use std::fmt;
 use std::future::Future;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +61,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The name of the service.
+    /// The name of the service. Tracers with different names make different ids.
     #[must_use]
     pub fn service(mut self, name: impl Into<String>) -> Self {
         self.service = name.into();
@@ -99,7 +100,11 @@ impl Options {
     ///
     /// # Errors
     /// There are 1,024 tracers in this process already.
-    pub fn build(self) -> Result<Tracer, ConfigError> {
+    pub fn build(mut self) -> Result<Tracer, ConfigError> {
+        // Two services of one test do not share ids.
+        let mut seed = std::hash::DefaultHasher::new();
+        self.service.hash(&mut seed);
+        self.settings.counted_ids = Some(seed.finish().max(1));
         let clock = Arc::new(AtomicU64::new(START));
         let endpoint = Endpoint::named(self.service);
         let core = Core::of_test(Clock::Manual(clock.clone()), self.log_bytes, self.settings, endpoint)?;
@@ -125,7 +130,7 @@ impl Tracer {
             sampler: Sampler::always(),
             require_parent: false,
             short_trace_ids: false,
-            counted_ids: true,
+            counted_ids: None,
         };
         Options { service: "test".to_owned(), log_bytes: Builder::LOG_BYTES, settings }
     }

@@ -49,7 +49,7 @@ impl Context {
 
     /// A span of another process, to be the parent of spans here: they belong to its trace.
     ///
-    /// The tracer is the one that is installed when the context is attached.
+    /// Its tracer is that of the context in which it is used, else the installed one.
     #[must_use]
     pub fn remote(trace: TraceId, span: SpanId, sampling: Sampling) -> Self {
         let flags = match sampling {
@@ -69,6 +69,11 @@ impl Context {
 
     pub(crate) const fn ids(&self) -> Ids {
         self.ids
+    }
+
+    /// The same, of the current context's tracer if it names none: for use on another thread.
+    pub(crate) fn adopted(self) -> Self {
+        Self { ids: local::with(|local| local.adopt(self.ids)) }
     }
 
     /// The trace; `None` where there is none.
@@ -120,7 +125,8 @@ impl Context {
     /// A closure that runs `code` in this context, on whatever thread it is called:
     /// `thread::spawn(Context::current().wrap(move || work()))`.
     pub fn wrap<R>(self, code: impl FnOnce() -> R) -> impl FnOnce() -> R {
-        move || self.run(code)
+        let context = self.adopted();
+        move || context.run(code)
     }
 
     /// Sets a tag on this context's span, from any thread. Nothing happens when it is of another process, or not

@@ -12,7 +12,7 @@ use crate::reporter::backend::{ReportError, Reporter};
 use crate::reporter::drain::{Drain, DrainError};
 use crate::reporter::pipeline::{Output, Pipeline, PipelineConfig};
 use crate::reporter::record::SpanRecord;
-use crate::reporter::stats::{Stats, Tally};
+use crate::reporter::stats::{Count, Stats, Tally};
 use crate::reporter::tree_printer::TreePrinter;
 use crate::tracer::builder::Builder;
 use crate::tracer::endpoint::Endpoint;
@@ -81,7 +81,7 @@ impl Core {
             sampler: settings.sampler,
             require_parent: settings.require_parent,
             short_trace_ids: settings.trace_id == TraceIdSize::Bits64,
-            counted_ids: false,
+            counted_ids: None,
         };
         Self::with(slot, drain, pipeline, trees, settings.endpoint)
     }
@@ -94,7 +94,7 @@ impl Core {
         settings: SlotSettings,
         endpoint: Endpoint,
     ) -> Result<Arc<Self>, ConfigError> {
-        let drain = Drain::new(Registry::of_test(clock, log_bytes));
+        let drain = Drain::new(Registry::of_test(clock, log_bytes, settings.counted_ids.unwrap_or(0)));
         Self::with(settings, drain, Pipeline::collecting(), None, endpoint)
     }
 
@@ -103,7 +103,7 @@ impl Core {
         Arc::new(Self {
             slot: None,
             reference: 0,
-            drain: Drain::new(Registry::of_test(Clock::Os, 0)),
+            drain: Drain::new(Registry::of_test(Clock::Os, 0, 0)),
             pipeline: Pipeline::collecting(),
             trees: None,
             local: Arc::new(endpoint),
@@ -225,6 +225,18 @@ impl Core {
             trees.shutdown(deadline);
         }
         self.pipeline.shutdown(deadline)
+    }
+
+    /// Why there may be nothing to report.
+    pub(crate) fn why_nothing(&self) -> String {
+        let slot = self.slot();
+        match slot.map_or(0, Slot::unsampled) {
+            0 if slot.is_some_and(Slot::requires_parent) => {
+                "no annotated function was called with a parent, which this tracer requires".to_owned()
+            }
+            0 => "no annotated function was called while tracing was on".to_owned(),
+            traces => format!("the sampler left out {}", Count(traces, "trace")),
+        }
     }
 
     /// Takes over what the user's threads counted: spans that could not be recorded, values that were cut.

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "pin projection; a crate for it would not fit into the budget of dependencies")]
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{self, Poll};
@@ -35,7 +36,7 @@ pub trait InContext: Sized {
 
     /// Runs it in this context.
     fn in_context(self, context: Context) -> WithContext<Self> {
-        WithContext { inner: ManuallyDrop::new(self), context }
+        WithContext { inner: ManuallyDrop::new(self), context: context.adopted() }
     }
 
     /// Runs it inside this span, which ends with it. Dropped before it was done, the span is *cancelled*.
@@ -202,6 +203,30 @@ pub struct InSpan<F, O> {
     begun: bool,
 }
 
+/// A future of which it is known what it gives before it is known that it does.
+#[must_use = "futures do nothing unless polled"]
+#[derive(Debug)]
+pub struct Giving<T, F> {
+    future: F,
+    gives: PhantomData<fn() -> T>,
+}
+
+impl<T, F> Giving<T, F> {
+    pub(crate) const fn new(future: F) -> Self {
+        Self { future, gives: PhantomData }
+    }
+}
+
+impl<T, F: Future<Output = T>> Future for Giving<T, F> {
+    type Output = T;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<T> {
+        // SAFETY: `future` is pinned with the whole: it never moves out, and there is no `drop`.
+        unsafe { self.map_unchecked_mut(|this| &mut this.future) }.poll(task)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Not polled yet.
@@ -212,12 +237,12 @@ enum Phase {
     Passing,
 }
 
-impl<F: Future, O: Fn(&F::Output, Outcome)> InSpan<F, O> {
+impl<F, O> InSpan<F, O> {
     /// `outcome` is told the returned value, inside the span.
     pub(crate) fn new(site: &'static Callsite, parent: Option<Context>, future: F, outcome: O) -> Self {
         let fixed_parent = parent.is_some() || site.root;
         let ids = match parent {
-            Some(context) => context.ids(),
+            Some(context) => context.adopted().ids(),
             None => {
                 let current = local::with(Local::current);
                 if site.root && current.has_trace() { current.rootless() } else { current }
@@ -272,7 +297,9 @@ impl<F, O> InSpan<F, O> {
 
     fn end(&mut self, ending: Ending) {
         if self.is_recorded() {
-            local::with(|local| local.finish(self.site, &self.ids, self.start, ending, self.polls));
+            local::with(|local| {
+                local.finish(self.site, &self.ids, self.start, ending, self.polls, self.begun);
+            });
         }
         self.phase = Phase::Passing;
     }
@@ -322,8 +349,7 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> Future for InSpan<F, O> {
         if result.is_ready() {
             this.end(Ending::Returned);
         } else if !this.begun && this.is_recorded() {
-            this.begun = true;
-            local::with(|local| local.begin(this.site, &this.ids, this.start));
+            this.begun = local::with(|local| local.begin(this.site, &this.ids, this.start));
         }
         result
     }

@@ -138,13 +138,17 @@ impl Drop for Installed {
     fn drop(&mut self) {
         let Some(ending) = self.ending.take() else { return };
         let life = ending.since.elapsed();
+        let why_nothing = self.tracer.core.why_nothing();
         let tally = self.tracer.shutdown(ending.deadline);
         if life < AT_ONCE && tally.recorded() == 0 {
             let text = format!("tracing ended {life:.0?} after install; bind it to `_tracing`: `let _tracing = …`");
             ending.notice.tell(&Notice::new(NoticeKind::Settings, text));
         } else if ending.summary {
             // Not a notice: whoever logs notices wants to see this on the terminal, or switches it off.
-            let line = format!("traced: {tally}\n");
+            let line = match tally.recorded() {
+                0 => format!("traced: {tally}: {why_nothing}\n"),
+                _ => format!("traced: {tally}\n"),
+            };
             std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).ok();
         }
     }
@@ -214,12 +218,14 @@ impl Installed {
 /// A second call warns and returns a guard that ends nothing.
 pub fn init(service: impl Into<String>) -> Installed {
     let service = service.into();
+    // Its name is all that can be wrong.
     let settings = Builder::with_fallback_name(service.clone()).settings().or_else(|error| {
-        warn(&error);
-        Builder::with_fallback_name(env!("CARGO_PKG_NAME")).settings()
+        let program = program_name();
+        warn(&format!("{error}; the program's own name is used, {program:?}"));
+        Builder::with_fallback_name(program).settings()
     });
     settings.and_then(Installed::start).unwrap_or_else(|error| {
-        warn(&error);
+        warn(&error.to_string());
         match Tracer::installed() {
             Some(tracer) => Installed { tracer, ending: None },
             None => Installed::of_nothing(Endpoint::named(service)),
@@ -227,6 +233,13 @@ pub fn init(service: impl Into<String>) -> Installed {
     })
 }
 
-fn warn(error: &ConfigError) {
-    NoticeHook::default().tell(&Notice::new(NoticeKind::Settings, error.to_string()));
+fn warn(text: &str) {
+    NoticeHook::default().tell(&Notice::new(NoticeKind::Settings, text));
+}
+
+/// The file name of the program that runs.
+fn program_name() -> String {
+    let program = std::env::current_exe().ok();
+    let name = program.as_deref().and_then(std::path::Path::file_stem).map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| "unknown".to_owned())
 }

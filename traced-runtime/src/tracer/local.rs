@@ -122,8 +122,11 @@ pub(crate) struct Local {
     inner: Cell<u64>,
     /// Open sync spans of the thread, each with room in reserve for its end.
     depth: Cell<u32>,
-    /// Position at which the context became current: spans entered before it belong to another.
-    floor: Cell<u64>,
+    /// Tells the spans of the current context from those of others that are open: another number each time that a context
+    /// is attached or a trace begins.
+    stay: Cell<u16>,
+    /// The last such number given.
+    stays: Cell<u16>,
     /// Position of the scope event of the current context; 0 when it is not written.
     scope: Cell<u64>,
     /// Position of the last scope event in the log; 0 when what the reader thinks is innermost is not what we think.
@@ -141,10 +144,26 @@ pub(crate) struct Local {
     by_tsc: Cell<bool>,
     busy: Cell<bool>,
     closed: Cell<bool>,
-    /// `Budget::returned` when the budget had nothing, plus one.
-    denied: Cell<usize>,
+    /// The registry whose budget had nothing, and its `Budget::returned` then.
+    denied: Cell<(u32, usize)>,
     /// State of the generator of ids; 0 before its first use.
     seed: Cell<u64>,
+    /// Spans that ended while another context was current: what that one replaced may name them.
+    strays: Cell<[Stray; STRAYS]>,
+    /// How many were ever noted.
+    strayed: Cell<usize>,
+}
+
+/// Spans that are remembered to have ended outside of their context. Only guards that are dropped in the wrong order make
+/// any; of those forgotten a context that is long over may stay current.
+const STRAYS: usize = 4;
+
+/// A span that ended outside of its context.
+#[derive(Clone, Copy, Debug)]
+struct Stray {
+    position: u64,
+    outer: u64,
+    depth: u32,
 }
 
 thread_local! {
@@ -157,7 +176,7 @@ struct Logs(RefCell<Vec<(u32, Arc<Log>)>>);
 
 impl Drop for Logs {
     fn drop(&mut self) {
-        LOCAL.with(Local::close);
+        with(Local::close);
         for (_, log) in self.0.get_mut() {
             log.close();
         }
@@ -169,10 +188,10 @@ impl Drop for Logs {
 pub(crate) struct Saved {
     ids: Ids,
     inner: u64,
-    floor: u64,
     scope: u64,
     root: u64,
     depth: u32,
+    stay: u16,
 }
 
 /// To which span an attribute goes.
@@ -212,6 +231,8 @@ pub struct Enter {
     outer: u64,
     /// How many were open before.
     depth: u32,
+    /// Of the context in which it was entered.
+    stay: u16,
     flags: Cell<u8>,
     not_send: PhantomData<*const ()>,
 }
@@ -225,12 +246,12 @@ mod mark {
 
 impl Enter {
     const fn inert() -> Self {
-        Self { position: 0, outer: 0, depth: 0, flags: Cell::new(0), not_send: PhantomData }
+        Self { position: 0, outer: 0, depth: 0, stay: 0, flags: Cell::new(0), not_send: PhantomData }
     }
 
     const fn token(token: u64) -> Self {
         let flags = Cell::new(mark::ROOT | mark::UNRECORDED);
-        Self { position: token, outer: 0, depth: 0, flags, not_send: PhantomData }
+        Self { position: token, outer: 0, depth: 0, stay: 0, flags, not_send: PhantomData }
     }
 
     /// Whether the span is written.
@@ -241,7 +262,7 @@ impl Enter {
 
     /// Where its attributes go: to itself by key, or to the current span while that is the same.
     pub(crate) fn target(&self) -> Target {
-        LOCAL.with(|local| {
+        with(|local| {
             if local.inner.get() == self.position {
                 return Target::Current;
             }
@@ -254,7 +275,7 @@ impl Drop for Enter {
     #[inline]
     fn drop(&mut self) {
         if self.position != 0 {
-            LOCAL.with(|local| local.exit(self));
+            with(|local| local.exit(self));
         }
     }
 }
@@ -262,12 +283,12 @@ impl Drop for Enter {
 /// Starts the span of a callsite on this thread.
 #[inline]
 pub fn enter(site: &'static Callsite) -> Enter {
-    LOCAL.with(|local| {
+    with(|local| {
         let state = local.state.get();
         if state == State::Recording {
             let depth = local.depth.get();
             let needed = event::ENTER_WORDS + event::EXIT_WORDS * (1 + depth as usize);
-            if local.writer.room() >= needed && !panicking() {
+            if local.writer.room() >= needed && depth < DEPTH && !panicking() {
                 return local.put_enter(site, depth, tsc());
             }
         } else if state == State::Unsampled
@@ -280,9 +301,15 @@ pub fn enter(site: &'static Callsite) -> Enter {
 }
 
 /// Runs `code` with this thread's registers.
-#[inline]
+///
+/// Only their address comes out of [`LocalKey::with`](std::thread::LocalKey::with): around so little it is inlined in any
+/// crate, and becomes an addition. Around all of `code` it is a call, and one through a pointer inside.
+#[inline(always)]
+#[allow(unsafe_code, reason = "the reference outlives the closure that it was given to, not the thread")]
 pub(crate) fn with<R>(code: impl FnOnce(&Local) -> R) -> R {
-    LOCAL.with(code)
+    let local: *const Local = LOCAL.with(std::ptr::from_ref);
+    // SAFETY: without a destructor the thread local is there until the thread is gone; `code` cannot keep the reference.
+    code(unsafe { &*local })
 }
 
 #[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
@@ -293,7 +320,8 @@ impl Local {
             writer: Writer::detached(),
             inner: Cell::new(0),
             depth: Cell::new(0),
-            floor: Cell::new(0),
+            stay: Cell::new(0),
+            stays: Cell::new(0),
             scope: Cell::new(0),
             written: Cell::new(0),
             root: Cell::new(0),
@@ -305,8 +333,10 @@ impl Local {
             by_tsc: Cell::new(false),
             busy: Cell::new(false),
             closed: Cell::new(false),
-            denied: Cell::new(0),
+            denied: Cell::new((0, 0)),
             seed: Cell::new(0),
+            strays: Cell::new([Stray { position: 0, outer: 0, depth: 0 }; STRAYS]),
+            strayed: Cell::new(0),
         }
     }
 
@@ -324,7 +354,7 @@ impl Local {
         }
         let outer = self.inner.replace(position);
         self.depth.set(depth + 1);
-        Enter { position, outer, depth, flags: Cell::new(0), not_send: PhantomData }
+        Enter { position, outer, depth, stay: self.stay.get(), flags: Cell::new(0), not_send: PhantomData }
     }
 
     #[cold]
@@ -385,7 +415,7 @@ impl Local {
         }
         let (mut ids, sampled) = self.new_trace(slot, site, flags);
         if !sampled {
-            ids.span = self.draw(slot);
+            ids.span = self.root_span(slot, &ids);
             return self.enter_unrecorded_root(ids);
         }
         self.ids.set(ids);
@@ -394,7 +424,7 @@ impl Local {
         let words = event::SCOPE_WORDS + event::ENTER_WORDS + event::EXIT_WORDS;
         if let Err(reason) = self.prepare(words, Need::Start, false) {
             slot.lose(reason, 1);
-            ids.span = self.draw(slot);
+            ids.span = self.root_span(slot, &ids);
             ids.flags |= flag::LOST;
             return self.enter_unrecorded_root(ids);
         }
@@ -405,7 +435,7 @@ impl Local {
             ids.trace_low = mix(position.wrapping_add(self.key.get()));
         }
         self.ids.set(ids);
-        self.floor.set(self.writer.position());
+        self.stay.set(self.new_stay());
         self.put_scope(&ids);
         self.recompute();
         let enter = self.put_marked_enter(site);
@@ -469,8 +499,12 @@ impl Local {
                 self.return_to_inner();
             }
         }
-        if flags & mark::ROOT != 0 && self.root.get() == enter.position {
-            self.leave_root();
+        if flags & mark::ROOT != 0 {
+            if self.root.get() == enter.position {
+                self.leave_root();
+            } else if flags & mark::UNRECORDED != 0 {
+                self.note_stray(enter);
+            }
         }
     }
 
@@ -480,7 +514,7 @@ impl Local {
         let is_innermost = position == inner;
         let clean = self.is_clean();
         // What was entered after it and has not ended was leaked, or ends later: it is no longer innermost.
-        let is_ours = is_innermost || (self.floor.get() <= position && position < inner);
+        let is_ours = is_innermost || (self.stay.get() == enter.stay && position < inner);
         let innermost = if is_ours { enter.outer } else { inner };
         let room = self.writer.room() >= event::EXIT_WORDS || self.extend(event::EXIT_WORDS, Need::End).is_ok();
         if room {
@@ -505,8 +539,33 @@ impl Local {
         self.inner.set(innermost);
         if is_ours {
             self.depth.set(enter.depth);
+        } else {
+            self.note_stray(enter);
         }
         self.recompute();
+    }
+
+    fn note_stray(&self, enter: &Enter) {
+        let mut strays = self.strays.get();
+        let at = self.strayed.get();
+        strays[at % STRAYS] = Stray { position: enter.position, outer: enter.outer, depth: enter.depth };
+        self.strays.set(strays);
+        self.strayed.set(at.wrapping_add(1));
+    }
+
+    /// A context is current again: what ended in its absence is neither its innermost span nor what started it.
+    #[cold]
+    fn drop_strays(&self) {
+        let strays = self.strays.get();
+        let find = |position| strays.iter().find(|stray| position != 0 && stray.position == position);
+        while let Some(stray) = find(self.inner.get()) {
+            self.inner.set(stray.outer);
+            self.depth.set(self.depth.get().min(stray.depth));
+        }
+        if let Some(stray) = find(self.root.get()) {
+            self.depth.set(self.depth.get().min(stray.depth));
+            self.leave_root();
+        }
     }
 
     /// The context ends with the span that started it.
@@ -532,22 +591,39 @@ impl Local {
         ids
     }
 
+    /// A context of another process, which names no tracer, gets that of the current one.
+    #[inline]
+    pub(crate) fn adopt(&self, mut ids: Ids) -> Ids {
+        if ids.tracer == 0 && ids.has_trace() {
+            ids.tracer = self.ids.get().tracer;
+        }
+        ids
+    }
+
     /// Makes `ids` the current context. What it replaced is to be [restored](Self::restore).
     #[inline]
-    pub(crate) fn attach(&self, mut ids: Ids) -> Saved {
+    pub(crate) fn attach(&self, ids: Ids) -> Saved {
+        let mut ids = self.adopt(ids);
         if ids.tracer == 0 && ids.has_trace() {
             ids.tracer = Slot::installed().map_or(0, Slot::reference);
         }
         let saved = Saved {
             ids: self.ids.replace(ids),
             inner: self.inner.replace(0),
-            floor: self.floor.replace(self.writer.position()),
             scope: self.scope.replace(0),
             root: self.root.replace(0),
             depth: self.depth.get(),
+            stay: self.stay.replace(self.new_stay()),
         };
         self.recompute();
         saved
+    }
+
+    #[inline]
+    fn new_stay(&self) -> u16 {
+        let stay = self.stays.get().wrapping_add(1);
+        self.stays.set(stay);
+        stay
     }
 
     /// Puts back what [`attach`](Self::attach) replaced.
@@ -555,10 +631,13 @@ impl Local {
     pub(crate) fn restore(&self, saved: &Saved) {
         self.ids.set(saved.ids);
         self.inner.set(saved.inner);
-        self.floor.set(saved.floor);
+        self.stay.set(saved.stay);
         self.scope.set(saved.scope);
         self.root.set(saved.root);
         self.depth.set(saved.depth);
+        if self.strayed.get() != 0 {
+            self.drop_strays();
+        }
         self.return_to_inner();
     }
 
@@ -638,6 +717,9 @@ impl Local {
         let mut ids = Ids { trace_high, trace_low, tracer: slot.reference(), flags, ..Ids::NONE };
         let sampled = ids.trace().is_some_and(|trace| slot.samples(name, trace));
         ids.flags |= if sampled { flag::SAMPLED } else { flag::UNSAMPLED };
+        if !sampled {
+            slot.count_unsampled();
+        }
         (ids, sampled)
     }
 
@@ -659,6 +741,11 @@ impl Local {
         })
     }
 
+    /// The id of a trace's first span: its own, or the trace's if that has 64 bits.
+    fn root_span(&self, slot: &Slot, ids: &Ids) -> u64 {
+        if ids.trace_high == 0 { ids.trace_low } else { self.draw(slot) }
+    }
+
     /// Forgets what a forked child must not repeat, and the logs that are its parent's.
     #[cfg(unix)]
     pub(crate) fn after_fork(&self) {
@@ -672,7 +759,7 @@ impl Local {
     /// The ids of a span below `parent`, or of a new trace's first where there is no parent, and when it starts. `None`:
     /// there is nothing to start or to pass on.
     pub(crate) fn open(&self, parent: Ids, name: &dyn Display, roots: Roots) -> Option<(Ids, u64)> {
-        let mut ids = parent;
+        let mut ids = self.adopt(parent);
         if !ids.has_trace() {
             let (slot, flags) = match ids.tracer {
                 0 => (Slot::installed()?, 0),
@@ -700,7 +787,7 @@ impl Local {
         if !ids.is_recorded() {
             // Not recorded, a span is transparent: what is below it has its parent. Only a trace's first has an id.
             if ids.span == 0 {
-                ids.span = self.draw(slot);
+                ids.span = self.root_span(slot, &ids);
             }
             return Some((ids, 0));
         }
@@ -710,10 +797,7 @@ impl Local {
             ids.origin = start;
         }
         ids.parent = ids.span;
-        ids.span = self.draw(slot);
-        if ids.parent == 0 && ids.trace_high == 0 {
-            ids.span = ids.trace_low;
-        }
+        ids.span = if ids.parent == 0 { self.root_span(slot, &ids) } else { self.draw(slot) };
         ids.key = ids.span;
         ids.flags &= flag::INHERITED | flag::OF_TRACER;
         if is_root {
@@ -723,10 +807,10 @@ impl Local {
         Some((ids, start))
     }
 
-    /// Tells the reader of a span that may stay for a while.
+    /// Tells the reader of a span that may stay for a while; `false` where there is no room for that.
     #[cold]
-    pub(crate) fn begin(&self, site: &'static Callsite, ids: &Ids, start: u64) {
-        let _ = self.write(ids.tracer, event::BEGIN_WORDS, Need::Start, |writer| {
+    pub(crate) fn begin(&self, site: &'static Callsite, ids: &Ids, start: u64) -> bool {
+        let written = self.write(ids.tracer, event::BEGIN_WORDS, Need::Start, |writer| {
             // SAFETY: `write` has made room.
             unsafe {
                 writer.put_site(0, site, kind::BEGIN);
@@ -734,10 +818,20 @@ impl Local {
                 writer.put(1 + event::IDS, start);
             }
         });
+        written.is_ok()
     }
 
-    /// Writes a span that has ended. It is counted as lost where that is not possible.
-    pub(crate) fn finish(&self, site: &'static Callsite, ids: &Ids, start: u64, outcome: Outcome, polls: u32) {
+    /// Writes a span that has ended. Where that is not possible it is counted as lost, unless the reader knows that it
+    /// [began](Self::begin): then it stays open there, and is reported as unfinished at the tracer's end.
+    pub(crate) fn finish(
+        &self,
+        site: &'static Callsite,
+        ids: &Ids,
+        start: u64,
+        outcome: Outcome,
+        polls: u32,
+        begun: bool,
+    ) {
         let written = self.write(ids.tracer, event::SPAN_WORDS, Need::End, |writer| {
             let end = self.now();
             // SAFETY: `write` has made room.
@@ -746,10 +840,10 @@ impl Local {
                 put_ids(writer, ids);
                 writer.put(1 + event::IDS, start);
                 writer.put(2 + event::IDS, event::exit(end, outcome, 0));
-                writer.put(3 + event::IDS, u64::from(polls));
+                writer.put(3 + event::IDS, event::last(polls, begun));
             }
         });
-        if let (Err(reason), Some(slot)) = (written, Slot::find(ids.tracer)) {
+        if let (Err(reason), Some(slot), false) = (written, Slot::find(ids.tracer), begun) {
             slot.lose(reason, 1);
         }
     }
@@ -825,6 +919,7 @@ impl Local {
                 if head.by_key {
                     writer.put(1, by_key);
                     writer.put(2, self.now());
+                    writer.put(3, u64::from(tracer) << 32);
                 } else if head.what == What::Annotation {
                     writer.put(1, self.now());
                 }
@@ -921,8 +1016,8 @@ impl Local {
     fn acquire_log(&self, slot: &Slot) -> Result<(), DropReason> {
         let core = slot.core().ok_or(DropReason::Deadline)?;
         let registry = core.registry();
-        let returned = registry.budget().returned() + 1;
-        if self.denied.get() == returned {
+        let denied = (registry.id(), registry.budget().returned());
+        if self.denied.get() == denied {
             return Err(DropReason::LogFull);
         }
         let added = LOGS.try_with(|logs| {
@@ -939,7 +1034,7 @@ impl Local {
                 Ok(())
             }
             Ok(None) => {
-                self.denied.set(returned);
+                self.denied.set(denied);
                 Err(DropReason::LogFull)
             }
             Err(_) => {
@@ -974,7 +1069,6 @@ impl Local {
         self.registry.set(registry);
         self.by_tsc.set(matches!(log.clock(), Clock::Tsc));
         self.written.set(0);
-        self.floor.set(self.writer.position());
     }
 
     fn forget_log(&self) {
@@ -998,8 +1092,8 @@ impl Local {
     fn extend(&self, words: usize, need: Need) -> Result<(), DropReason> {
         // SAFETY: `LOGS` keeps the log alive; it is null only while the thread has none.
         let Some(log) = (unsafe { self.log.get().as_ref() }) else { return Err(DropReason::ThreadEnded) };
-        let returned = log.budget().returned() + 1;
-        if need == Need::Start && self.denied.get() == returned {
+        let denied = (self.registry.get(), log.budget().returned());
+        if need == Need::Start && self.denied.get() == denied {
             return Err(DropReason::LogFull);
         }
         let words = words + 2 * self.reserve();
@@ -1009,7 +1103,7 @@ impl Local {
         if extended {
             Ok(())
         } else {
-            self.denied.set(returned);
+            self.denied.set(denied);
             Err(DropReason::LogFull)
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct Slot {
     /// Spans that could not be recorded, by reason: too deep, log full, thread ended.
     lost: [AtomicU64; LOSSES],
     cut_values: AtomicU64,
+    /// Traces that began here and were not sampled.
+    unsampled: AtomicU64,
     core: Mutex<Option<Arc<Core>>>,
 }
 
@@ -64,8 +66,8 @@ pub(crate) struct SlotSettings {
     pub(crate) sampler: Sampler,
     pub(crate) require_parent: bool,
     pub(crate) short_trace_ids: bool,
-    /// Whether ids are counted instead of random.
-    pub(crate) counted_ids: bool,
+    /// Where ids are counted from, instead of drawn at random; not 0.
+    pub(crate) counted_ids: Option<u64>,
 }
 
 #[allow(unsafe_code, reason = "slots live for ever: a pointer from the table is a reference")]
@@ -88,12 +90,13 @@ impl Slot {
         slot.set_sampler(settings.sampler);
         slot.require_parent.store(settings.require_parent, Ordering::Relaxed);
         slot.short_trace_ids.store(settings.short_trace_ids, Ordering::Relaxed);
-        slot.drawn.store(u64::from(settings.counted_ids), Ordering::Relaxed);
+        slot.drawn.store(settings.counted_ids.unwrap_or(0), Ordering::Relaxed);
         slot.registry.store(registry.id(), Ordering::Relaxed);
         for lost in &slot.lost {
             lost.store(0, Ordering::Relaxed);
         }
         slot.cut_values.store(0, Ordering::Relaxed);
+        slot.unsampled.store(0, Ordering::Relaxed);
         slot.generation.fetch_add(1, Ordering::Release);
         Some(slot)
     }
@@ -110,6 +113,7 @@ impl Slot {
             drawn: AtomicU64::new(0),
             lost: [const { AtomicU64::new(0) }; LOSSES],
             cut_values: AtomicU64::new(0),
+            unsampled: AtomicU64::new(0),
             core: Mutex::new(None),
         }
     }
@@ -202,7 +206,11 @@ impl Slot {
         // Asked meanwhile, the sampler is the old or the new one.
         self.boundary.store(ASK, Ordering::Release);
         let boundary = sampler.boundary().unwrap_or(ASK);
-        *self.sampler.write().unwrap_or_else(PoisonError::into_inner) = sampler;
+        let mut place = self.sampler.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *place, sampler);
+        // Freed without the lock: an allocator that is traced asks the sampler.
+        drop(place);
+        drop(old);
         self.boundary.store(boundary, Ordering::Release);
     }
 
@@ -234,6 +242,16 @@ impl Slot {
             .zip(&self.lost)
             .map(|(&reason, lost)| (reason, lost.swap(0, Ordering::Relaxed)))
             .filter(|&(_, lost)| lost > 0)
+    }
+
+    /// Counts a trace that began here and was not sampled.
+    pub(crate) fn count_unsampled(&self) {
+        self.unsampled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Traces that began here and were not sampled.
+    pub(crate) fn unsampled(&self) -> u64 {
+        self.unsampled.load(Ordering::Relaxed)
     }
 
     /// Counts a value that was longer than a value may be.

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
+use std::thread::panicking;
 
 use crate::recorder::event::Ids;
 use crate::tracer::attribute;
@@ -39,6 +40,10 @@ pub struct Span {
     start: u64,
     /// Whether it is still to be written.
     open: bool,
+    /// Whether the reader knows of it.
+    begun: bool,
+    /// Whether its thread was unwinding when it started: a panic that it did not see begin.
+    was_panicking: bool,
 }
 
 impl Span {
@@ -59,11 +64,11 @@ impl Span {
     fn below(parent: Ids, name: &str) -> Self {
         local::with(|local| {
             let Some((ids, start)) = local.open(parent, &name, Roots::Allowed) else {
-                return Self { ids: Ids::NONE, start: 0, open: false };
+                return Self { ids: Ids::NONE, start: 0, open: false, begun: false, was_panicking: false };
             };
-            let span = Self { ids, start, open: ids.is_recorded() };
+            let mut span = Self { ids, start, open: ids.is_recorded(), begun: false, was_panicking: panicking() };
             if span.open {
-                local.begin(&EXPLICIT, &ids, start);
+                span.begun = local.begin(&EXPLICIT, &ids, start);
                 span.name(name);
             }
             span
@@ -138,7 +143,7 @@ impl Span {
     /// Ends it with this outcome, after so many polls of its future.
     pub(crate) fn end(&mut self, outcome: Outcome, polls: u32) {
         if std::mem::take(&mut self.open) {
-            local::with(|local| local.finish(&EXPLICIT, &self.ids, self.start, outcome, polls));
+            local::with(|local| local.finish(&EXPLICIT, &self.ids, self.start, outcome, polls, self.begun));
         }
     }
 
@@ -149,8 +154,8 @@ impl Span {
 
 impl Drop for Span {
     fn drop(&mut self) {
-        // Dropped by an unwinding panic, it has not done what it was there for.
-        self.end(if std::thread::panicking() { Outcome::Panicked } else { Outcome::Returned }, 0);
+        // Dropped by a panic that began in its time, it has not done what it was there for.
+        self.end(if panicking() && !self.was_panicking { Outcome::Panicked } else { Outcome::Returned }, 0);
     }
 }
 

@@ -147,3 +147,28 @@ fn unknown_type(argument: Missing) -> Result<u32, String> {
 }
 
 fn main() {}
+
+#[traced]
+fn wrong_future_value(text: &str) -> impl Future<Output = u32> {
+    async move { text.len() }
+}
+
+#[traced]
+fn wrong_future_error(text: &str) -> impl Future<Output = Result<u32, String>> {
+    async move {
+        text.parse::<u32>()
+    }
+}
+
+#[traced]
+fn wrong_future_question_mark(text: &str) -> impl Future<Output = Result<u32, String>> {
+    async move {
+        let number = text.parse::<u32>()?;
+        Ok(number)
+    }
+}
+
+#[traced]
+fn no_future() -> impl Future<Output = u32> {
+    7
+}

@@ -1,0 +1,141 @@
+//! Nothing is lost without being counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use traced_runtime::{DropReason, ReportError, Reporter, Span, SpanRecord, Tracer, span, tag, testing, traced};
+use traced_tests::Checked;
+
+#[traced]
+fn leaf() {}
+
+struct Count(Arc<AtomicU64>);
+
+impl Reporter for Count {
+    fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
+        self.0.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_million_spans_flat_out_are_sent_or_dropped_and_counted() {
+    const SPANS: u64 = 1_000_000;
+    let count = Arc::new(AtomicU64::new(0));
+    let tracer = Tracer::builder("counts")
+        .reporter(Count(count.clone()))
+        .queue_bytes(64 << 10)
+        .linger(Duration::ZERO)
+        .on_notice(|_| ())
+        .build()
+        .expect("a tracer");
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                tracer.context().run(|| {
+                    for _ in 0..SPANS / 20 {
+                        let _outer = span!("outer");
+                        for n in 0..8 {
+                            let _inner = span!("inner", "n" = n);
+                        }
+                        drop(Span::start("explicit"));
+                    }
+                });
+            });
+        }
+        for _ in 0..100 {
+            let tally = tracer.stats().tally();
+            assert!(tally.is_conserved(), "{tally:?}");
+            thread::yield_now();
+        }
+    });
+    let tally = tracer.shutdown(DEADLINE);
+    assert!(tally.is_conserved(), "{tally:?}");
+    assert_eq!(tally.recorded(), SPANS, "{tally:?}");
+    assert_eq!(tally.queued(), 0, "{tally:?}");
+    assert_eq!(tally.sent() + tally.dropped(), SPANS, "{tally:?}");
+    assert_eq!(tally.sent(), count.load(Ordering::Relaxed), "{tally:?}");
+    assert!(
+        tally.drops().all(|(reason, _)| [DropReason::QueueFull, DropReason::LogFull].contains(&reason)),
+        "{tally:?}"
+    );
+}
+
+#[test]
+fn a_tiny_log_loses_spans_and_counts_each() {
+    for log_bytes in [0, 1, 1 << 10, 1200, 2 << 10, 4 << 10, 16 << 10, 100 << 10] {
+        let tracer = Checked::with(testing::Tracer::options().log_bytes(log_bytes));
+        let mut started = 0;
+        for round in 0..20 {
+            for n in 0..100 {
+                tracer.run(|| {
+                    let _outer = span!("outer");
+                    tag("text", "x".repeat(n));
+                    leaf();
+                    let explicit = Span::start("explicit");
+                    explicit.tag("round", round);
+                    let _scope = explicit.attach();
+                    leaf();
+                });
+                started += 4;
+            }
+            assert!(tracer.stats().tally().is_conserved());
+            drop(tracer.open_spans());
+        }
+        let tally = tracer.shutdown(Duration::ZERO);
+        assert!(tally.is_conserved(), "{tally:?}");
+        assert_eq!(tally.recorded(), started, "{log_bytes} bytes: {tally:?}");
+        assert_eq!(tally.sent(), tracer.spans().len() as u64);
+        assert_eq!(tally.dropped(), tally.dropped_by(DropReason::LogFull), "{tally:?}");
+        assert!(log_bytes > 2 << 10 || tally.dropped() > 0, "{log_bytes} bytes: {tally:?}");
+    }
+}
+
+/// When the log has been read there is room again.
+#[test]
+fn a_log_that_was_full_records_again() {
+    let tracer = Checked::with(testing::Tracer::options().log_bytes(40 << 10));
+    let mut sent = 0;
+    for _ in 0..20 {
+        for _ in 0..5_000 {
+            tracer.run(leaf);
+        }
+        let tally = tracer.flush(Duration::ZERO);
+        assert!(tally.sent() > sent + 100, "{tally:?}");
+        sent = tally.sent();
+    }
+    assert!(tracer.flush(Duration::ZERO).dropped() > 0);
+}
+
+#[test]
+fn a_full_log_of_one_tracer_costs_another_nothing() {
+    let full = Checked::with(testing::Tracer::options().service("full").log_bytes(1));
+    let free = Checked::with(testing::Tracer::options().service("free"));
+    for _ in 0..10 {
+        full.run(leaf);
+        free.run(leaf);
+    }
+    assert_eq!(full.flush(Duration::ZERO).dropped_by(DropReason::LogFull), 10);
+    assert_eq!(free.flush(Duration::ZERO).sent(), 10);
+}
+
+#[test]
+fn what_is_lost_is_lost_with_all_below_it_and_its_ids_are_passed_on() {
+    let tracer = Checked::with(testing::Tracer::options().log_bytes(0));
+    tracer.run(|| {
+        let _root = span!("root");
+        let context = traced_runtime::Context::current();
+        assert!(context.trace_id().is_some() && context.span_id().is_some());
+        let _child = span!("child");
+        assert_eq!(traced_runtime::Context::current(), context);
+        leaf();
+        let explicit = Span::start("explicit");
+        assert_eq!(explicit.context().trace_id(), context.trace_id());
+    });
+    let tally = tracer.flush(Duration::ZERO);
+    assert_eq!((tally.recorded(), tally.dropped_by(DropReason::LogFull)), (4, 4), "{tally:?}");
+}
