@@ -66,9 +66,10 @@ pub fn closures(numbers: &[u8]) -> Result<Vec<u8>, String> {
     numbers.iter().map(check).collect()
 }
 
+type Measure = Box<dyn Fn(&str) -> u8>;
+
 #[traced]
-#[expect(clippy::type_complexity, reason = "on purpose")]
-pub fn boxed_closure(offset: u8) -> Result<Box<dyn Fn(&str) -> u8>, u8> {
+pub fn boxed_closure(offset: u8) -> Result<Measure, u8> {
     if offset == 0 {
         return Err(offset);
     }
