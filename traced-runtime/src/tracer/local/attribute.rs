@@ -1,0 +1,120 @@
+//! Tags, annotations and the rest of what is told about a span.
+
+use super::{KEY_BYTES, Local, State, VALUE_BYTES};
+use crate::recorder::event::{AttributeHead, ValueType, What};
+use crate::recorder::log::{Need, Writer};
+use crate::recorder::registry::mix;
+use crate::tracer::slot::Slot;
+
+/// To which span an attribute goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// The innermost one of the current context.
+    Current,
+    /// The one with this local key.
+    Key {
+        /// Its tracer.
+        tracer: u32,
+        /// Its local key, not 0.
+        key: u64,
+    },
+}
+
+/// An attribute's value, typed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AttributeValue<'a> {
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Bool(bool),
+}
+
+#[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
+impl Local {
+    /// Whether an attribute of the current span would be recorded.
+    #[inline]
+    pub(crate) fn records(&self) -> bool {
+        matches!(self.state.get(), State::Recording | State::Sampled)
+            && (self.inner.get() != 0 || self.ids.get().key != 0)
+    }
+
+    /// The key of a span of this thread by its position.
+    pub(super) fn target_of(&self, position: u64) -> Target {
+        Target::Key { tracer: self.ids.get().tracer, key: mix(position.wrapping_add(self.key.get())) }
+    }
+
+    /// Writes an attribute. What is too long is cut and counted; without room it is lost and counted as cut.
+    pub(crate) fn attribute(&self, target: Target, what: What, key: &str, value: AttributeValue<'_>) {
+        let (tracer, by_key) = match target {
+            Target::Key { tracer, key } => (tracer, key),
+            Target::Current if !self.records() => return,
+            Target::Current => {
+                let ids = self.current();
+                let is_innermost = self.inner.get() != 0 && self.is_clean();
+                (ids.tracer, if is_innermost { 0 } else { ids.key })
+            }
+        };
+        let number;
+        let (value_type, bytes): (_, &[u8]) = match value {
+            AttributeValue::Text(text) => (ValueType::Text, cut(text, VALUE_BYTES).as_bytes()),
+            AttributeValue::Bytes(bytes) => (ValueType::Text, bytes),
+            AttributeValue::Unsigned(value) => {
+                number = value.to_ne_bytes();
+                (ValueType::Unsigned, &number)
+            }
+            AttributeValue::Signed(value) => {
+                number = value.to_ne_bytes();
+                (ValueType::Signed, &number)
+            }
+            AttributeValue::Float(value) => {
+                number = value.to_ne_bytes();
+                (ValueType::Float, &number)
+            }
+            AttributeValue::Bool(value) => (ValueType::Bool, if value { &[1] } else { &[0] }),
+        };
+        let short_key = cut(key, KEY_BYTES);
+        let was_cut =
+            short_key.len() < key.len() || matches!(value, AttributeValue::Text(text) if bytes.len() < text.len());
+        let head = AttributeHead {
+            what,
+            value_type,
+            by_key: by_key != 0,
+            key_len: u16::try_from(short_key.len()).unwrap_or(0),
+            value_len: u32::try_from(bytes.len()).unwrap_or(0),
+        };
+        let write = |writer: &Writer| {
+            // SAFETY: `write` has made room for all words of the event.
+            unsafe {
+                writer.put(0, head.to_word());
+                if head.by_key {
+                    writer.put(1, by_key);
+                    writer.put(2, self.now());
+                    writer.put(3, u64::from(tracer) << 32);
+                } else if head.what == What::Annotation {
+                    writer.put(1, self.now());
+                }
+                writer.put_bytes(head.head_words(), [short_key.as_bytes(), bytes]);
+            }
+        };
+        let written = self.write(tracer, head.words(), Need::Start, write);
+        if was_cut || written.is_err() {
+            if let Some(slot) = Slot::find(tracer) {
+                slot.count_cut_value();
+            }
+        }
+    }
+}
+
+/// `text`, or as much of it as fits into so many bytes.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let mut end = bytes;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

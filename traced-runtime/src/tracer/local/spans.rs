@@ -1,0 +1,135 @@
+//! Async and explicit spans, which are written whole when they end.
+
+use std::fmt::Display;
+
+use super::{Local, flag};
+use crate::recorder::event::{self, Ids, kind};
+use crate::recorder::log::{Need, Writer};
+use crate::reporter::stats::DropReason;
+use crate::tracer::callsite::{Callsite, Roots};
+use crate::tracer::kind::Outcome;
+use crate::tracer::slot::Slot;
+
+#[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
+impl Local {
+    /// The ids of a span below `parent`, or of a new trace's first where there is no parent, and when it starts. `None`:
+    /// there is nothing to start or to pass on.
+    pub(crate) fn open(&self, parent: Ids, name: &dyn Display, roots: Roots) -> Option<(Ids, u64)> {
+        let mut ids = self.adopt(parent);
+        if !ids.has_trace() {
+            let (slot, flags) = match ids.tracer {
+                0 => (Slot::installed()?, 0),
+                tracer => (Slot::find(tracer)?, flag::OF_TRACER),
+            };
+            let refused = roots == Roots::Never || (slot.requires_parent() && roots == Roots::Allowed);
+            if refused || ids.is(flag::UNSAMPLED) {
+                return None;
+            }
+            ids = self.new_trace(slot, name, flags).0;
+        }
+        if ids.tracer == 0 {
+            ids.tracer = Slot::installed()?.reference();
+        }
+        self.settle(&mut ids, name);
+        let slot = Slot::find(ids.tracer)?;
+        if ids.is_recorded() {
+            if let Err(reason) = self.reach_log(ids.tracer) {
+                slot.lose(reason, 1);
+                ids.flags |= flag::LOST;
+            }
+        } else if ids.is(flag::LOST) {
+            slot.lose(DropReason::LogFull, 1);
+        }
+        if !ids.is_recorded() {
+            // Not recorded, a span is transparent: what is below it has its parent. Only a trace's first has an id.
+            if ids.span == 0 {
+                ids.span = self.root_span(slot, &ids);
+            }
+            return Some((ids, 0));
+        }
+        let is_root = ids.key == 0;
+        let start = self.now();
+        if ids.origin == 0 {
+            ids.origin = start;
+        }
+        ids.parent = ids.span;
+        ids.span = if ids.parent == 0 { self.root_span(slot, &ids) } else { self.draw(slot) };
+        ids.key = ids.span;
+        ids.flags &= flag::INHERITED | flag::OF_TRACER;
+        if is_root {
+            ids.flags |= flag::LOCAL_ROOT;
+        }
+        self.return_to_inner();
+        Some((ids, start))
+    }
+
+    /// Tells the reader of a span that may stay for a while; `false` where there is no room for that.
+    #[cold]
+    pub(crate) fn begin(&self, site: &'static Callsite, ids: &Ids, start: u64) -> bool {
+        let written = self.write(ids.tracer, event::BEGIN_WORDS, Need::Start, |writer| {
+            // SAFETY: `write` has made room.
+            unsafe {
+                writer.put_site(0, site, kind::BEGIN);
+                put_ids(writer, ids);
+                writer.put(1 + event::IDS, start);
+            }
+        });
+        written.is_ok()
+    }
+
+    /// Writes a span that has ended. Where that is not possible it is counted as lost, unless the reader knows that it
+    /// [began](Self::begin): then it stays open there, and is reported as unfinished at the tracer's end.
+    pub(crate) fn finish(
+        &self,
+        site: &'static Callsite,
+        ids: &Ids,
+        start: u64,
+        outcome: Outcome,
+        polls: u32,
+        begun: bool,
+    ) {
+        let written = self.write(ids.tracer, event::SPAN_WORDS, Need::End, |writer| {
+            let end = self.now();
+            // SAFETY: `write` has made room.
+            unsafe {
+                writer.put_site(0, site, kind::SPAN);
+                put_ids(writer, ids);
+                writer.put(1 + event::IDS, start);
+                writer.put(2 + event::IDS, event::exit(end, outcome, 0));
+                writer.put(3 + event::IDS, event::last(polls, begun));
+            }
+        });
+        if let (Err(reason), false) = (written, begun) {
+            if let Some(slot) = Slot::find(ids.tracer) {
+                slot.lose(reason, 1);
+            }
+        }
+    }
+
+    /// Tells the reader to forget a span that began.
+    pub(crate) fn abandon(&self, ids: &Ids) {
+        let _ = self.write(ids.tracer, event::ABANDON_WORDS, Need::End, |writer| {
+            // SAFETY: `write` has made room.
+            unsafe {
+                writer.put(0, kind::ABANDON);
+                writer.put(1, ids.key);
+            }
+        });
+    }
+}
+
+/// # Safety
+/// There must be room for the words from the second on.
+#[allow(unsafe_code, reason = "writes the log; room is the caller's promise")]
+unsafe fn put_ids(writer: &Writer, ids: &Ids) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        writer.put(1, ids.trace_high);
+        writer.put(2, ids.trace_low);
+        writer.put(3, ids.span);
+        writer.put(4, ids.parent);
+        writer.put(5, ids.key);
+        writer.put(6, ids.tracer_word());
+        writer.put(7, ids.origin);
+    }
+}

@@ -1,0 +1,335 @@
+//! Sync spans: the hot path, and the guard that ends what it began.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::thread::panicking;
+
+use super::{DEPTH, Local, STRAYS, State, Stray, Target, flag, with};
+use crate::recorder::clock::tsc;
+use crate::recorder::event::{self, Ids, kind};
+use crate::recorder::log::{Need, POSITION_BITS};
+use crate::recorder::registry::mix;
+use crate::reporter::stats::DropReason;
+use crate::tracer::callsite::{Callsite, Roots};
+use crate::tracer::kind::Outcome;
+use crate::tracer::slot::Slot;
+
+/// The span of a `#[traced]` function or of [`span!`](crate::span): from here to the end of the scope.
+///
+/// It is of this thread, and ends when it is dropped. Held over an `.await` it would measure what other tasks do.
+#[must_use = "the span ends where this is dropped: bind it, as in `let _span = …`"]
+#[derive(Debug)]
+pub struct Enter {
+    /// Position of the enter event, or a token; 0: nothing is recorded.
+    position: u64,
+    /// What was innermost before.
+    outer: u64,
+    /// How many were open before.
+    depth: u32,
+    /// Of the context in which it was entered.
+    stay: u16,
+    flags: Cell<u8>,
+    not_send: PhantomData<*const ()>,
+}
+
+/// Flags of [`Enter`].
+mod mark {
+    pub(super) const PANICKING: u8 = 2;
+    pub(super) const ROOT: u8 = 4;
+    pub(super) const UNRECORDED: u8 = 8;
+}
+
+impl Enter {
+    const fn inert() -> Self {
+        Self { position: 0, outer: 0, depth: 0, stay: 0, flags: Cell::new(0), not_send: PhantomData }
+    }
+
+    const fn token(token: u64) -> Self {
+        let flags = Cell::new(mark::ROOT | mark::UNRECORDED);
+        Self { position: token, outer: 0, depth: 0, stay: 0, flags, not_send: PhantomData }
+    }
+
+    /// Whether the span is written.
+    #[inline]
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.position != 0 && self.flags.get() & mark::UNRECORDED == 0
+    }
+
+    /// Where its attributes go: to itself by key, or to the current span while that is the same.
+    pub(crate) fn target(&self) -> Target {
+        with(|local| {
+            if local.inner.get() == self.position {
+                return Target::Current;
+            }
+            local.target_of(self.position)
+        })
+    }
+}
+
+impl Drop for Enter {
+    #[inline]
+    fn drop(&mut self) {
+        if self.position != 0 {
+            with(|local| local.exit(self));
+        }
+    }
+}
+
+/// Starts the span of a callsite on this thread.
+#[inline]
+pub fn enter(site: &'static Callsite) -> Enter {
+    with(|local| {
+        let state = local.state.get();
+        if state == State::Recording {
+            let depth = local.depth.get();
+            let needed = event::ENTER_WORDS + event::EXIT_WORDS * (1 + depth as usize);
+            if local.writer.room() >= needed && depth < DEPTH && !panicking() {
+                return local.put_enter(site, depth, tsc());
+            }
+        } else if state == State::Unsampled
+            || (state == State::Off && !site.root && (site.require_parent || !Slot::starts_roots()))
+        {
+            return Enter::inert();
+        }
+        local.enter_cold(site)
+    })
+}
+
+#[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
+impl Local {
+    /// Writes an enter event. There must be room for it.
+    #[inline(always)]
+    pub(super) fn put_enter(&self, site: &'static Callsite, depth: u32, ticks: u64) -> Enter {
+        let position = self.writer.position();
+        // SAFETY: the callers have made sure of the room.
+        unsafe {
+            self.writer.put_site(0, site, kind::ENTER);
+            self.writer.put(1, ticks);
+            self.writer.commit(event::ENTER_WORDS);
+        }
+        let outer = self.inner.replace(position);
+        self.depth.set(depth + 1);
+        Enter { position, outer, depth, stay: self.stay.get(), flags: Cell::new(0), not_send: PhantomData }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn enter_cold(&self, site: &'static Callsite) -> Enter {
+        match self.state.get() {
+            State::Unsampled => return Enter::inert(),
+            State::Busy => {
+                self.lose(DropReason::LogFull);
+                return Enter::inert();
+            }
+            State::Lost => {
+                self.lose(DropReason::LogFull);
+                return Enter::inert();
+            }
+            State::Closed => {
+                if let Some(slot) = Slot::find(self.ids.get().tracer).or_else(Slot::installed) {
+                    if !self.ids.get().is(flag::UNSAMPLED | flag::SUPPRESSED) {
+                        slot.lose(DropReason::ThreadEnded, 1);
+                    }
+                }
+                return Enter::inert();
+            }
+            State::Off => {
+                return match Slot::installed() {
+                    Some(slot) => self.enter_root(slot, site, 0),
+                    None => Enter::inert(),
+                };
+            }
+            State::Sampled | State::Recording => {}
+        }
+        let ids = self.ids.get();
+        if !ids.has_trace() {
+            return match Slot::find(ids.tracer) {
+                Some(slot) => self.enter_root(slot, site, flag::OF_TRACER),
+                None => Enter::inert(),
+            };
+        }
+        if !ids.is(flag::SAMPLED) {
+            self.decide(site);
+            if !self.ids.get().is_recorded() {
+                return Enter::inert();
+            }
+        }
+        match self.prepare(event::ENTER_WORDS + event::EXIT_WORDS, Need::Start, true) {
+            Ok(()) => self.put_marked_enter(site),
+            Err(reason) => {
+                self.lose(reason);
+                Enter::inert()
+            }
+        }
+    }
+
+    /// Starts a trace. Its first span becomes innermost, in a context that ends with it.
+    pub(super) fn enter_root(&self, slot: &'static Slot, site: &'static Callsite, flags: u8) -> Enter {
+        if site.roots() == Roots::Never || (slot.requires_parent() && site.roots() == Roots::Allowed) {
+            return Enter::inert();
+        }
+        let (mut ids, sampled) = self.new_trace(slot, site, flags);
+        if !sampled {
+            ids.span = self.root_span(slot, &ids);
+            return self.enter_unrecorded_root(ids);
+        }
+        self.ids.set(ids);
+        self.inner.set(0);
+        self.scope.set(0);
+        let words = event::SCOPE_WORDS + event::ENTER_WORDS + event::EXIT_WORDS;
+        if let Err(reason) = self.prepare(words, Need::Start, false) {
+            slot.lose(reason, 1);
+            ids.span = self.root_span(slot, &ids);
+            ids.flags |= flag::LOST;
+            return self.enter_unrecorded_root(ids);
+        }
+        ids.origin = self.now();
+        if slot.has_short_trace_ids() {
+            // A trace id of 64 bits is the id of its first span, as Zipkin's own libraries have it.
+            let position = self.writer.position().wrapping_add(8 * event::SCOPE_WORDS as u64);
+            ids.trace_low = mix(position.wrapping_add(self.key.get()));
+        }
+        self.ids.set(ids);
+        self.stay.set(self.new_stay());
+        self.put_scope(&ids);
+        self.recompute();
+        let enter = self.put_marked_enter(site);
+        enter.flags.set(enter.flags.get() | mark::ROOT);
+        self.root.set(enter.position);
+        enter
+    }
+
+    /// The root of a trace that is not recorded: its ids are passed on, nothing is written.
+    pub(super) fn enter_unrecorded_root(&self, ids: Ids) -> Enter {
+        self.ids.set(ids);
+        self.inner.set(0);
+        self.scope.set(0);
+        self.root.set(ids.span);
+        self.recompute();
+        Enter::token(ids.span)
+    }
+
+    /// Writes an enter event off the hot path.
+    pub(super) fn put_marked_enter(&self, site: &'static Callsite) -> Enter {
+        let enter = self.put_enter(site, self.depth.get(), self.now());
+        if panicking() {
+            enter.flags.set(mark::PANICKING);
+        }
+        enter
+    }
+
+    /// Ends a sync span.
+    #[inline]
+    pub(super) fn exit(&self, enter: &Enter) {
+        if self.state.get() == State::Recording
+            && self.inner.get() == enter.position
+            && enter.flags.get() == 0
+            && self.writer.room() >= 1
+            && !panicking()
+        {
+            // SAFETY: there is room for one word.
+            unsafe {
+                self.writer.put(0, event::exit(tsc(), Outcome::Returned, kind::EXIT));
+                self.writer.commit(1);
+            }
+            self.inner.set(enter.outer);
+            self.depth.set(enter.depth);
+        } else {
+            self.exit_cold(enter);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn exit_cold(&self, enter: &Enter) {
+        let flags = enter.flags.get();
+        if flags & mark::UNRECORDED == 0 && !self.closed.get() {
+            let outcome =
+                if panicking() && flags & mark::PANICKING == 0 { Outcome::Panicked } else { Outcome::Returned };
+            let number = enter.position >> POSITION_BITS;
+            if number == self.number.get() {
+                self.put_exit(enter, outcome);
+            } else if self.select_log(|_, log| log.number() == number) {
+                self.put_exit(enter, outcome);
+                self.return_to_inner();
+            }
+        }
+        if flags & mark::ROOT != 0 {
+            if self.root.get() == enter.position {
+                self.leave_root();
+            } else if flags & mark::UNRECORDED != 0 {
+                self.note_stray(enter);
+            }
+        }
+    }
+
+    /// Writes the end of a sync span that may not be the innermost one.
+    pub(super) fn put_exit(&self, enter: &Enter, outcome: Outcome) {
+        let (position, inner) = (enter.position, self.inner.get());
+        let is_innermost = position == inner;
+        let clean = self.is_clean();
+        // What was entered after it and has not ended was leaked, or ends later: it is no longer innermost.
+        let is_ours = is_innermost || (self.stay.get() == enter.stay && position < inner);
+        let innermost = if is_ours { enter.outer } else { inner };
+        let room = self.writer.room() >= event::EXIT_WORDS || self.extend(event::EXIT_WORDS, Need::End).is_ok();
+        if room {
+            let ticks = self.now();
+            // SAFETY: there is room for a named exit.
+            unsafe {
+                if is_innermost && clean {
+                    self.writer.put(0, event::exit(ticks, outcome, kind::EXIT));
+                    self.writer.commit(1);
+                } else {
+                    self.writer.put(0, event::exit(ticks, outcome, kind::NAMED_EXIT));
+                    self.writer.put(1, position);
+                    self.writer.put(2, innermost);
+                    self.writer.commit(event::EXIT_WORDS);
+                }
+            }
+        }
+        if !clean || !room {
+            // What the reader thinks innermost is of another scope: none is to be continued.
+            self.written.set(0);
+        }
+        self.inner.set(innermost);
+        if is_ours {
+            self.depth.set(enter.depth);
+        } else {
+            self.note_stray(enter);
+        }
+        self.recompute();
+    }
+
+    pub(super) fn note_stray(&self, enter: &Enter) {
+        let mut strays = self.strays.get();
+        let at = self.strayed.get();
+        strays[at % STRAYS] = Stray { position: enter.position, outer: enter.outer, depth: enter.depth };
+        self.strays.set(strays);
+        self.strayed.set(at.wrapping_add(1));
+    }
+
+    /// A context is current again: what ended in its absence is neither its innermost span nor what started it.
+    #[cold]
+    pub(super) fn drop_strays(&self) {
+        let strays = self.strays.get();
+        let find = |position| strays.iter().find(|stray| position != 0 && stray.position == position);
+        while let Some(stray) = find(self.inner.get()) {
+            self.inner.set(stray.outer);
+            self.depth.set(self.depth.get().min(stray.depth));
+        }
+        if let Some(stray) = find(self.root.get()) {
+            self.depth.set(self.depth.get().min(stray.depth));
+            self.leave_root();
+        }
+    }
+
+    /// The context ends with the span that started it.
+    pub(super) fn leave_root(&self) {
+        let ids = self.ids.get();
+        self.ids.set(if ids.is(flag::OF_TRACER) { Ids::of_tracer(ids.tracer) } else { Ids::NONE });
+        self.inner.set(0);
+        self.scope.set(0);
+        self.root.set(0);
+        self.recompute();
+    }
+}

@@ -1,0 +1,214 @@
+//! The log that the thread writes: reaching it, making room in it, leaving it.
+
+use std::sync::Arc;
+
+use super::{DEPTH, LOGS, Local};
+use crate::recorder::clock::{Clock, os_nanos, tsc};
+use crate::recorder::event::{self, Ids, kind};
+use crate::recorder::log::{Log, Need, Writer};
+use crate::reporter::stats::DropReason;
+use crate::tracer::slot::Slot;
+
+#[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
+impl Local {
+    /// Writes an event that needs no scope, into the log of its tracer.
+    #[inline]
+    pub(super) fn write(
+        &self,
+        tracer: u32,
+        words: usize,
+        need: Need,
+        put: impl FnOnce(&Writer),
+    ) -> Result<(), DropReason> {
+        if self.busy.get() {
+            return Err(DropReason::LogFull);
+        }
+        let log = self.log.get();
+        self.reach_log(tracer)?;
+        if self.writer.room() < words + self.reserve() {
+            self.extend(words, need)?;
+        }
+        put(&self.writer);
+        // SAFETY: `put` has written all words, for which there was room.
+        unsafe { self.writer.commit(words) };
+        if log != self.log.get() {
+            self.return_to_inner();
+        }
+        Ok(())
+    }
+
+    /// Words kept for the ends of open spans.
+    pub(super) fn reserve(&self) -> usize {
+        event::EXIT_WORDS * self.depth.get() as usize
+    }
+
+    /// Makes room for `words` in the log of the current context, and writes the scope if that is wanted and missing.
+    pub(super) fn prepare(&self, words: usize, need: Need, with_scope: bool) -> Result<(), DropReason> {
+        let ids = self.ids.get();
+        self.reach_log(ids.tracer)?;
+        if self.depth.get() >= DEPTH {
+            return Err(DropReason::TooDeep);
+        }
+        let scope = with_scope && !self.is_clean();
+        let words = words + if scope { event::SCOPE_WORDS } else { 0 };
+        if self.writer.room() < words + self.reserve() {
+            self.extend(words, need)?;
+        }
+        if scope {
+            if ids.origin == 0 {
+                // A context from another process: here its trace begins now.
+                self.ids.set(Ids { origin: self.now(), ..ids });
+            }
+            self.put_scope(&self.ids.get());
+        }
+        self.recompute();
+        Ok(())
+    }
+
+    /// Writes the current context as the scope of what follows. There must be room.
+    pub(super) fn put_scope(&self, ids: &Ids) {
+        let position = self.writer.position();
+        // SAFETY: the callers have made sure of the room.
+        unsafe {
+            self.writer.put(0, ids.tracer_word() | kind::SCOPE);
+            self.writer.put(1, ids.trace_high);
+            self.writer.put(2, ids.trace_low);
+            self.writer.put(3, ids.span);
+            self.writer.put(4, ids.key);
+            self.writer.put(5, ids.origin);
+            self.writer.put(6, self.inner.get());
+            self.writer.commit(event::SCOPE_WORDS);
+        }
+        self.scope.set(position);
+        self.written.set(position);
+    }
+
+    /// Makes the current log one of the tracer's registry.
+    pub(super) fn reach_log(&self, tracer: u32) -> Result<(), DropReason> {
+        if self.closed.get() {
+            return Err(DropReason::ThreadEnded);
+        }
+        let slot = Slot::find(tracer).ok_or(DropReason::Deadline)?;
+        let registry = slot.registry_id();
+        if registry == self.registry.get() || self.select_log(|id, _| id == registry) {
+            return Ok(());
+        }
+        self.busy(|| self.acquire_log(slot))
+    }
+
+    /// Gets a log from the tracer's registry. Once per thread and registry; it allocates.
+    #[cold]
+    pub(super) fn acquire_log(&self, slot: &Slot) -> Result<(), DropReason> {
+        let core = slot.core().ok_or(DropReason::Deadline)?;
+        let registry = core.registry();
+        let denied = (registry.id(), registry.budget().returned());
+        if self.denied.get() == denied {
+            return Err(DropReason::LogFull);
+        }
+        let added = LOGS.try_with(|logs| {
+            let log = registry.acquire()?;
+            let mut logs = logs.0.borrow_mut();
+            // What only this thread still holds belongs to a test's tracer that is gone.
+            logs.retain(|(_, log)| Arc::strong_count(log) > 1);
+            logs.push((registry.id(), log.clone()));
+            Some(log)
+        });
+        match added {
+            Ok(Some(log)) => {
+                self.use_log(registry.id(), &log);
+                Ok(())
+            }
+            Ok(None) => {
+                self.denied.set(denied);
+                Err(DropReason::LogFull)
+            }
+            Err(_) => {
+                self.close();
+                Err(DropReason::ThreadEnded)
+            }
+        }
+    }
+
+    /// Makes the first of the thread's logs that fits the current one.
+    #[cold]
+    pub(super) fn select_log(&self, fits: impl Fn(u32, &Log) -> bool) -> bool {
+        let found = LOGS.try_with(|logs| {
+            let logs = logs.0.try_borrow().ok()?;
+            logs.iter().find(|(id, log)| fits(*id, log)).cloned()
+        });
+        match found {
+            Ok(Some((id, log))) => {
+                self.use_log(id, &log);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn use_log(&self, registry: u32, log: &Arc<Log>) {
+        // SAFETY: `LOGS` keeps the log until the thread ends, and then `close` detaches; only this thread writes it.
+        unsafe { self.writer.attach(log) };
+        self.log.set(Arc::as_ptr(log));
+        self.number.set(log.number());
+        self.key.set(log.key());
+        self.registry.set(registry);
+        self.by_tsc.set(matches!(log.clock(), Clock::Tsc));
+        self.written.set(0);
+    }
+
+    pub(super) fn forget_log(&self) {
+        self.writer.detach();
+        self.log.set(std::ptr::null());
+        self.number.set(0);
+        self.registry.set(0);
+        self.by_tsc.set(false);
+        self.written.set(0);
+    }
+
+    /// The thread has ended: its logs are given back, and nothing is recorded any more.
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+        self.forget_log();
+        self.recompute();
+    }
+
+    /// Takes a new chunk with room for `words` and for the ends of all open spans, and as much again.
+    #[cold]
+    pub(super) fn extend(&self, words: usize, need: Need) -> Result<(), DropReason> {
+        // SAFETY: `LOGS` keeps the log alive; it is null only while the thread has none.
+        let Some(log) = (unsafe { self.log.get().as_ref() }) else { return Err(DropReason::ThreadEnded) };
+        let denied = (self.registry.get(), log.budget().returned());
+        if need == Need::Start && self.denied.get() == denied {
+            return Err(DropReason::LogFull);
+        }
+        let words = words + 2 * self.reserve();
+        // SAFETY: the writer is attached to this log.
+        let extended = self.busy(|| unsafe { self.writer.extend(log, words, need) });
+        log.waker().wake();
+        if extended {
+            Ok(())
+        } else {
+            self.denied.set(denied);
+            Err(DropReason::LogFull)
+        }
+    }
+
+    /// Runs code that allocates: the allocator may be traced, and must not find the log half changed.
+    pub(super) fn busy<R>(&self, code: impl FnOnce() -> R) -> R {
+        let before = self.busy.replace(true);
+        self.recompute();
+        let result = code();
+        self.busy.set(before);
+        self.recompute();
+        result
+    }
+
+    /// The tick now, of the current log's clock.
+    pub(super) fn now(&self) -> u64 {
+        if self.by_tsc.get() {
+            return tsc();
+        }
+        // SAFETY: `LOGS` keeps the log alive; it is null only while the thread has none.
+        unsafe { self.log.get().as_ref() }.map_or_else(os_nanos, |log| log.clock().now())
+    }
+}
