@@ -11,11 +11,13 @@
 //! - [`peer`]: what a test needs of the machine: tools and downloads
 //! - [`Checked`]: a tracer for one test, which checks at its end that each span was counted and reported once
 //! - [`now`]: polls a future that waits for nobody
+//! - [`fixture`]: packages that tests write, for the compiler to speak about
 //! - [`eventually`]: the one place that waits by time
 #![expect(clippy::panic, reason = "a helper that cannot do its work fails the test that asked")]
 
 mod checked;
 mod collector;
+pub mod fixture;
 pub mod peer;
 mod process;
 mod program;

@@ -177,7 +177,7 @@ mod scopes {
                 let _inner = span!("inner");
                 std::panic::resume_unwind(Box::new(()));
             }));
-            panicked.unwrap_err();
+            panicked.expect_err("it fails");
             assert_eq!(Context::current(), before);
             leaf();
         });
@@ -312,6 +312,7 @@ mod remote_parents {
 
     #[traced(parent = caller)]
     async fn handle_async(caller: Context) {
+        assert_eq!(Context::current().trace_id(), caller.trace_id());
         leaf_async().await;
     }
 
@@ -479,7 +480,7 @@ mod ids {
         }
         let spans = tracer.spans();
         assert!(spans.iter().all(|span| span.trace_id().get() >> 64 != 0));
-        assert!(spans.iter().all(|span| span.trace_id().get() as u64 != span.id().get()));
+        assert!(spans.iter().all(|span| span.trace_id().get() & u128::from(u64::MAX) != u128::from(span.id().get())));
         let mut traces: Vec<_> = spans.iter().map(traced_runtime::SpanRecord::trace_id).collect();
         traces.dedup();
         assert_eq!(traces.len(), 100);

@@ -91,8 +91,10 @@ mod input {
         let spans = bodies.spans();
         assert_eq!(spans.len(), 4);
         let span = spans.iter().find(|span| span["tags"]["smallest"].is_string()).expect("the strange one");
-        assert_eq!(span["tags"][&strange], Value::String(strange.clone()));
-        assert_eq!(span["annotations"][0]["value"], Value::String(strange.clone()));
+        // Zipkin 3.5 cannot show a line separator beside other characters that are not ASCII.
+        let sent = strange.replace('\u{2028}', "\n");
+        assert_eq!(span["tags"][&sent], Value::String(sent.clone()));
+        assert_eq!(span["annotations"][0]["value"], Value::String(sent));
         assert_eq!(span["tags"]["smallest"], i64::MIN.to_string());
         for span in &spans {
             let tags = span["tags"].as_object();
@@ -125,7 +127,7 @@ mod backends {
 
     impl Reporter for Panics {
         fn report(&mut self, _: &[SpanRecord]) -> Result<(), ReportError> {
-            if self.0.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+            if self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                 std::panic::resume_unwind(Box::new("boom"));
             }
             Ok(())
@@ -138,7 +140,7 @@ mod backends {
 
     impl Sender for Panics {
         fn send(&mut self, _: &[u8]) -> Result<(), SendError> {
-            if self.0.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+            if self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                 std::panic::resume_unwind(Box::new("boom"));
             }
             Ok(())
@@ -185,7 +187,7 @@ mod backends {
     /// What runs on the tracer's thread is not traced: it would feed itself.
     #[test]
     fn that_are_traced_themselves_record_nothing() {
-        struct Traces(Tracer);
+        struct Traces;
         impl Reporter for Traces {
             fn report(&mut self, _: &[SpanRecord]) -> Result<(), ReportError> {
                 leaf();
@@ -195,12 +197,10 @@ mod backends {
                 Ok(())
             }
         }
-        let other = tracer(Bodies::default());
-        let tracer = reporting(Traces(other.clone()));
+        let tracer = reporting(Traces);
         tracer.context().run(leaf);
         let tally = tracer.shutdown(DEADLINE);
         assert_eq!((tally.recorded(), tally.sent()), (1, 1), "{tally:?}");
-        assert_eq!(other.shutdown(DEADLINE).recorded(), 0);
     }
 
     /// A reporter may ask its own tracer for anything: it does not wait for itself.

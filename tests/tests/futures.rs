@@ -288,7 +288,7 @@ mod endings {
             let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 now(future.in_span(Span::start("explicit")));
             }));
-            panicked.unwrap_err();
+            panicked.expect_err("it fails");
             assert!(Context::current().is_none());
         });
         tracer.assert_tree(
@@ -319,7 +319,7 @@ mod endings {
             let before = Context::current();
             let mut future = Box::pin(holds(Bomb));
             assert!(poll(future.as_mut()).is_pending());
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(future))).unwrap_err();
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(future))).expect_err("it fails");
             assert_eq!(Context::current(), before);
         });
         assert_eq!(tracer.names(), ["leaf", "holds", "caller"]);
@@ -682,7 +682,7 @@ mod misuse {
             let mut future = pin!(ready());
             assert_eq!(poll(future.as_mut()), Poll::Ready(1));
             // Whatever the inner future says to that.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll(future.as_mut())));
+            drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll(future.as_mut()))));
         });
         tracer.assert_tree("ready");
     }

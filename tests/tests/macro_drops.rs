@@ -1,11 +1,15 @@
 //! Arguments and temporaries drop in the same order with the attribute as without it.
 
 #![expect(unused_variables, reason = "arguments that nothing uses drop, too")]
+#![allow(clippy::double_must_use, reason = "an attribute that makes the body of an async function be wrapped")]
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+
+use traced_runtime::testing::Tracer;
 
 thread_local! {
     static DROPPED: RefCell<String> = const { RefCell::new(String::new()) };
@@ -54,28 +58,38 @@ impl Future for Pending {
     }
 }
 
-/// The functions twice, one after the other: as they are, and with the attribute.
-macro_rules! twice {
+/// The functions several times: as they are, and with the attribute in its forms.
+macro_rules! each {
     ($({ $($function:tt)* })*) => {
-        mod plain { #[allow(unused_imports, reason = "not by all")] use super::*; $($($function)*)* }
-        mod spanned {
-            #[allow(unused_imports, reason = "not by all")] use super::*;
-            $(#[traced_runtime::traced] $($function)*)*
-        }
+        mod plain { use super::*; $($($function)*)* }
+        mod spanned { use super::*; $(#[traced_runtime::traced] $($function)*)* }
+        mod optioned { use super::*; $(#[traced_runtime::traced(tags(one = 1_u8), ret, root)] $($function)*)* }
+        mod wrapped { use super::*; $(#[traced_runtime::traced] #[must_use] $($function)*)* }
     };
 }
 
-twice! {
+each! {
     { pub(super) fn sync(a: D, _: D, (b, _, c): (D, D, D), mut d: D) -> Result<u32, String> {
         let _local = D('l');
         d.0 = 'd';
         let moved = b;
         c.number()?;
-        moved.temporary().number()
+        drop(moved.number());
+        c.temporary().number()
     } }
     { pub(super) fn statement(a: D, _: D, (b, _, c): (D, D, D), d: D) -> u32 {
         let _local = D('l');
         a.temporary().number().unwrap_or(0)
+    } }
+    { pub(super) fn shadows(a: D, _x: D, (ref b, _, c): (D, D, D), d @ D(_): D) -> Result<u32, String> {
+        let a = D('x');
+        let c = (D('y'), c.number()?);
+        b.temporary().number()
+    } }
+    { pub(super) fn panics(a: D, _: D, (b, _, c): (D, D, D), d: D) -> Result<u32, String> {
+        let _local = D('l');
+        drop(b);
+        resume_unwind(Box::new(a.temporary().0.0))
     } }
     { pub(super) async fn asynchronous(a: D, _: D, (b, _, c): (D, D, D), mut d: D) -> Result<u32, String> {
         let _local = D('l');
@@ -83,8 +97,22 @@ twice! {
         Pending(Cell::new(true)).await;
         let moved = b;
         c.number()?;
-        moved.temporary().number()
+        drop(moved.number());
+        c.temporary().number()
     } }
+    { pub(super) async fn shadows_async(a: D, _x: D, (ref b, _, c): (D, D, D), d @ D(_): D) -> Result<u32, String> {
+        let a = D('x');
+        Pending(Cell::new(true)).await;
+        let c = (D('y'), c.number()?);
+        b.temporary().number()
+    } }
+    { pub(super) async fn panics_async(a: D, _: D, (b, _, c): (D, D, D), d: D) -> Result<u32, String> {
+        let _local = D('l');
+        drop(b);
+        Pending(Cell::new(true)).await;
+        resume_unwind(Box::new(a.temporary().0.0))
+    } }
+    { pub(super) async fn unused_async(a: D, _: D, (b, _, c): (D, D, D), d: D) -> u8 { 1 } }
     { pub(super) fn boxed(a: D, _: D, (b, _, c): (D, D, D), d: D) -> Pin<Box<dyn Future<Output = Result<u32, String>>>> {
         let _local = D('l');
         Box::pin(async move {
@@ -92,6 +120,15 @@ twice! {
             drop(d);
             b.temporary().number()
         })
+    } }
+    { pub(super) fn opaque(a: D, _: D, (b, _, c): (D, D, D), d: D) -> impl Future<Output = Result<u32, String>> {
+        let _local = D('l');
+        async move {
+            Pending(Cell::new(true)).await;
+            drop(d);
+            let moved = b;
+            a.temporary().number()
+        }
     } }
 }
 
@@ -112,14 +149,24 @@ macro_rules! methods {
 methods!(Plain,);
 methods!(Spanned, #[traced_runtime::traced]);
 
+fn by<R>(run: impl FnOnce() -> R) -> String {
+    drop(dropped());
+    let result = catch_unwind(AssertUnwindSafe(|| drop(run())));
+    format!("{}{}", dropped(), if result.is_err() { " panicked" } else { "" })
+}
+
 fn dropped() -> String {
     DROPPED.with_borrow_mut(std::mem::take)
 }
 
-fn by<R>(run: impl FnOnce() -> R) -> String {
-    drop(dropped());
-    drop(run());
-    dropped()
+/// What drops when `spanned` runs, with and without a tracer, is what drops when `plain` does.
+#[track_caller]
+fn assert_same<R, S>(spanned: impl Fn() -> R, plain: impl Fn() -> S) {
+    let expected = by(plain);
+    assert_eq!(by(&spanned), expected);
+    let tracer = Tracer::new();
+    assert_eq!(tracer.run(|| by(&spanned)), expected);
+    tracer.run(|| drop(by(&spanned)));
 }
 
 /// Polls at most `polls` times, then drops.
@@ -134,55 +181,56 @@ fn poll<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     None
 }
 
-/// Arguments of the functions above; the letter of `c` says whether it fails.
+/// Calls a function of each module; the letter of `c` says whether it fails.
 macro_rules! call {
-    ($($function:ident)::+, $c:literal) => {
+    ($($function:ident)::+, $c:expr) => {
         $($function)::+(D('a'), D('_'), (D('b'), D('p'), D($c)), D('d'))
     };
 }
 
 #[test]
 fn sync_functions() {
-    assert_eq!(by(|| call!(spanned::sync, 'c')), by(|| call!(plain::sync, 'c')));
-    assert_eq!(by(|| call!(spanned::sync, '!')), by(|| call!(plain::sync, '!')));
-    assert_eq!(by(|| call!(spanned::statement, 'c')), by(|| call!(plain::statement, 'c')));
-    assert_eq!(by(|| Spanned(Own(D('s'))).by_value(D('o'))), by(|| Plain(Own(D('s'))).by_value(D('o'))));
-}
-
-#[test]
-fn async_functions_completed_cancelled_and_never_polled() {
-    for polls in 0..3 {
-        for fails in [false, true] {
-            let run = |spanned: bool| match (spanned, fails) {
-                (false, false) => by(|| poll(polls, call!(plain::asynchronous, 'c'))),
-                (false, true) => by(|| poll(polls, call!(plain::asynchronous, '!'))),
-                (true, false) => by(|| poll(polls, call!(spanned::asynchronous, 'c'))),
-                (true, true) => by(|| poll(polls, call!(spanned::asynchronous, '!'))),
-            };
-            assert_eq!(run(true), run(false), "{polls} polls, fails: {fails}");
-        }
-        assert_eq!(
-            by(|| poll(polls, Spanned(Own(D('s'))).by_value_async(D('o')))),
-            by(|| poll(polls, Plain(Own(D('s'))).by_value_async(D('o')))),
-        );
-        assert_eq!(
-            by(|| poll(polls, Spanned(Own(D('s'))).partly(D('o')))),
-            by(|| poll(polls, Plain(Own(D('s'))).partly(D('o')))),
-        );
-        assert_eq!(
-            by(|| poll(polls, Spanned(Own(D('s'))).wrapped(D('p'), D('o')))),
-            by(|| poll(polls, Plain(Own(D('s'))).wrapped(D('p'), D('o')))),
-        );
+    macro_rules! check {
+        ($($function:ident)*) => {
+            for c in ['c', '!'] {
+                $(
+                    assert_same(|| call!(spanned::$function, c), || call!(plain::$function, c));
+                    assert_same(|| call!(optioned::$function, c), || call!(plain::$function, c));
+                    assert_same(|| call!(wrapped::$function, c), || call!(plain::$function, c));
+                )*
+            }
+        };
     }
+    check!(sync statement shadows panics);
+    assert_same(|| Spanned(Own(D('s'))).by_value(D('o')), || Plain(Own(D('s'))).by_value(D('o')));
 }
 
 #[test]
-fn functions_that_return_a_future() {
+fn futures_completed_cancelled_and_never_polled() {
+    macro_rules! check {
+        ($polls:ident, $($function:ident)*) => {
+            for c in ['c', '!'] {
+                $(
+                    let plain = || poll($polls, call!(plain::$function, c));
+                    assert_same(|| poll($polls, call!(spanned::$function, c)), plain);
+                    assert_same(|| poll($polls, call!(optioned::$function, c)), plain);
+                    assert_same(|| poll($polls, call!(wrapped::$function, c)), plain);
+                )*
+            }
+        };
+    }
     for polls in 0..3 {
-        assert_eq!(
-            by(|| poll(polls, call!(spanned::boxed, 'c'))),
-            by(|| poll(polls, call!(plain::boxed, 'c'))),
-            "{polls}"
-        );
+        check!(polls, asynchronous shadows_async panics_async unused_async boxed opaque);
+        macro_rules! method {
+            ($function:ident $arguments:tt) => {
+                assert_same(
+                    || poll(polls, Spanned(Own(D('s'))).$function $arguments),
+                    || poll(polls, Plain(Own(D('s'))).$function $arguments),
+                );
+            };
+        }
+        method!(by_value_async(D('o')));
+        method!(partly(D('o')));
+        method!(wrapped(D('p'), D('o')));
     }
 }

@@ -467,6 +467,82 @@ mod blocks {
     }
 }
 
+mod inheritance {
+    use traced_runtime::Kind;
+
+    use super::*;
+
+    #[traced(kind = client, remote = "db", tags("a" = "block", "b" = "block"), err(type), require_parent, ret)]
+    mod outer {
+        pub(super) fn all() -> u8 {
+            1
+        }
+
+        #[super::traced(kind = server, tags("b" = "own"), root, err(skip))]
+        pub(super) fn own() -> Result<u8, String> {
+            Err("text".to_owned())
+        }
+
+        #[cfg_attr(all(), super::traced(name = "conditional", remote = "cache"))]
+        pub(super) async fn named() -> Result<u8, String> {
+            Err("text".to_owned())
+        }
+
+        pub(super) mod inner {
+            pub(in super::super) struct Type;
+
+            #[traced_runtime::traced(tags("c" = "impl", "a" = "impl"))]
+            impl Type {
+                pub(in super::super) fn method(&self) {}
+
+                #[cfg_attr(any(), inline)]
+                #[cfg_attr(all(), traced(skip))]
+                pub(in super::super) fn skipped(&self) {}
+            }
+
+            #[cfg_attr(all(), traced(skip))]
+            impl Type {
+                pub(in super::super) fn skipped_too(&self) {}
+            }
+        }
+    }
+
+    #[traced]
+    fn calls() {
+        ignore(outer::all());
+        ignore(outer::own());
+        ignore(now(outer::named()));
+        outer::inner::Type.method();
+        outer::inner::Type.skipped();
+        outer::inner::Type.skipped_too();
+    }
+
+    #[test]
+    fn goes_from_block_to_block_to_function() {
+        let tracer = Tracer::new();
+        tracer.run(|| {
+            outer::all();
+            calls();
+        });
+        let spans = tracer.spans();
+        let span = |name: &str| spans.iter().find(|span| span.name() == name).expect("it was called");
+        let mut names = span_names(&tracer);
+        names.sort_unstable();
+        assert_eq!(names, ["Type::method", "all", "calls", "conditional", "own"]);
+        let tags = |name: &str| -> Vec<String> {
+            let mut tags: Vec<_> = span(name).tags().map(|(key, value)| format!("{key}={value}")).collect();
+            tags.sort_unstable();
+            tags
+        };
+        assert_eq!(tags("all"), ["a=block", "b=block", "return=1"]);
+        assert_eq!(tags("own"), ["a=block", "b=own"]);
+        assert_eq!(tags("Type::method"), ["a=impl", "b=block", "c=impl"]);
+        assert_eq!(span("own").kind(), Some(Kind::Server));
+        assert_eq!(span("conditional").kind(), Some(Kind::Client));
+        assert_ne!(span("own").trace_id(), span("calls").trace_id());
+    }
+}
+
 mod async_trait_blocks {
     use super::*;
 

@@ -24,11 +24,16 @@ use traced_runtime::{
     traced,
 };
 
-/// Programs on one thread; each is run with tracers of the test kit and with tracers that share the process's log.
+/// Programs on one thread, unless `TRACED_MODEL` says how many; each is run with tracers of the test kit and with tracers that
+/// share the process's log.
 const PROGRAMS: u64 = 1_000;
 
-/// Programs over several threads.
-const THREADED: u64 = 200;
+/// Of so many of them one more is run over several threads.
+const THREADED: u64 = 5;
+
+fn programs() -> u64 {
+    std::env::var("TRACED_MODEL").map_or(PROGRAMS, |programs| programs.parse().expect("TRACED_MODEL is a number"))
+}
 
 const THREADS: u64 = 3;
 
@@ -250,9 +255,7 @@ mod ordered {
 
     fn contained(code: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(code)) {
-            if !(panic as Box<dyn Any>).is::<Planned>() {
-                panic!("only what is planned may panic");
-            }
+            assert!((panic as Box<dyn Any>).is::<Planned>(), "only what is planned may panic");
         }
     }
 
@@ -391,20 +394,8 @@ mod ordered {
         let mut found: HashMap<usize, SpanRecord> = HashMap::new();
         for (tracer, backend) in backends.iter().enumerate() {
             for record in backend.end() {
-                let number = record
-                    .tag("n")
-                    .unwrap_or_else(|| {
-                        panic!(
-                            "seed {seed}, tracer {tracer} of {}: no number on {record:?}",
-                            backends
-                                .iter()
-                                .map(|b| if matches!(b, Backend::Kit(_)) { "k" } else { "b" })
-                                .collect::<String>()
-                        )
-                    })
-                    .to_string()
-                    .parse::<usize>()
-                    .expect("a number");
+                let number = record.tag("n").expect("every span is numbered").to_string();
+                let number = number.parse::<usize>().expect("a number");
                 assert_eq!(expected[number].tracer, tracer, "seed {seed}: span {number} is of another tracer");
                 assert!(found.insert(number, record).is_none(), "seed {seed}: span {number} was reported twice");
             }
@@ -435,7 +426,7 @@ mod ordered {
 
     #[test]
     fn programs_of_one_tracer() {
-        for seed in 0..PROGRAMS {
+        for seed in 0..programs() {
             run(seed, 1, &[Backend::kit("a")]);
             run(seed, 1, &[Backend::built()]);
         }
@@ -443,7 +434,7 @@ mod ordered {
 
     #[test]
     fn programs_of_two_tracers() {
-        for seed in PROGRAMS..2 * PROGRAMS {
+        for seed in PROGRAMS..PROGRAMS + programs() {
             run(seed, 1, &[Backend::kit("a"), Backend::kit("b")]);
             run(seed, 1, &[Backend::built(), Backend::built()]);
             run(seed, 1, &[Backend::kit("a"), Backend::built()]);
@@ -452,7 +443,7 @@ mod ordered {
 
     #[test]
     fn programs_over_several_threads() {
-        for seed in 0..THREADED {
+        for seed in 0..programs() / THREADED {
             run(seed, THREADS, &[Backend::kit("a")]);
             run(seed, THREADS, &[Backend::built(), Backend::built()]);
             run(seed, THREADS, &[Backend::kit("a"), Backend::built()]);
@@ -596,7 +587,7 @@ mod disordered {
 
     #[test]
     fn programs_of_one_tracer() {
-        for seed in 0..PROGRAMS {
+        for seed in 0..programs() {
             run(seed, 1, &[Backend::kit("a")]);
             run(seed, 1, &[Backend::built()]);
         }
@@ -604,7 +595,7 @@ mod disordered {
 
     #[test]
     fn programs_of_two_tracers() {
-        for seed in PROGRAMS..2 * PROGRAMS {
+        for seed in PROGRAMS..PROGRAMS + programs() {
             run(seed, 1, &[Backend::kit("a"), Backend::built()]);
             run(seed, 1, &[Backend::built(), Backend::built()]);
         }
@@ -612,7 +603,7 @@ mod disordered {
 
     #[test]
     fn programs_over_several_threads() {
-        for seed in 0..THREADED {
+        for seed in 0..programs() / THREADED {
             run(seed, THREADS, &[Backend::kit("a")]);
             run(seed, THREADS, &[Backend::built(), Backend::built()]);
         }

@@ -62,6 +62,7 @@ mod options {
 
     #[traced(parent = span)]
     async fn below_async(span: &Span) {
+        assert_eq!(Context::current().trace_id(), span.context().trace_id());
         leaf();
     }
 
@@ -400,10 +401,10 @@ mod outcomes {
     fn errors_are_told_with_their_sources_and_an_explicit_tag_beats_them() {
         let tracer = Checked::new();
         tracer.run(|| {
-            let _ = declined();
-            let _ = now(declined_async());
-            let _ = explained();
-            let _ = now(explained_async());
+            declined().expect_err("it fails");
+            now(declined_async()).expect_err("it fails");
+            explained().expect_err("it fails");
+            now(explained_async()).expect_err("it fails");
             let span = Span::start("explicit");
             span.tag("error", "card expired");
             span.error(&Declined(None));
@@ -428,7 +429,7 @@ mod outcomes {
     fn an_error_without_a_message_gives_its_type() {
         let tracer = Checked::new();
         tracer.run(|| {
-            let _ = silent();
+            silent().expect_err("it fails");
             Span::start("explicit").error(&Silent);
             let _span = span!("current");
             traced_runtime::error(&Silent);
@@ -459,7 +460,7 @@ mod outcomes {
     fn panicked_is_what_a_panic_began_in() {
         let tracer = Checked::new();
         tracer.run(|| {
-            std::panic::catch_unwind(panics).unwrap_err();
+            std::panic::catch_unwind(panics).expect_err("it panics");
         });
         tracer.assert_tree(
             "
@@ -479,7 +480,7 @@ mod outcomes {
                 let _span = Span::start("explicit");
                 std::panic::resume_unwind(Box::new("boom"));
             })
-            .unwrap_err();
+            .expect_err("it fails");
         });
         tracer.assert_tree("explicit  panicked");
     }
@@ -652,12 +653,14 @@ mod open {
     fn of_a_thread_that_ended_are_unfinished() {
         let tracer = Checked::new();
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let thread = scope.spawn(|| {
                 tracer.run(|| {
                     std::mem::forget(span!("outer"));
                     std::mem::forget(span!("inner"));
                 });
             });
+            // The end of the scope alone waits for no destructors of thread locals.
+            thread.join().expect("no panic");
         });
         thread::scope(|scope| {
             scope.spawn(|| tracer.run(leaf));

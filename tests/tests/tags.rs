@@ -219,7 +219,7 @@ mod user_code {
                 || traced_runtime::error(&Bomb),
             ];
             for code in panicking {
-                std::panic::catch_unwind(code).unwrap_err();
+                std::panic::catch_unwind(code).expect_err("it fails");
                 assert_eq!(Context::current(), before);
             }
             leaf();

@@ -25,30 +25,49 @@ pub(crate) struct Captures {
     pub(crate) moves: TokenStream,
     /// The arguments that an explicit parent names, by reference: it is looked at before they move.
     pub(crate) for_parent: TokenStream,
+    /// Names outside. `macro_rules!` can make two arguments of one name; with our hygiene they would be the same.
+    outer: Vec<Ident>,
 }
 
 impl Captures {
+    /// Of a body that stays where it is.
+    pub(crate) fn none() -> Self {
+        Captures { moves: TokenStream::new(), for_parent: TokenStream::new(), outer: Vec::new() }
+    }
+
     pub(crate) fn of(sig: &mut Signature, args: &Args) -> Self {
+        let in_future = sig.asyncness.is_some();
         let mut parent_names = Vec::new();
         if let Some(parent) = &args.parent {
             names(parent.value.clone(), &mut parent_names);
         }
-        let mut captures = Captures { moves: TokenStream::new(), for_parent: TokenStream::new() };
+        let mut captures = Captures::none();
         for (index, input) in sig.inputs.iter_mut().enumerate() {
             match input {
-                FnArg::Receiver(receiver) => captures.receiver(receiver),
+                FnArg::Receiver(receiver) => captures.receiver(receiver, in_future),
                 FnArg::Typed(argument) => captures.argument(argument, index, &parent_names),
             }
         }
         captures
     }
 
-    /// `self` cannot have another name; mentioned by value it is captured as a whole, and first.
-    fn receiver(&mut self, receiver: &Receiver) {
-        if !matches!(receiver.kind, ReceiverKind::Reference(..)) {
+    /// `self` cannot have another name; mentioned, it is captured as a whole, and first. A future holds a reference, too.
+    fn receiver(&mut self, receiver: &Receiver, in_future: bool) {
+        if in_future || !matches!(receiver.kind, ReceiverKind::Reference(..)) {
             let this = receiver.self_token;
             self.moves.extend(quote_spanned!(Span::mixed_site()=> let _ = &#this;));
         }
+    }
+
+    /// The name of an argument outside.
+    fn outer(&mut self, mut name: Ident, index: usize) -> Ident {
+        let span = located(name.span());
+        if self.outer.contains(&name) {
+            name = format_ident!("__arg{index}");
+        }
+        name.set_span(span);
+        self.outer.push(name.clone());
+        name
     }
 
     fn argument(&mut self, argument: &mut PatType, index: usize, parent_names: &[String]) {
@@ -57,17 +76,22 @@ impl Captures {
         let cfgs = &argument.attrs;
         if let Pat::Ident(PatIdent { by_ref: None, mutability, ident, subpat: None, .. }) = &mut *argument.pat {
             let inner = ident.clone();
+            let here = located(inner.span());
             let mutability = mutability.take();
-            ident.set_span(located(ident.span()));
+            *ident = self.outer(ident.clone(), index);
             if parent_names.iter().any(|name| inner == name) {
                 self.for_parent.extend(quote_spanned!(Span::mixed_site()=> #(#cfgs)* let #inner = &#ident;));
             }
             self.moves.extend(if inner.to_string().starts_with('_') {
                 // Clippy takes `let _x = y;` for a statement without effect.
-                quote_spanned!(Span::mixed_site()=> #(#attrs)* let (#mutability #inner,) = (#ident,);)
+                quote_spanned!(here=> #(#attrs)* let (#mutability #inner,) = (#ident,);)
             } else {
-                quote_spanned!(Span::mixed_site()=> #(#attrs)* let #mutability #inner = #ident;)
+                quote_spanned!(here=> #(#attrs)* let #mutability #inner = #ident;)
             });
+            if parent_names.iter().any(|name| inner == name) {
+                // Named as the parent it is used, whether or not the body mentions it.
+                self.moves.extend(quote_spanned!(Span::mixed_site()=> #(#cfgs)* let _ = &#inner;));
+            }
             return;
         }
         let pattern = argument.pat.to_token_stream();
@@ -79,7 +103,8 @@ impl Captures {
             _ => None,
         };
         let mut outer = outer.unwrap_or_else(|| format_ident!("__arg{index}"));
-        outer.set_span(located(pattern.span()));
+        outer.set_span(pattern.span());
+        let outer = self.outer(outer, index);
         if pattern_names.iter().any(|name| parent_names.contains(name)) {
             self.for_parent.extend(quote_spanned! {Span::mixed_site()=>
                 #(#cfgs)* #[allow(unused_variables, reason = "the body uses them")] let #pattern = &#outer;

@@ -24,8 +24,16 @@ pub(crate) fn function(mut function: Function, args: &Args, place: Place) -> Res
     };
     function.body = Body::Block { inner_attrs: TokenStream::new(), statements: TokenStream::new(), span: braces };
     let shape = Shape::of(&function, args, place);
+    let in_place = function.is_tracked();
+    if in_place && matches!(shape, Shape::Future | Shape::BoxedFuture) {
+        if let Some(early) = shape::own_return(statements.clone()) {
+            let message =
+                "with `#[track_caller]`, the future must be the last expression: a `return` would pass the span by";
+            return Err(syn::Error::new(early, message));
+        }
+    }
     let Function { attrs, vis, defaultness, mut sig, .. } = function;
-    let expansion = Expansion::new(args, &sig, braces);
+    let expansion = Expansion::new(args, &sig, braces, in_place);
     let content = match shape {
         Shape::Statement => expansion.statement(&statements),
         Shape::Closure => expansion.closure(&mut sig, statements),
@@ -48,10 +56,14 @@ struct Expansion<'a> {
     /// Return type as it is written in a closure or a turbofish.
     output: TokenStream,
     braces: Span,
+    /// `#[track_caller]`: the body cannot run in a closure.
+    in_place: bool,
+    /// An async function that returns another future.
+    yields_future: bool,
 }
 
 impl<'a> Expansion<'a> {
-    fn new(args: &'a Args, sig: &Signature, braces: Span) -> Self {
+    fn new(args: &'a Args, sig: &Signature, braces: Span, in_place: bool) -> Self {
         let private = match &args.krate {
             Some(krate) => {
                 let path = &krate.value;
@@ -63,7 +75,8 @@ impl<'a> Expansion<'a> {
             ReturnType::Default => quote_spanned!(Span::mixed_site()=> ()),
             ReturnType::Type(_, ty) => shape::without_impl_trait(ty.to_token_stream()),
         };
-        Expansion { args, private, name: sig.ident.clone(), output, braces }
+        let yields_future = sig.asyncness.is_some() && shape::output(sig).is_some_and(shape::is_future);
+        Expansion { args, private, name: sig.ident.clone(), output, braces, in_place, yields_future }
     }
 
     /// ```text
@@ -90,7 +103,7 @@ impl<'a> Expansion<'a> {
     ///     let __span = private::enter(…);
     ///     let out = private::call(move || -> Result<Row, E> { let line = line; { body } });
     ///     if let Some(outcome) = private::Enter::outcome(&__span) { … look at out … }
-    ///     out
+    ///     return out;
     /// }
     /// ```
     /// A call, because a closure that is called in place infers worse: `fn(&mut self) -> Result<&mut T, E>` fails.
@@ -122,7 +135,7 @@ impl<'a> Expansion<'a> {
                 let __out = &__out;
                 #judge
             }
-            __out
+            return __out;
         }
     }
 
@@ -130,13 +143,14 @@ impl<'a> Expansion<'a> {
     /// async fn load(id: u64) -> User { body }
     /// →
     /// fn load(id: u64) -> impl Future<Output = User> {
-    ///     private::in_span(&SITE, async move {
+    ///     return private::in_span(&SITE, async move {
     ///         let id = id;
     ///         if false { return private::never::<User>(); }
     ///         { body }
-    ///     }, |out, outcome| …)
+    ///     }, |out, outcome| …);
     /// }
     /// ```
+    /// `return`, because Clippy's `implicit_return` looks into what macros write, and `needless_return` does not.
     /// Half as large as a future in a future. `impl` comes from this crate, whose edition is 2024: it captures every
     /// lifetime in a caller of any edition, as `async fn` does.
     ///
@@ -155,19 +169,24 @@ impl<'a> Expansion<'a> {
     fn rewritten(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
         let content = self.async_body(sig, statements);
         sig.asyncness = None;
-        let (arrow, ty) = match &sig.output {
-            ReturnType::Default => (syn::Token![->](Span::mixed_site()), quote_spanned!(Span::mixed_site()=> ())),
-            ReturnType::Type(arrow, ty) => (*arrow, ty.to_token_stream()),
+        let (arrow, ty, end) = match &sig.output {
+            ReturnType::Default => {
+                let unit = quote_spanned!(Span::mixed_site()=> ());
+                (syn::Token![->](Span::mixed_site()), unit, sig.paren_token.span.close())
+            }
+            ReturnType::Type(arrow, ty) => (*arrow, ty.to_token_stream(), end_of(ty.to_token_stream())),
         };
-        let future = quote_spanned!(located(ty.span())=> impl ::core::future::Future<Output = #ty>);
+        // The last token of a signature says whose it is, to lints about the signature.
+        let end = syn::Token![>](end);
+        let future = quote_spanned!(located(ty.span())=> impl ::core::future::Future<Output = #ty #end);
         sig.output = ReturnType::Type(arrow, Box::new(Type::Verbatim(future)));
-        content
+        quote_spanned!(Span::mixed_site()=> return #content;)
     }
 
     /// The same inside of an `async fn`: `private::in_span(&SITE, async move { … }, …).await`.
     fn wrapped(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
         let content = self.async_body(sig, statements);
-        quote_spanned!(Span::mixed_site()=> #content.await)
+        quote_spanned!(Span::mixed_site()=> return #content.await;)
     }
 
     /// `async fn f() -> !` becomes `match private::in_span(&SITE, async move { … }, …).await {}` over an empty type.
@@ -178,6 +197,8 @@ impl<'a> Expansion<'a> {
             name: self.name.clone(),
             output: quote_spanned!(Span::mixed_site()=> ::core::convert::Infallible),
             braces: self.braces,
+            in_place: self.in_place,
+            yields_future: false,
         };
         let content = endless.async_body(sig, statements);
         quote_spanned!(Span::mixed_site()=> match #content.await {})
@@ -207,41 +228,52 @@ impl<'a> Expansion<'a> {
     /// fn load(&self) -> impl Future<Output = User> { body }
     /// →
     /// fn load(&self) -> impl Future<Output = User> {
-    ///     let future = private::call(move || -> _ { { body } });
-    ///     private::in_span_as::<User, _, _>(&SITE, future, |out, outcome| …)
+    ///     return private::in_span_as::<User, _, _>(&SITE, private::call(move || -> _ { { body } }), |out, outcome| …);
     /// }
     /// ```
     /// The type of what comes out is the signature's: in `async { Ok(x?) }` nothing else tells that of the error.
     ///
     /// The body runs at the call, as before. Tags are evaluated there, too, while the arguments exist, and kept for
-    /// the span, which starts at the first poll.
+    /// the span, which starts at the first poll. With `#[track_caller]` the body stays a block in place, of which nothing
+    /// returns.
     fn future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
-        let captures = Captures::of(sig, self.args);
+        let (head, future) = self.returned_future(sig, statements);
+        quote_spanned!(Span::mixed_site()=> #head return #future;)
+    }
+
+    /// As [`future`](Self::future), boxed again: what the body returns may be of any type that coerces.
+    fn boxed_future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
+        let (head, future) = self.returned_future(sig, statements);
+        let private = &self.private;
+        quote_spanned!(Span::mixed_site()=> #head return #private::boxed(#future);)
+    }
+
+    fn returned_future(&self, sig: &mut Signature, statements: TokenStream) -> (TokenStream, TokenStream) {
+        let captures = if self.in_place { Captures::none() } else { Captures::of(sig, self.args) };
         let private = &self.private;
         let parent = self.parent(&captures);
         let tags = self.tags(&quote_spanned!(Span::mixed_site()=> __tags));
         let body = self.body(&captures, &tags, TokenStream::new(), statements);
         let output = &self.output;
-        let future = quote_spanned!(Span::mixed_site()=> #private::call(move || -> #output #body));
         let value = shape::future_value(sig);
+        let future = if self.in_place {
+            body.into_token_stream()
+        } else {
+            quote_spanned!(Span::mixed_site()=> #private::call(move || -> #output #body))
+        };
         if tags.is_empty() {
-            return self.in_span(parent, &future, value);
+            return (TokenStream::new(), self.in_span(parent, &future, value));
         }
-        let future_with_tags = quote_spanned!(Span::mixed_site()=> #private::with_tags(__kept, __future));
-        let wrapped = self.in_span(parent, &future_with_tags, value);
-        quote_spanned! {Span::mixed_site()=>
+        let for_parent = parent.as_ref().map(|parent| quote_spanned!(Span::mixed_site()=> let __parent = #parent;));
+        let with_tags = quote_spanned!(Span::mixed_site()=> #private::with_tags(__kept, __future));
+        let wrapped = self.span_call(parent.is_some(), &with_tags, value);
+        let head = quote_spanned! {Span::mixed_site()=>
+            #for_parent
             let mut __kept = #private::keep_tags();
             let __tags = __kept.as_mut();
             let __future = #future;
-            #wrapped
-        }
-    }
-
-    /// As [`future`](Self::future), boxed again: what the body returns may be of any type that coerces.
-    fn boxed_future(&self, sig: &mut Signature, statements: TokenStream) -> TokenStream {
-        let content = self.future(sig, statements);
-        let private = &self.private;
-        quote_spanned!(Span::mixed_site()=> #private::boxed({ #content }))
+        };
+        (head, wrapped)
     }
 
     /// ```text
@@ -254,6 +286,11 @@ impl<'a> Expansion<'a> {
         let moves = &captures.moves;
         let unlike_one_expression = quote_spanned!(Span::mixed_site()=> ;);
         let body = block(quote!(#unlike_one_expression #statements), self.braces);
+        if self.yields_future {
+            // For Clippy, which would ask whether an `.await` is missing.
+            let body = quote_spanned!(located(self.braces)=> return #body;);
+            return block(quote!(#moves #tags #fake #body), located(self.braces));
+        }
         block(quote!(#moves #tags #fake #body), located(self.braces))
     }
 
@@ -320,6 +357,14 @@ impl<'a> Expansion<'a> {
     /// `private::in_span(…)`, or `{ let parent = …; private::in_span_of(…) }`: the arguments are still there at the call.
     /// With a type for what the future gives, `…_as::<T, _, _>(…)`.
     fn in_span(&self, parent: Option<TokenStream>, future: &TokenStream, value: Option<TokenStream>) -> TokenStream {
+        let call = self.span_call(parent.is_some(), future, value);
+        match parent {
+            None => call,
+            Some(parent) => quote_spanned!(Span::mixed_site()=> { let __parent = #parent; #call }),
+        }
+    }
+
+    fn span_call(&self, has_parent: bool, future: &TokenStream, value: Option<TokenStream>) -> TokenStream {
         let private = &self.private;
         let site = self.site();
         let judge = self.judge();
@@ -328,27 +373,15 @@ impl<'a> Expansion<'a> {
         } else {
             quote_spanned!(Span::mixed_site()=> |__out, __outcome| { #judge })
         };
-        match parent {
-            None => {
-                let function = match value {
-                    None => quote_spanned!(Span::mixed_site()=> in_span),
-                    Some(value) => quote_spanned!(Span::mixed_site()=> in_span_as::<#value, _, _>),
-                };
-                quote_spanned!(Span::mixed_site()=> #private::#function(#site, #future, #judge))
-            }
-            Some(parent) => {
-                let function = match value {
-                    None => quote_spanned!(Span::mixed_site()=> in_span_of),
-                    Some(value) => quote_spanned!(Span::mixed_site()=> in_span_of_as::<#value, _, _>),
-                };
-                quote_spanned! {Span::mixed_site()=>
-                    {
-                        let __parent = #parent;
-                        #private::#function(#site, __parent, #future, #judge)
-                    }
-                }
-            }
-        }
+        let (name, parent) = match (has_parent, value.is_some()) {
+            (false, false) => ("in_span", TokenStream::new()),
+            (false, true) => ("in_span_as", TokenStream::new()),
+            (true, false) => ("in_span_of", quote_spanned!(Span::mixed_site()=> __parent,)),
+            (true, true) => ("in_span_of_as", quote_spanned!(Span::mixed_site()=> __parent,)),
+        };
+        let function = Ident::new(name, Span::mixed_site());
+        let of = value.map(|value| quote_spanned!(Span::mixed_site()=> ::<#value, _, _>));
+        quote_spanned!(Span::mixed_site()=> #private::#function #of (#site, #parent #future, #judge))
     }
 
     fn parent(&self, captures: &Captures) -> Option<TokenStream> {
@@ -417,6 +450,16 @@ impl<'a> Expansion<'a> {
 /// `&(expr)`, which neither moves nor trips over precedence.
 fn borrowed(value: &TokenStream) -> TokenStream {
     quote_spanned!(located(value.span())=> &(#value))
+}
+
+/// Where the last token ends.
+fn end_of(tokens: TokenStream) -> Span {
+    match tokens.into_iter().last() {
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::None => end_of(group.stream()),
+        Some(TokenTree::Group(group)) => group.span_close(),
+        Some(token) => token.span(),
+        None => Span::mixed_site(),
+    }
 }
 
 fn block(content: TokenStream, span: Span) -> Group {

@@ -115,6 +115,29 @@ use proc_macro2::TokenStream;
 ///   returns is the span. Its tags are evaluated at the call. Of an `impl Future + Clone`, and whatever else is more than
 ///   a future, the span is the call.
 /// - `const fn`, closures and trait methods without a body are an error.
+///
+/// # Limits
+///
+/// - A future is told by the return type as it is written: `impl Future`, `Pin<Box<dyn Future>>`, `BoxFuture`,
+///   `LocalBoxFuture`. An alias of your own, `Box<dyn Future + Unpin>`, a named future and `impl Stream` are values as any
+///   other: the span is that of the call. Write `async fn`, or `.in_span(…)` on what is returned.
+/// - A closure that an async function, or one with `err` or `ret`, returns as `impl Fn(&str)` needs the types of its
+///   arguments written: `|text: &str| …`.
+/// - `#[track_caller]` on a function that returns a future: the future must be its last expression.
+/// - The file of a `mod name;` cannot be reached.
+///
+/// ```
+/// # use traced_runtime::traced;
+/// #[traced]
+/// async fn measure() -> impl Fn(&str) -> usize {
+///     |text: &str| text.len()
+/// }
+///
+/// #[traced]
+/// fn unpin() -> Box<dyn Future<Output = u8> + Unpin> {
+///     Box::new(std::future::ready(1))
+/// }
+/// ```
 #[proc_macro_attribute]
 pub fn traced(args: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     attribute(args.into(), item.into()).into()

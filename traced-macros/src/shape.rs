@@ -44,6 +44,13 @@ impl Parse for Function {
     }
 }
 
+impl Function {
+    /// Whether it knows its caller; a closure inside does not.
+    pub(crate) fn is_tracked(&self) -> bool {
+        self.attrs.iter().any(|attr| attr.path().is_ident("track_caller"))
+    }
+}
+
 impl Parse for Body {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         if input.peek(Token![;]) {
@@ -137,6 +144,27 @@ pub(crate) enum Shape {
     BoxedFuture,
 }
 
+/// A `return` among these tokens that may be the function's own: any but those in an async block.
+pub(crate) fn own_return(tokens: TokenStream) -> Option<Span> {
+    let mut in_async = false;
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => {
+                if !(in_async && group.delimiter() == Delimiter::Brace) {
+                    if let Some(found) = own_return(group.stream()) {
+                        return Some(found);
+                    }
+                }
+                in_async = false;
+            }
+            TokenTree::Ident(word) if word == "return" => return Some(word.span()),
+            TokenTree::Ident(word) => in_async = word == "async" || in_async && word == "move",
+            _ => in_async = false,
+        }
+    }
+    None
+}
+
 /// Where the function stands, as far as an attribute can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -176,8 +204,7 @@ impl Shape {
             None => is_result(output),
         };
         let by_value = (error || args.ret.is_some()) && !matches!(output, Type::Never(_));
-        let reachable =
-            sig.variadic.is_none() && !function.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
+        let reachable = sig.variadic.is_none() && !function.is_tracked();
         if by_value && reachable { Shape::Closure } else { Shape::Statement }
     }
 }
@@ -205,6 +232,13 @@ pub(crate) fn output(sig: &Signature) -> Option<&Type> {
 /// Whether the name of the type ends in `Result`: `io::Result<T>`, `QueryResult`.
 pub(crate) fn is_result(ty: &Type) -> bool {
     last_segment(ty).is_some_and(|last| last.ident.to_string().ends_with("Result"))
+}
+
+/// Whether the type is called like a future.
+pub(crate) fn is_future(ty: &Type) -> bool {
+    is_impl_future(ty)
+        || is_boxed_future(ty)
+        || last_segment(ty).is_some_and(|last| last.ident == "JoinHandle" || last.ident.to_string().ends_with("Future"))
 }
 
 fn is_impl_future(ty: &Type) -> bool {
@@ -243,7 +277,7 @@ fn names_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> boo
     future
 }
 
-/// The `T` of `-> impl Future<Output = T>`, with `_` for each `impl Trait`.
+/// The `T` of `-> impl Future<Output = T>`, with `_` for each `impl Trait` in it; `None` if it is nothing else.
 pub(crate) fn future_value(sig: &Signature) -> Option<TokenStream> {
     let Some(Type::ImplTrait(ty)) = output(sig) else { return None };
     ty.bounds.iter().find_map(|bound| {
@@ -252,7 +286,8 @@ pub(crate) fn future_value(sig: &Signature) -> Option<TokenStream> {
         let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
         arguments.args.iter().find_map(|argument| match argument {
             GenericArgument::AssocType(output) if output.ident == "Output" => {
-                Some(without_impl_trait(output.ty.to_token_stream()))
+                let opaque = matches!(bare(&output.ty), Type::ImplTrait(_));
+                (!opaque).then(|| without_impl_trait(output.ty.to_token_stream()))
             }
             _ => None,
         })

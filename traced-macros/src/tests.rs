@@ -72,7 +72,7 @@ fn a_result_is_looked_at() {
                 let __out = &__out;
                 JUDGE
             }
-            __out
+            return __out;
         }",
     );
 }
@@ -83,11 +83,12 @@ fn async_becomes_impl_future() {
         "",
         "async fn load(&self, id: u64) -> User { body }",
         "fn load(&self, id: u64) -> impl ::core::future::Future<Output = User> {
-            private::in_span(SITE, async move {
+            return private::in_span(SITE, async move {
+                let _ = &self;
                 let id = id;
                 if false { return private::never::<User>(); }
                 { ; body }
-            }, |__out, __outcome| { JUDGE })
+            }, |__out, __outcome| { JUDGE });
         }",
     );
 }
@@ -98,10 +99,10 @@ fn async_stays_for_attributes_below() {
         "err(skip)",
         "#[tokio::main] async fn load() { body }",
         "#[tokio::main] async fn load() {
-            private::in_span(SITE, async move {
+            return private::in_span(SITE, async move {
                 if false { return private::never::<()>(); }
                 { ; body }
-            }, |_, _| {}).await
+            }, |_, _| {}).await;
         }",
     );
 }
@@ -112,12 +113,12 @@ fn a_returned_future_is_wrapped_whatever_the_body_looks_like() {
         "err(type)",
         "fn load(id: u64) -> Pin<Box<dyn Future<Output = User> + Send>> { before(); Box::pin(async move { id }) }",
         "fn load(id: u64) -> Pin<Box<dyn Future<Output = User> + Send>> {
-            private::boxed({
+            return private::boxed(
                 private::in_span(SITE, private::call(move || -> Pin<Box<dyn Future<Output = User> + Send>> {
                     let id = id;
                     { ; before(); Box::pin(async move { id }) }
                 }), |__out, __outcome| { private::error_type(__out, __outcome); })
-            })
+            );
         }",
     );
 }

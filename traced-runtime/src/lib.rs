@@ -29,7 +29,7 @@
 //! | futures and streams | [`InContext`] |
 //! | log lines | [`Context`] displays as `trace-span` |
 //! | a backend of one's own | [`Reporter`], [`Sender`] |
-//! | tests | [`testing`] (feature `testing`) |
+//! | tests | the module `testing` (feature `testing`) |
 //!
 //! # What it promises to the traced program
 //! It does not panic, block or grow without bound on the program's threads: what cannot be recorded is counted, by

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-/// Processor, cores, kernel's clock and compiler, in one line.
+/// Processor, cores, kernel's clock, compiler, and what else keeps the machine busy, in one line.
 pub fn describe() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
@@ -18,7 +18,11 @@ pub fn describe() -> String {
     let clock = clock.as_deref().map_or("unknown", str::trim);
     let kernel = output("uname", &["-sr"]);
     let compiler = output("rustc", &["--version"]);
-    format!("{model}{family}{virtualized}, {cores} cores, {kernel}, clock source {clock}, {compiler}")
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("unknown");
+    format!(
+        "{model}{family}{virtualized}, {cores} cores, {kernel}, clock source {clock}, {compiler}, load average {load}"
+    )
 }
 
 /// The day, in UTC.

@@ -49,8 +49,10 @@ pub fn section(cells: &[Cell], rounds: usize, command: &str) -> String {
     let _ = writeln!(text, "{}: {}.  ", machine::today(), machine::describe());
     let _ = writeln!(text, "{}.  ", versions.join(", "));
     let _ = writeln!(text, "`{command}`\n");
-    let _ = writeln!(text, "CPU nanoseconds of the calling thread per span: median of {rounds} processes (min–max), and");
-    let _ = writeln!(text, "the ratio to the floor. F1 is two reads of the time stamp counter and a record of 32 bytes;");
+    let _ =
+        writeln!(text, "CPU nanoseconds of the calling thread per span: median of {rounds} processes (min–max), and");
+    let _ =
+        writeln!(text, "the ratio to the floor. F1 is two reads of the time stamp counter and a record of 32 bytes;");
     let _ = writeln!(text, "F4 is a thread-local load and a branch.\n");
 
     let titles: Vec<&str> = peers().map(|entry| entry.title).collect();

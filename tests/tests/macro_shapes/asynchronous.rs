@@ -51,7 +51,7 @@ pub async fn opaque(number: u8) -> impl Debug + Clone {
 
 #[traced]
 pub async fn opaque_inside(number: u8) -> Result<impl Iterator<Item = (u8, u8)>, fmt::Error> {
-    Ok([(number, number)].into_iter())
+    Ok(std::iter::once((number, number)))
 }
 
 #[traced]

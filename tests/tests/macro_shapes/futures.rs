@@ -22,13 +22,16 @@ pub fn precise<'a, T>(text: &'a str, _value: &T) -> impl Future<Output = usize> 
 
 /// The signature alone says what the error is: one that `Display`s and is no `Error`.
 #[traced]
-pub fn error_of_signature(text: &str) -> impl Future<Output = Result<[u8; 2], String>> {
+pub fn error_of_signature(text: &str) -> impl Future<Output = Result<[u8; 2], String>> + use<'_> {
     async move { Ok([opaque_result(text).await?, opaque_result("2").await?]) }
 }
 
 #[traced(tags(number))]
 pub fn opaque_result(number: &str) -> impl Future<Output = Result<u8, &'static str>> + use<'_> {
-    async move { Ok(number.parse::<u8>().map_err(|_| "no number")?) }
+    async move {
+        let number = number.parse::<u8>().map_err(|_| "no number")?;
+        Ok(number)
+    }
 }
 
 #[traced]

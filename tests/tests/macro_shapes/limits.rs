@@ -22,19 +22,3 @@ nest! { f00 f01 f02 f03 f04 f05 f06 f07 f08 f09 f10 f11 f12 f13 f14 f15 f16 f17 
 async fn twenty_nested_functions_compile_and_can_be_spawned() {
     assert_eq!(tokio::spawn(f00(1)).await.ok(), Some(Ok(20)));
 }
-
-/// An argument is not held twice because of the attribute.
-#[test]
-fn futures_stay_small() {
-    async fn plain(bytes: [u8; 1024]) -> u8 {
-        tokio::task::yield_now().await;
-        bytes[0]
-    }
-    #[traced]
-    async fn spanned(bytes: [u8; 1024]) -> u8 {
-        tokio::task::yield_now().await;
-        bytes[0]
-    }
-    let (plain, spanned) = (size_of_val(&plain([0; 1024])), size_of_val(&spanned([0; 1024])));
-    assert!(spanned <= plain + 256, "{plain} {spanned}");
-}

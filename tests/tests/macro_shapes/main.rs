@@ -17,7 +17,9 @@
 pub mod asynchronous;
 pub mod attributes;
 pub mod blocks;
+pub mod bodies;
 pub mod futures;
+pub mod impls;
 pub mod limits;
 pub mod methods;
 pub mod names;

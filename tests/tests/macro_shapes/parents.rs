@@ -43,6 +43,11 @@ pub fn future(context: Context) -> impl Future<Output = bool> {
     async move { context.is_none() }
 }
 
+#[traced(parent = context, tags(length = text.len()))]
+pub fn future_with_tags(context: Context, text: String) -> impl Future<Output = usize> {
+    async move { text.len() + usize::from(context.is_none()) }
+}
+
 #[traced(root)]
 pub fn root() -> Result<u8, String> {
     Ok(1)

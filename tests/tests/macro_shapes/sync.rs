@@ -198,6 +198,18 @@ pub extern "C" fn traced_shapes_unmangled(number: u8) -> u8 {
     number
 }
 
+/// # Safety
+/// The pointer must be valid.
+#[traced]
+pub unsafe extern "C" fn of_c_unsafe(pointer: *const u8) -> u8 {
+    unsafe { pointer.read() }
+}
+
+#[traced(err)]
+pub extern "C" fn of_c_looked_at(number: u8) -> u8 {
+    number
+}
+
 pub fn nested() -> Result<u8, String> {
     #[traced]
     fn inner() -> Result<u8, String> {

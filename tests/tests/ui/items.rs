@@ -31,8 +31,28 @@ impl Struct {
     fn other(&self) {}
 }
 
+#[traced]
+#[track_caller]
+fn tracked(early: bool) -> std::pin::Pin<Box<dyn Future<Output = u8>>> {
+    if early {
+        return Box::pin(async { return 1 });
+    }
+    Box::pin(async { return 2 })
+}
+
+#[traced]
+enum Enum {}
+
+#[traced]
+macro_rules! rules {
+    () => {};
+}
+
 fn main() {
     let _ = (constant(), NUMBER);
     Struct.method();
     Struct.other();
+    drop(tracked(true));
+    rules!();
+    let _: Option<Enum> = None;
 }

@@ -25,6 +25,21 @@ pub(crate) mod sync {
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
     #[cfg(not(loom))]
     pub(crate) use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+    /// Loads what no other thread stores meanwhile.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(super) fn load_own<T>(own: &AtomicPtr<T>) -> *mut T {
+        own.load(Ordering::Relaxed)
+    }
+
+    /// Loom looks for a conflict with the last access to an atomic, and with no earlier one: a thread's load of what it
+    /// stores next would hide another thread's load before. This load is none to loom, but that it is checked.
+    #[cfg(loom)]
+    pub(super) fn load_own<T>(own: &AtomicPtr<T>) -> *mut T {
+        // SAFETY: the caller's promise, which loom checks.
+        unsafe { own.unsync_load() }
+    }
 }
 
 /// Bytes of a new log's first chunk.
@@ -414,8 +429,8 @@ impl Writer {
     pub(crate) unsafe fn attach(&self, log: &Log) {
         // SAFETY: the tail is a live chunk until the writer has moved on and the reader has followed.
         let chunk = unsafe { &*log.tail.load(Ordering::Acquire) };
-        // Relaxed: nobody else stores it.
-        let cursor: *const Word = chunk.committed.load(Ordering::Relaxed);
+        // Nobody else stores it.
+        let cursor: *const Word = sync::load_own(&chunk.committed);
         self.cursor.set(cursor);
         self.end.set(chunk.words.as_ptr_range().end);
         self.committed.set(&raw const chunk.committed);
@@ -464,35 +479,37 @@ impl Writer {
 
     /// Writes bytes one after the other from word `at` on; the last word is filled up with zeros.
     ///
+    /// Words are put together in a register: keys and values are short, and each call to copy a few bytes would cost more
+    /// than the copy.
+    ///
     /// # Safety
     /// The words they take are within [`room`](Self::room).
     pub(crate) unsafe fn put_bytes(&self, mut at: usize, parts: [&[u8]; 2]) {
-        let mut word = [0; 8];
-        let mut filled = 0;
-        for part in parts {
-            let (head, rest) = part.split_at(part.len().min((8 - filled) % 8));
-            word[filled..filled + head.len()].copy_from_slice(head);
-            filled += head.len();
-            if filled == 8 {
+        // The bytes that do not fill a word yet, the first one lowest, and how many bits they are: fewer than 64.
+        let (mut word, mut filled) = (0_u64, 0_u32);
+        let mut append = |bytes: u64, bits: u32| {
+            word |= bytes << filled;
+            filled += bits;
+            if filled >= 64 {
                 // SAFETY: the caller's promise.
-                unsafe { self.put(at, u64::from_ne_bytes(word)) };
-                (at, filled, word) = (at + 1, 0, [0; 8]);
-            }
-            if filled > 0 {
-                continue;
-            }
-            let mut words = rest.chunks_exact(8);
-            for bytes in &mut words {
-                // SAFETY: the caller's promise.
-                unsafe { self.put(at, u64::from_ne_bytes(bytes.try_into().unwrap_or([0; 8]))) };
+                unsafe { self.put(at, word.to_le()) };
                 at += 1;
+                filled -= 64;
+                // What did not fit; a shift by all 64 bits would be none.
+                word = if filled == 0 { 0 } else { bytes >> (bits - filled) };
             }
-            filled = words.remainder().len();
-            word[..filled].copy_from_slice(words.remainder());
+        };
+        for part in parts {
+            let mut words = part.chunks_exact(8);
+            for bytes in &mut words {
+                append(u64::from_le_bytes(bytes.try_into().unwrap_or([0; 8])), 64);
+            }
+            let rest = words.remainder();
+            append(up_to_seven(rest), 8 * u32::try_from(rest.len()).unwrap_or(0));
         }
         if filled > 0 {
             // SAFETY: the caller's promise.
-            unsafe { self.put(at, u64::from_ne_bytes(word)) };
+            unsafe { self.put(at, word.to_le()) };
         }
     }
 
@@ -549,6 +566,22 @@ impl Writer {
         let wanted = (full.words.len() * 8 * 2).min(LARGE_CHUNK).min(share).max(FIRST_CHUNK) / 8;
         let size = wanted.max(words);
         log.budget.take(chunk_bytes(size), need).then(|| Chunk::new(size, first))
+    }
+}
+
+/// Up to seven bytes as a number, the first one lowest, with zeros above.
+#[inline]
+fn up_to_seven(bytes: &[u8]) -> u64 {
+    let of = |n: usize| u64::from(bytes[n]);
+    match bytes.len() {
+        0 => 0,
+        len @ 1..=3 => of(0) | of(len / 2) << (8 * (len / 2)) | of(len - 1) << (8 * (len - 1)),
+        len => {
+            // Two halves that may overlap, with the same bytes where they do.
+            let half =
+                |at: usize| u64::from(u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]));
+            half(0) | half(len - 4) << (8 * (len - 4))
+        }
     }
 }
 
@@ -879,6 +912,81 @@ mod tests {
     }
 }
 
+/// For the thread sanitizer, which sees atomics and memory of this crate, and nothing of the standard library:
+/// `scripts/sanitize thread`.
+#[cfg(all(test, not(loom)))]
+mod sanitize {
+    use super::*;
+
+    const EVENTS: u64 = 20_000;
+
+    /// How far the writer may be ahead: what is read is then not ordered by anything that comes after it.
+    const AHEAD: u64 = 20;
+
+    /// One thread writes, one reads, in chunks that go round between them.
+    fn share(commit: fn(&Writer, usize)) {
+        // Relaxed: it orders nothing.
+        let read = Arc::new(AtomicUsize::new(0));
+        let progress = read.clone();
+        let budget = Arc::new(Budget::new(1 << 20));
+        let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
+        let writing = log.clone();
+        let thread = std::thread::spawn(move || {
+            let writer = Writer::detached();
+            // SAFETY: the only writer; the log outlives it; there is room.
+            unsafe {
+                writer.attach(&writing);
+                for n in 0..EVENTS {
+                    while n > progress.load(Ordering::Relaxed) as u64 + AHEAD {
+                        std::thread::yield_now();
+                    }
+                    while writer.room() < 2 && !writer.extend(&writing, 2, Need::Start) {
+                        std::hint::spin_loop();
+                    }
+                    writer.put(0, n);
+                    writer.put(1, !n);
+                    commit(&writer, 2);
+                }
+            }
+            writing.close();
+        });
+        let mut reader = Reader::new(log);
+        let mut next = 0;
+        loop {
+            let tail = reader.tail();
+            reader.read_to(&tail, |words, at, _| {
+                assert_eq!((words.get(at), words.get(at + 1)), (next, !next));
+                next += 1;
+                read.fetch_add(1, Ordering::Relaxed);
+                2
+            });
+            if tail.ended().is_some() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        assert_eq!(next, EVENTS);
+        thread.join().expect("the writer ends");
+    }
+
+    #[test]
+    fn two_threads_share_a_log() {
+        // SAFETY: all words were put.
+        share(|writer, words| unsafe { writer.commit(words) });
+    }
+
+    #[test]
+    #[ignore = "a race, for the thread sanitizer to catch"]
+    fn a_race_is_caught() {
+        // SAFETY: none: nothing orders the words with the reader's look at them.
+        share(|writer, words| unsafe {
+            let cursor = writer.cursor.get().add(words);
+            writer.cursor.set(cursor);
+            (*writer.committed.get()).store(cursor.cast_mut(), Ordering::Relaxed);
+        });
+    }
+}
+
 /// `RUSTFLAGS="--cfg loom" cargo test -p traced-runtime --release --lib loom`
 #[cfg(all(test, loom))]
 mod loom_model {
@@ -938,25 +1046,17 @@ mod loom_model {
         });
     }
 
-    /// The racy twin: a commit before the words are written. Loom must object.
-    #[test]
-    #[should_panic(expected = "Causality violation")]
-    fn loom_catches_a_commit_before_the_write() {
-        loom::model(|| {
+    /// A word that is committed, by a writer that makes a mistake, and read. Loom must object.
+    fn racy(write: fn(&Writer)) {
+        loom::model(move || {
             let budget = Arc::new(Budget::new(1 << 20));
             let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
             let writing = log.clone();
             let thread = loom::thread::spawn(move || {
                 let writer = Writer::detached();
-                // SAFETY: none: this is the mistake that the model is to find.
-                unsafe {
-                    writer.attach(&writing);
-                    let cursor = writer.cursor.get();
-                    writer.commit(1);
-                    // Loom changes threads at atomic operations only: one is needed between the two.
-                    let _ = writing.is_closed();
-                    (*cursor).0.write(1);
-                }
+                // SAFETY: the only writer; the log outlives it.
+                unsafe { writer.attach(&writing) };
+                write(&writer);
             });
             let mut reader = Reader::new(log);
             let tail = reader.tail();
@@ -966,5 +1066,105 @@ mod loom_model {
             });
             thread.join().expect("the writer ends");
         });
+    }
+
+    #[test]
+    #[should_panic(expected = "Causality violation")]
+    fn loom_catches_a_commit_before_the_write() {
+        racy(|writer| {
+            // SAFETY: none: this is the mistake that the model is to find.
+            unsafe {
+                let word = writer.cursor.get();
+                writer.commit(1);
+                (*word).0.write(1);
+            }
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "Causality violation")]
+    fn loom_catches_a_commit_that_releases_nothing() {
+        racy(|writer| {
+            // SAFETY: none: this is the mistake that the model is to find.
+            unsafe {
+                writer.put(0, 1);
+                (*writer.committed.get()).store(writer.cursor.get().add(1).cast_mut(), Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Two threads write a log one after the other, the second one when the reader has given it back: each event is read
+    /// once, and nobody gets the log while another writes it. `ended` tells what of a tail the reader goes by.
+    fn taken_over(ended: fn(&Log, &Tail) -> Option<usize>) {
+        use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+        use crate::recorder::stack::Stack;
+
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(move || {
+            let budget = Arc::new(Budget::new(1 << 20));
+            let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
+            let free: Arc<Stack<Arc<Log>>> = Arc::default();
+            // Not loom's: it checks, and is no part of what is explored.
+            let owned = Arc::new(AtomicBool::new(true));
+            let write = |log: &Log, owned: &AtomicBool, n: u64| {
+                let writer = Writer::detached();
+                // SAFETY: the only writer, as the model checks; the log outlives it.
+                unsafe {
+                    writer.attach(log);
+                    writer.put(0, n);
+                    writer.commit(1);
+                }
+                owned.store(false, SeqCst);
+                log.close();
+            };
+            let first = {
+                let (log, owned) = (log.clone(), owned.clone());
+                loom::thread::spawn(move || write(&log, &owned, 1))
+            };
+            let second = {
+                let (free, owned) = (free.clone(), owned.clone());
+                loom::thread::spawn(move || {
+                    let Some(log) = free.take_all().pop() else { return 0 };
+                    assert!(!owned.swap(true, SeqCst), "two threads write one log");
+                    log.reopen();
+                    write(&log, &owned, 2);
+                    1
+                })
+            };
+            let mut reader = Reader::new(log.clone());
+            let (mut released, mut read) = (0, Vec::new());
+            let mut round = || {
+                let tail = reader.tail();
+                reader.read_to(&tail, |words, at, _| {
+                    read.push(words.get(at));
+                    1
+                });
+                if let Some(ended) = ended(&log, &tail).filter(|ended| *ended != released) {
+                    released = ended;
+                    assert!(!owned.load(SeqCst), "a log was given away while a thread writes it");
+                    free.push(log.clone());
+                }
+            };
+            round();
+            round();
+            first.join().expect("no panic");
+            let more = second.join().expect("no panic");
+            round();
+            assert_eq!(read, (1..=1 + more).collect::<Vec<u64>>());
+        });
+    }
+
+    #[test]
+    fn loom_a_log_is_taken_over_by_one_thread_at_a_time() {
+        taken_over(|_, tail| tail.ended());
+    }
+
+    /// The racy twin: whose end it was is asked for after the tail.
+    #[test]
+    #[should_panic(expected = "a log was given away")]
+    fn loom_catches_a_log_that_is_given_away_twice() {
+        taken_over(|log, tail| tail.ended().map(|_| log.generation.load(Ordering::Acquire) | 1));
     }
 }

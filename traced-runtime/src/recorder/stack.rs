@@ -89,3 +89,35 @@ mod tests {
         assert_eq!(taken, (0..4000).collect::<Vec<_>>());
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_model {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Whoever pushes and takes at the same time, each value is taken once.
+    #[test]
+    fn loom_everything_pushed_is_taken_once() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let stack: Arc<Stack<u32>> = Arc::default();
+            let pushing = [0, 10].map(|base| {
+                let stack = stack.clone();
+                loom::thread::spawn(move || {
+                    stack.push(base + 1);
+                    stack.push(base + 2);
+                })
+            });
+            let mut taken = stack.take_all();
+            taken.extend(stack.take_all());
+            for thread in pushing {
+                thread.join().expect("no panic");
+            }
+            taken.extend(stack.take_all());
+            taken.sort_unstable();
+            assert_eq!(taken, [1, 2, 11, 12]);
+        });
+    }
+}

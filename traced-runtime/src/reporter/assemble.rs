@@ -701,4 +701,36 @@ mod tests {
         assert_eq!(tracer.open_spans().len(), 0);
         assert_eq!(tracer.shutdown(Duration::ZERO).recorded(), 2);
     }
+
+    /// Threads take over the logs of ended ones while these are read: no log may have two writers.
+    #[test]
+    fn logs_change_hands_while_they_are_read() {
+        const THREADS: u64 = 4;
+        const LIVES: u64 = 60;
+        const SPANS: usize = 40;
+        let tracer = testing::Tracer::options().log_bytes(256 << 20).build().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..LIVES {
+                        let context = tracer.context();
+                        let span = |number| {
+                            let _span = span!("short", "number" = number);
+                            // The lives of several threads are to overlap.
+                            std::thread::yield_now();
+                        };
+                        let spans = move || context.run(|| (0..SPANS).for_each(span));
+                        std::thread::spawn(spans).join().unwrap();
+                    }
+                });
+            }
+            while tracer.flush(Duration::ZERO).recorded() < THREADS * LIVES * SPANS as u64 {}
+        });
+        let mut numbers = [0; SPANS];
+        for span in tracer.spans() {
+            let Some(crate::TagValue::Unsigned(number)) = span.tag("number") else { unreachable!("{span:?}") };
+            numbers[usize::try_from(number).unwrap()] += 1;
+        }
+        assert_eq!(numbers, [THREADS * LIVES; SPANS]);
+    }
 }

@@ -112,7 +112,7 @@ impl Context {
     /// current again. Attaching what is current already does nothing.
     pub fn attach(&self) -> Scope {
         let ids = self.ids;
-        let saved = local::with(|local| (local.current() != ids).then(|| local.attach(ids)));
+        let saved = local::with(|local| (local.current() != ids).then(|| local.attach(&ids)));
         Scope { saved, not_send: PhantomData }
     }
 
@@ -203,7 +203,7 @@ pub struct Scope {
 impl Scope {
     /// Makes `ids` current, whatever is current now.
     pub(crate) fn of(ids: Ids) -> Self {
-        Self { saved: Some(local::with(|local| local.attach(ids))), not_send: PhantomData }
+        Self { saved: Some(local::with(|local| local.attach(&ids))), not_send: PhantomData }
     }
 }
 

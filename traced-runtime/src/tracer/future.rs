@@ -336,8 +336,9 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> Future for InSpan<F, O> {
             return this.poll_future(task);
         }
         this.polls = this.polls.saturating_add(1);
-        let saved = local::with(|local| local.attach(this.ids));
-        let mut polling = Polling { of: this, saved, was_panicking: panicking(), done: false };
+        let was_panicking = panicking();
+        let saved = local::with(|local| local.attach(&this.ids));
+        let mut polling = Polling { of: this, saved, was_panicking, done: false };
         let result = polling.of.poll_future(task);
         if let Poll::Ready(value) = &result {
             if polling.of.is_recorded() {

@@ -602,20 +602,20 @@ impl Local {
 
     /// Makes `ids` the current context. What it replaced is to be [restored](Self::restore).
     #[inline]
-    pub(crate) fn attach(&self, ids: Ids) -> Saved {
-        let mut ids = self.adopt(ids);
-        if ids.tracer == 0 && ids.has_trace() {
-            ids.tracer = Slot::installed().map_or(0, Slot::reference);
-        }
+    pub(crate) fn attach(&self, ids: &Ids) -> Saved {
         let saved = Saved {
-            ids: self.ids.replace(ids),
+            ids: self.ids.replace(*ids),
             inner: self.inner.replace(0),
             scope: self.scope.replace(0),
             root: self.root.replace(0),
             depth: self.depth.get(),
             stay: self.stay.replace(self.new_stay()),
         };
-        self.recompute();
+        if ids.tracer == 0 && ids.has_trace() {
+            self.adopt_tracer(saved.ids.tracer);
+        }
+        // Its scope is not written.
+        self.set_state(ids, State::Sampled);
         saved
     }
 
@@ -624,6 +624,13 @@ impl Local {
         let stay = self.stays.get().wrapping_add(1);
         self.stays.set(stay);
         stay
+    }
+
+    /// The current context came from another process: it gets the tracer of the one before, or the installed one.
+    #[cold]
+    fn adopt_tracer(&self, before: u32) {
+        let tracer = if before != 0 { before } else { Slot::installed().map_or(0, Slot::reference) };
+        self.ids.set(Ids { tracer, ..self.ids.get() });
     }
 
     /// Puts back what [`attach`](Self::attach) replaced.
@@ -643,25 +650,31 @@ impl Local {
 
     /// Nothing is recorded on this thread from now on.
     pub(crate) fn suppress(&self) {
-        let _ = self.attach(Ids { flags: flag::SUPPRESSED | flag::UNSAMPLED, ..Ids::NONE });
+        let _ = self.attach(&Ids { flags: flag::SUPPRESSED | flag::UNSAMPLED, ..Ids::NONE });
     }
 
     /// Derives the state from everything else. It is never restored blindly: the thread may have ended, the log changed.
     #[inline]
     fn recompute(&self) {
-        let ids = self.ids.get();
-        self.state.set(if self.closed.get() {
-            State::Closed
-        } else if self.busy.get() {
-            State::Busy
+        let recording = self.by_tsc.get() && self.is_clean();
+        self.set_state(&self.ids.get(), if recording { State::Recording } else { State::Sampled });
+    }
+
+    /// Sets the state for a context; `if_sampled` is that of one which is recorded. That is the short way: it is taken
+    /// twice for each poll of a future.
+    #[inline(always)]
+    fn set_state(&self, ids: &Ids, if_sampled: State) {
+        let is_plain = ids.flags & (flag::SAMPLED | flag::UNSAMPLED | flag::LOST) == flag::SAMPLED;
+        self.state.set(if self.closed.get() | self.busy.get() {
+            if self.closed.get() { State::Closed } else { State::Busy }
+        } else if is_plain {
+            if_sampled
         } else if ids.is(flag::UNSAMPLED) {
             State::Unsampled
         } else if ids.is(flag::LOST) {
             State::Lost
         } else if !ids.has_trace() && ids.tracer == 0 {
             State::Off
-        } else if self.by_tsc.get() && self.is_clean() && ids.is(flag::SAMPLED) {
-            State::Recording
         } else {
             State::Sampled
         });
@@ -843,8 +856,10 @@ impl Local {
                 writer.put(3 + event::IDS, event::last(polls, begun));
             }
         });
-        if let (Err(reason), Some(slot), false) = (written, Slot::find(ids.tracer), begun) {
-            slot.lose(reason, 1);
+        if let (Err(reason), false) = (written, begun) {
+            if let Some(slot) = Slot::find(ids.tracer) {
+                slot.lose(reason, 1);
+            }
         }
     }
 
@@ -937,10 +952,12 @@ impl Local {
     // ---- the log
 
     /// Writes an event that needs no scope, into the log of its tracer.
+    #[inline]
     fn write(&self, tracer: u32, words: usize, need: Need, put: impl FnOnce(&Writer)) -> Result<(), DropReason> {
         if self.busy.get() {
             return Err(DropReason::LogFull);
         }
+        let log = self.log.get();
         self.reach_log(tracer)?;
         if self.writer.room() < words + self.reserve() {
             self.extend(words, need)?;
@@ -948,7 +965,9 @@ impl Local {
         put(&self.writer);
         // SAFETY: `put` has written all words, for which there was room.
         unsafe { self.writer.commit(words) };
-        self.return_to_inner();
+        if log != self.log.get() {
+            self.return_to_inner();
+        }
         Ok(())
     }
 

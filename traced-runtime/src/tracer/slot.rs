@@ -206,7 +206,11 @@ impl Slot {
         // Asked meanwhile, the sampler is the old or the new one.
         self.boundary.store(ASK, Ordering::Release);
         let boundary = sampler.boundary().unwrap_or(ASK);
-        *self.sampler.write().unwrap_or_else(PoisonError::into_inner) = sampler;
+        let mut place = self.sampler.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *place, sampler);
+        // Freed without the lock: an allocator that is traced asks the sampler.
+        drop(place);
+        drop(old);
         self.boundary.store(boundary, Ordering::Release);
     }
 

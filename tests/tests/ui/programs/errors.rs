@@ -59,17 +59,6 @@ async fn unknown_name() -> Result<u32, String> {
 }
 
 #[traced]
-async fn moved_twice(text: String) -> (String, String) {
-    (text, text)
-}
-
-#[traced]
-fn not_mutable(text: String) -> Result<String, String> {
-    text.push('x');
-    Ok(text)
-}
-
-#[traced]
 fn unused(argument: u32) -> Result<(), String> {
     Ok(())
 }
@@ -78,13 +67,83 @@ fn unused(argument: u32) -> Result<(), String> {
 async fn unused_async(argument: u32, mut other: u32) {}
 
 #[traced]
-async fn borrowed_too_long(text: String) -> &'static str {
-    &text
+async fn returns_early() -> Result<(), String> {
+    return Err(1);
 }
 
 #[traced]
-async fn returns_early() -> Result<(), String> {
-    return Err(1);
+async fn not_send() -> u8 {
+    let shared = std::rc::Rc::new(1);
+    right().await;
+    *shared
+}
+
+fn needs_send(_: impl Send) {}
+
+fn sends() {
+    needs_send(not_send());
+}
+
+#[traced]
+async fn wrong_branches(early: bool) -> Result<u32, String> {
+    if early { Ok(1) } else { Err(2) }
+}
+
+#[traced]
+async fn wrong_argument(number: u32) -> u32 {
+    wrong_argument("1").await
+}
+
+#[traced]
+fn no_such_method(number: u32) -> Result<u32, String> {
+    number.missing()
+}
+
+#[traced]
+fn lifetimes(first: &str, second: &str) -> Result<&str, String> {
+    Ok(first)
+}
+
+#[traced]
+async fn wrong_generic<T>(value: T) -> String {
+    value.to_string()
+}
+
+#[traced]
+fn missing_match_arm(value: Option<u8>) -> Result<u8, String> {
+    match value {
+        Some(value) => Ok(value),
+    }
+}
+
+#[traced]
+fn wrong_error(text: &str) -> Result<u32, String> {
+    Ok(text.parse::<u32>()?)
+}
+
+#[traced]
+async fn break_outside() -> u8 {
+    break;
+}
+
+#[traced]
+fn no_value() -> Result<u32, String> {
+    if true {
+        Ok(1)
+    }
+}
+
+#[traced]
+async fn no_value_async() -> u32 {}
+
+#[traced]
+fn await_outside() -> Result<u32, String> {
+    right().await
+}
+
+#[traced]
+fn unknown_type(argument: Missing) -> Result<u32, String> {
+    Ok(1)
 }
 
 fn main() {}
