@@ -22,6 +22,8 @@ pub struct Listed {
     pub without: Vec<String>,
     /// Whether its own lock file is set aside: it names versions that do not build.
     pub newest: bool,
+    /// Functions, `file:name`, that do not compile with the attribute, and ought to.
+    pub faults: Vec<String>,
     /// Arguments of `cargo test`.
     pub arguments: Vec<String>,
 }
@@ -36,9 +38,17 @@ fn listed_in(line: &str) -> Option<Listed> {
     let newest = line.split_whitespace().any(|word| word == "newest");
     let mut words = line.split_whitespace().filter(|word| *word != "newest").map(str::to_owned);
     let (name, version, what) = (words.next()?, words.next()?, words.next()?);
-    let (arguments, without) = words.partition::<Vec<_>, _>(|word| word.starts_with("--"));
-    let without = without.iter().map(|word| word.trim_start_matches('-').to_owned()).collect();
-    Some(Listed { name, version, what, without, newest, arguments })
+    let (mut faults, mut without, mut arguments) = (Vec::new(), Vec::new(), Vec::new());
+    for word in words {
+        if word.starts_with("--") {
+            arguments.push(word);
+        } else if let Some(dependency) = word.strip_prefix('-') {
+            without.push(dependency.to_owned());
+        } else {
+            faults.push(word);
+        }
+    }
+    Some(Listed { name, version, what, without, newest, faults, arguments })
 }
 
 /// Gets the crates from the registry, by way of a package in `folder` that depends on them.

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 }
 
 fn annotate(folder: &str) -> Result<ExitCode, Error> {
-    let annotated = Package::at(folder).annotate(&Traced::of_repository(&repository()))?;
+    let annotated = Package::at(folder).annotate(&Traced::of_repository(&repository()), &[])?;
     println!("annotated: {}", annotated.functions);
     for (reason, count) in annotated.left_out {
         println!("left out: {count} {reason}");
@@ -64,7 +64,7 @@ fn prove(names: &[String]) -> Result<ExitCode, Error> {
 fn print_report(names: &[String]) -> Result<ExitCode, Error> {
     let mut proofs = Vec::new();
     for listed in chosen(names)? {
-        let proof = Proof::read(&folder_of(&listed))?;
+        let proof = Proof::read(&listed, &folder_of(&listed))?;
         proofs.push((listed, proof));
     }
     print!("{}", report::markdown(&proofs));

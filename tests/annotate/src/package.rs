@@ -105,11 +105,12 @@ impl Package {
         })
     }
 
-    /// Puts the attribute on every function of `src`, and of its tests and examples.
-    pub fn annotate(&self, traced: &Traced) -> Result<Annotated, Error> {
+    /// Puts the attribute on every function of `src`, and of its tests and examples, but for `file:function` that is among
+    /// the faults.
+    pub fn annotate(&self, traced: &Traced, faults: &[String]) -> Result<Annotated, Error> {
         let roots = self.roots()?;
         let mut annotated = Annotated::default();
-        for (file, source) in self.sources(&roots, &mut annotated)? {
+        for (file, source) in self.sources(&roots, faults, &mut annotated)? {
             annotated.count(&source);
             let root = roots.iter().find(|root| root.file == file);
             let mut head = String::new();
@@ -134,9 +135,9 @@ impl Package {
     }
 
     /// What [`annotate`](Self::annotate) would do.
-    pub fn examine(&self) -> Result<Annotated, Error> {
+    pub fn examine(&self, faults: &[String]) -> Result<Annotated, Error> {
         let mut annotated = Annotated::default();
-        for source in self.sources(&self.roots()?, &mut annotated)?.values() {
+        for source in self.sources(&self.roots()?, faults, &mut annotated)?.values() {
             annotated.count(source);
         }
         Ok(annotated)
@@ -149,10 +150,10 @@ impl Package {
         let path = self.root.join("Cargo.lock");
         let ours = read(lock)?;
         let mut text = if path.exists() { read(&path)? } else { "version = 4\n".to_owned() };
-        // Name and version are the first two lines.
-        let id = |package: &str| package.lines().take(2).map(str::to_owned).collect::<Vec<_>>();
-        let there: BTreeSet<_> = text.split(PACKAGE).skip(1).map(id).collect();
-        for package in ours.split(PACKAGE).skip(1).filter(|package| !there.contains(&id(package))) {
+        // The first line is the name. Two versions of one name might exclude each other: the package's own stays.
+        let name = |package: &str| package.lines().next().map(str::to_owned);
+        let there: BTreeSet<_> = text.split(PACKAGE).skip(1).map(name).collect();
+        for package in ours.split(PACKAGE).skip(1).filter(|package| !there.contains(&name(package))) {
             text.push_str(PACKAGE);
             text.push_str(package.trim_end());
             text.push('\n');
@@ -187,7 +188,12 @@ impl Package {
     }
 
     /// Everything below `src`, and what the targets reach by `mod name;`.
-    fn sources(&self, roots: &[Root], annotated: &mut Annotated) -> Result<BTreeMap<PathBuf, Source>, Error> {
+    fn sources(
+        &self,
+        roots: &[Root],
+        faults: &[String],
+        annotated: &mut Annotated,
+    ) -> Result<BTreeMap<PathBuf, Source>, Error> {
         let mut sources = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let mut waiting: Vec<(PathBuf, bool)> = roots.iter().map(|root| (root.file.clone(), true)).collect();
@@ -200,11 +206,13 @@ impl Package {
                 continue;
             }
             let text = fs::read_to_string(&file).map_err(|error| at(file.display(), error))?;
-            let source = match Source::parse(&text) {
+            let name = file.strip_prefix(&self.root).unwrap_or(&file).display().to_string();
+            let faults: Vec<&str> =
+                faults.iter().filter_map(|fault| fault.strip_prefix(&name)?.strip_prefix(':')).collect();
+            let source = match Source::parse(&text, &faults) {
                 Ok(source) => source,
                 Err(error) => {
-                    let name = file.strip_prefix(&self.root).unwrap_or(&file);
-                    annotated.unread.push(format!("{}: {error}", name.display()));
+                    annotated.unread.push(format!("{name}: {error}"));
                     continue;
                 }
             };

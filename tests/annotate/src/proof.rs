@@ -83,20 +83,20 @@ impl Proof {
         fs::remove_dir_all(&after).ok();
         // With the lock file that the run before has made.
         let package = Package::at(before.join("package")).copy_to(&after.join("package"))?;
-        package.annotate(traced)?;
+        package.annotate(traced, &how.faults)?;
         Run::of(&package, &how.arguments, target, &after)?;
-        let proof = Proof::read(folder)?;
+        let proof = Proof::read(how, folder)?;
         let failed = proof.failed();
         if failed.is_empty() {
             return Ok(proof);
         }
         Run::try_alone(&failed, &package, &how.arguments, target, &after)?;
-        Proof::read(folder)
+        Proof::read(how, folder)
     }
 
     /// What an earlier proof has left in `folder`.
-    pub fn read(folder: &Path) -> Result<Proof, Error> {
-        let annotated = Package::at(folder.join("before/package")).examine()?;
+    pub fn read(how: &Listed, folder: &Path) -> Result<Proof, Error> {
+        let annotated = Package::at(folder.join("before/package")).examine(&how.faults)?;
         let before = Run::read(&folder.join("before"))?;
         let after = Run::read(&folder.join("after"))?;
         Ok(Proof { annotated, before, after })

@@ -225,6 +225,8 @@ fn cargo_test(package: &Package, arguments: &[String], target: &Path) -> Command
     cargo.arg(GIVEN_UP.to_string()).args(["cargo", "test"]).args(arguments).current_dir(package.root());
     cargo.env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_COLOR", "never");
     cargo.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
+    // Errors print their backtraces, and tests compare what is printed.
+    cargo.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
     // Those of the workspace around, where this runs as one of its tests.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

@@ -50,18 +50,21 @@ pub enum LeftOut {
     NoBody,
     /// The compiler calls it: the entry points of procedural macros, a panic handler.
     EntryPoint,
+    /// It does not compile with the attribute: a fault of ours.
+    Fault,
     /// The parser does not know the item around it.
     NotUnderstood,
 }
 
 impl LeftOut {
     /// All reasons.
-    pub const ALL: [LeftOut; 6] = [
+    pub const ALL: [LeftOut; 7] = [
         LeftOut::Const,
         LeftOut::MacroDefinition,
         LeftOut::MacroArguments,
         LeftOut::NoBody,
         LeftOut::EntryPoint,
+        LeftOut::Fault,
         LeftOut::NotUnderstood,
     ];
 }
@@ -74,14 +77,15 @@ impl fmt::Display for LeftOut {
             LeftOut::MacroArguments => "in a macro's arguments",
             LeftOut::NoBody => "no body",
             LeftOut::EntryPoint => "entry point",
+            LeftOut::Fault => "our fault",
             LeftOut::NotUnderstood => "not understood",
         })
     }
 }
 
 impl Source {
-    /// Reads a file.
-    pub fn parse(text: &str) -> Result<Source, Error> {
+    /// Reads a file. Functions with a name that is among the faults are left out.
+    pub fn parse(text: &str, faults: &[&str]) -> Result<Source, Error> {
         // The parser drops a byte order mark, and offsets would be off.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
         let tokens: TokenStream = text.parse().map_err(|error: LexError| at("tokens", error))?;
@@ -89,7 +93,7 @@ impl Source {
             let start = error.span().start();
             at(format_args!("line {}", start.line), error)
         })?;
-        let mut finder = Finder::default();
+        let mut finder = Finder { faults, ..Finder::default() };
         finder.visit_file(&file);
         let first_item = file.items.first().and_then(offset).unwrap_or(text.len());
         let Finder { mut functions, modules, left_out, .. } = finder;
@@ -140,14 +144,15 @@ fn offset(tokens: &impl quote::ToTokens) -> Option<usize> {
 }
 
 #[derive(Default)]
-struct Finder {
+struct Finder<'a> {
+    faults: &'a [&'a str],
     functions: Vec<usize>,
     modules: Vec<Module>,
     within: Vec<String>,
     left_out: BTreeMap<LeftOut, usize>,
 }
 
-impl Finder {
+impl Finder<'_> {
     fn function(
         &mut self,
         attrs: &[Attribute],
@@ -162,6 +167,8 @@ impl Finder {
             Some(LeftOut::Const)
         } else if attrs.iter().any(is_entry_point) {
             Some(LeftOut::EntryPoint)
+        } else if self.faults.iter().any(|name| sig.ident == name) {
+            Some(LeftOut::Fault)
         } else {
             None
         };
@@ -179,7 +186,7 @@ impl Finder {
     }
 }
 
-impl<'ast> Visit<'ast> for Finder {
+impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item_fn(&mut self, item: &'ast ItemFn) {
         self.function(&item.attrs, &item.vis, &item.modifiers, &item.sig, Some(&item.block));
         visit::visit_item_fn(self, item);
@@ -282,6 +289,7 @@ mod tests {
              trait T {\n    fn declared(&self);\n    fn c(&self) {}\n}\nimpl T for u8 {\n    unsafe extern \"C\" fn d() {}\n}\n\
              mod m {\n    const fn e() {}\n    mod file;\n}\nmacro_rules! make {\n    ($n:ident) => { fn $n() {} };\n}\nmake! { fn f() {} }\n\
              extern \"C\" {\n    fn g();\n}\n",
+            &[],
         );
         let source = source.expect("it parses");
         assert_eq!(
