@@ -143,6 +143,8 @@ pub(crate) struct Local {
     number: Cell<u64>,
     key: Cell<u64>,
     registry: Cell<u32>,
+    /// The tracer that was last found to write into this log; 0 if none was.
+    known: Cell<u32>,
     /// Whether the log's clock is the time stamp counter.
     by_tsc: Cell<bool>,
     busy: Cell<bool>,
@@ -227,6 +229,7 @@ impl Local {
             number: Cell::new(0),
             key: Cell::new(0),
             registry: Cell::new(0),
+            known: Cell::new(0),
             by_tsc: Cell::new(false),
             busy: Cell::new(false),
             closed: Cell::new(false),
@@ -397,20 +400,24 @@ impl Local {
 
     /// A new id, never 0: random, from a generator of the thread's own (SplitMix64), or counted for a test's tracer.
     fn draw(&self, slot: &Slot) -> u64 {
-        slot.counted_id().unwrap_or_else(|| {
-            let mut seed = self.seed.get();
-            if seed == 0 {
-                seed = random() | 1;
+        slot.counted_id().unwrap_or_else(|| self.draw_random())
+    }
+
+    /// A new random id, never 0.
+    #[inline]
+    fn draw_random(&self) -> u64 {
+        let mut seed = self.seed.get();
+        if seed == 0 {
+            seed = random() | 1;
+        }
+        loop {
+            seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            self.seed.set(seed);
+            let id = mix(seed);
+            if id != 0 {
+                return id;
             }
-            loop {
-                seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                self.seed.set(seed);
-                let id = mix(seed);
-                if id != 0 {
-                    return id;
-                }
-            }
-        })
+        }
     }
 
     /// The id of a trace's first span: its own, or the trace's if that has 64 bits.

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use super::{Local, flag};
+use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, Ids, kind};
 use crate::recorder::log::{Need, Writer};
 use crate::reporter::stats::DropReason;
@@ -15,6 +16,11 @@ impl Local {
     /// The ids of a span below `parent`, or of a new trace's first where there is no parent, and when it starts. `None`:
     /// there is nothing to start or to pass on.
     pub(crate) fn open(&self, parent: Ids, name: &dyn Display, roots: Roots) -> Option<(Ids, u64)> {
+        // Mostly: below a span that is recorded, into the log that is there. By the time stamp counter no test's tracer
+        // writes, so that ids are random.
+        if self.by_tsc.get() && parent.is_recorded() && parent.tracer == self.known.get() && parent.span != 0 {
+            return Some(below(parent, self.draw_random(), tsc()));
+        }
         let mut ids = self.adopt(parent);
         if !ids.has_trace() {
             let (slot, flags) = match ids.tracer {
@@ -47,20 +53,10 @@ impl Local {
             }
             return Some((ids, 0));
         }
-        let is_root = ids.key == 0;
         let start = self.now();
-        if ids.origin == 0 {
-            ids.origin = start;
-        }
-        ids.parent = ids.span;
-        ids.span = if ids.parent == 0 { self.root_span(slot, &ids) } else { self.draw(slot) };
-        ids.key = ids.span;
-        ids.flags &= flag::INHERITED | flag::OF_TRACER;
-        if is_root {
-            ids.flags |= flag::LOCAL_ROOT;
-        }
+        let span = if ids.span == 0 { self.root_span(slot, &ids) } else { self.draw(slot) };
         self.return_to_inner();
-        Some((ids, start))
+        Some(below(ids, span, start))
     }
 
     /// Tells the reader of a span that may stay for a while; `false` where there is no room for that.
@@ -116,6 +112,23 @@ impl Local {
             }
         });
     }
+}
+
+/// The ids of a span with this id below `ids`, and its start.
+#[inline]
+fn below(mut ids: Ids, span: u64, start: u64) -> (Ids, u64) {
+    let is_root = ids.key == 0;
+    if ids.origin == 0 {
+        ids.origin = start;
+    }
+    ids.parent = ids.span;
+    ids.span = span;
+    ids.key = span;
+    ids.flags &= flag::INHERITED | flag::OF_TRACER;
+    if is_root {
+        ids.flags |= flag::LOCAL_ROOT;
+    }
+    (ids, start)
 }
 
 /// # Safety

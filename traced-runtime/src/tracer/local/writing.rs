@@ -85,15 +85,25 @@ impl Local {
 
     /// Makes the current log one of the tracer's registry.
     pub(super) fn reach_log(&self, tracer: u32) -> Result<(), DropReason> {
+        // It may have gone meanwhile: then the reader finds nobody to hand its spans to.
+        if self.known.get() == tracer && tracer != 0 {
+            return Ok(());
+        }
+        self.find_log(tracer)
+    }
+
+    #[cold]
+    fn find_log(&self, tracer: u32) -> Result<(), DropReason> {
         if self.closed.get() {
             return Err(DropReason::ThreadEnded);
         }
         let slot = Slot::find(tracer).ok_or(DropReason::Deadline)?;
         let registry = slot.registry_id();
-        if registry == self.registry.get() || self.select_log(|id, _| id == registry) {
-            return Ok(());
+        if registry != self.registry.get() && !self.select_log(|id, _| id == registry) {
+            self.busy(|| self.acquire_log(slot))?;
         }
-        self.busy(|| self.acquire_log(slot))
+        self.known.set(tracer);
+        Ok(())
     }
 
     /// Gets a log from the tracer's registry. Once per thread and registry; it allocates.
@@ -152,6 +162,7 @@ impl Local {
         self.number.set(log.number());
         self.key.set(log.key());
         self.registry.set(registry);
+        self.known.set(0);
         self.by_tsc.set(matches!(log.clock(), Clock::Tsc));
         self.written.set(0);
     }
@@ -161,6 +172,7 @@ impl Local {
         self.log.set(std::ptr::null());
         self.number.set(0);
         self.registry.set(0);
+        self.known.set(0);
         self.by_tsc.set(false);
         self.written.set(0);
     }
