@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::recorder::registry::{Registry, mix};
 use crate::reporter::stats::DropReason;
+use crate::tracer::callsite::Roots;
 use crate::tracer::core::Core;
 use crate::tracer::id::TraceId;
 use crate::tracer::sampler::Sampler;
@@ -186,6 +187,15 @@ impl Slot {
     /// Whether every span of it needs a parent.
     pub(crate) fn requires_parent(&self) -> bool {
         self.require_parent.load(Ordering::Relaxed)
+    }
+
+    /// Whether a span of a site that may do so starts a trace of this tracer.
+    pub(crate) fn lets_start(&self, roots: Roots) -> bool {
+        match roots {
+            Roots::Always => true,
+            Roots::Allowed => !self.requires_parent(),
+            Roots::Never => false,
+        }
     }
 
     /// Whether its trace ids have 64 bits.

@@ -27,8 +27,7 @@ impl Local {
                 0 => (Slot::installed()?, 0),
                 tracer => (Slot::find(tracer)?, flag::OF_TRACER),
             };
-            let refused = roots == Roots::Never || (slot.requires_parent() && roots == Roots::Allowed);
-            if refused || ids.is(flag::UNSAMPLED) {
+            if !slot.lets_start(roots) || ids.is(flag::UNSAMPLED) {
                 return None;
             }
             ids = self.new_trace(slot, name, flags).0;

@@ -10,7 +10,7 @@ use crate::recorder::event::{self, Ids, kind};
 use crate::recorder::log::{Need, POSITION_BITS};
 use crate::recorder::registry::mix;
 use crate::reporter::stats::DropReason;
-use crate::tracer::callsite::{Callsite, Roots};
+use crate::tracer::callsite::Callsite;
 use crate::tracer::kind::Outcome;
 use crate::tracer::slot::Slot;
 
@@ -117,11 +117,7 @@ impl Local {
     pub(super) fn enter_cold(&self, site: &'static Callsite) -> Enter {
         match self.state.get() {
             State::Unsampled => return Enter::inert(),
-            State::Busy => {
-                self.lose(DropReason::LogFull);
-                return Enter::inert();
-            }
-            State::Lost => {
+            State::Busy | State::Lost => {
                 self.lose(DropReason::LogFull);
                 return Enter::inert();
             }
@@ -165,7 +161,7 @@ impl Local {
 
     /// Starts a trace. Its first span becomes innermost, in a context that ends with it.
     pub(super) fn enter_root(&self, slot: &'static Slot, site: &'static Callsite, flags: u8) -> Enter {
-        if site.roots() == Roots::Never || (slot.requires_parent() && site.roots() == Roots::Allowed) {
+        if !slot.lets_start(site.roots()) {
             return Enter::inert();
         }
         let (mut ids, sampled) = self.new_trace(slot, site, flags);
