@@ -69,10 +69,7 @@ impl<R: Role> Layer<R> {
 
     /// Names each span by its request.
     #[must_use]
-    pub fn name<N: Into<Cow<'static, str>>>(
-        mut self,
-        name: impl Fn(&R::Request) -> N + Send + Sync + 'static,
-    ) -> Self {
+    pub fn name<N: Into<Cow<'static, str>>>(mut self, name: impl Fn(&R::Request) -> N + Send + Sync + 'static) -> Self {
         self.settings.name = Some(Arc::new(move |request| name(request).into()));
         self
     }

@@ -163,7 +163,8 @@ where
         let (settings, unnamed) = (this.settings, this.unnamed);
         this.inside.poll_call(task).map(|(result, call)| match result {
             Ok(response) => Ok(exchange::respond(call, response, |response, span| {
-                if let Some(name) = unnamed.as_ref().and_then(|method| policy::unmatched_name(method, response.status)) {
+                if let Some(name) = unnamed.as_ref().and_then(|method| policy::unmatched_name(method, response.status))
+                {
                     span.name(&name);
                 }
                 settings.tell_response(response, span);
