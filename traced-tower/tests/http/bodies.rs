@@ -15,7 +15,7 @@ use traced_runtime::{Outcome, span};
 use traced_tests::Checked;
 use traced_tower::http;
 
-use crate::server::{Server, ended, tracer};
+use crate::server::{SOON, Server, ended, tracer};
 
 type Part = Result<Bytes, std::io::Error>;
 
@@ -45,7 +45,8 @@ async fn raw(server: &Server, method: &str) -> TcpStream {
 async fn read_until(connection: &mut TcpStream, text: &str) -> String {
     let mut read = Vec::new();
     while !String::from_utf8_lossy(&read).contains(text) {
-        assert_ne!(connection.read_buf(&mut read).await.unwrap(), 0, "{}", String::from_utf8_lossy(&read));
+        let more = tokio::time::timeout(SOON, connection.read_buf(&mut read)).await;
+        assert!(matches!(more, Ok(Ok(1..))), "{more:?} after {}", String::from_utf8_lossy(&read));
     }
     String::from_utf8_lossy(&read).into_owned()
 }
@@ -93,12 +94,15 @@ async fn the_span_of_a_stream_goes_on_until_its_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_fails_marks_both_spans() {
     let [shop, prices] = ["shop", "prices"].map(tracer);
-    let failing = stream::iter([Ok(Bytes::from_static(b"some")), Err(std::io::Error::other("the disk is full"))]);
-    let server = serve(&prices, Response::new(Body::from_stream(failing))).await;
+    let (sender, body) = channel();
+    let server = serve(&prices, Response::new(body)).await;
     let client = traced_tower::reqwest::client().tracer(&shop).layer(reqwest::Client::new());
     let request = reqwest::Client::new().get(server.url("/")).build().unwrap();
-    let response = client.oneshot(request).await.unwrap();
-    assert!(response.text().await.is_err());
+    let mut response = client.oneshot(request).await.unwrap();
+    sender.send(Ok(Bytes::from_static(b"some"))).await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "some");
+    sender.send(Err(std::io::Error::other("the disk is full"))).await.unwrap();
+    assert!(response.chunk().await.is_err());
     let spans = ended(&prices, 1).await;
     assert_eq!(spans[0].outcome(), Outcome::Error);
     prices.assert_tree("GET /  [server]  http.method=GET  http.path=/  error: the disk is full");

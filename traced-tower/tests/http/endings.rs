@@ -148,10 +148,11 @@ async fn a_server_that_dies_in_the_middle_of_a_call_is_an_error_with_its_causes(
     assert!(text.contains("Connection refused"), "{text}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_response_that_breaks_off_is_an_error() {
-    let shop = tracer("shop");
-    let client = traced_tower::reqwest::client().tracer(&shop).layer(reqwest::Client::new());
+/// The error of a body that breaks off, and the length that was promised.
+async fn broken_off<S>(client: S) -> (reqwest::Error, Option<u64>)
+where
+    S: tower::Service<reqwest::Request, Response = reqwest::Response, Error = reqwest::Error>,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let dying = tokio::spawn(async move {
@@ -162,7 +163,20 @@ async fn a_response_that_breaks_off_is_an_error() {
     });
     let response = client.oneshot(reqwest::Client::new().get(url).build().unwrap()).await.unwrap();
     dying.await.unwrap();
-    assert_eq!(response.content_length(), Some(100));
-    assert!(response.bytes().await.unwrap_err().is_body());
+    let length = response.content_length();
+    (response.bytes().await.unwrap_err(), length)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_that_breaks_off_is_the_error_that_it_is_without_a_layer() {
+    let shop = tracer("shop");
+    let (plain, _) = broken_off(reqwest::Client::new()).await;
+    let client = traced_tower::reqwest::client().tracer(&shop).layer(reqwest::Client::new());
+    let (traced, length) = broken_off(client).await;
+    assert_eq!(length, Some(100));
+    let facts = |error: reqwest::Error| {
+        (error.is_body(), error.is_decode(), error.is_timeout(), error.without_url().to_string())
+    };
+    assert_eq!(facts(traced), facts(plain));
     assert_eq!(ended(&shop, 1).await[0].outcome(), Outcome::Error);
 }
