@@ -84,6 +84,7 @@ struct Drawing<'a> {
     times: Vec<Interval>,
     /// The root of the critical path.
     root: usize,
+    /// In order of spans.
     path: Vec<Section>,
 }
 
@@ -113,12 +114,13 @@ impl<'a> Drawing<'a> {
         let times: Vec<_> = tree.spans.iter().map(of).collect();
         let longest = |a: &usize, b: &usize| times[*a].length().cmp(&times[*b].length()).then(b.cmp(a));
         let root = tree.roots.iter().copied().max_by(longest)?;
-        let path = critical::path(root, &times, &tree.children);
+        let mut path = critical::path(root, &times, &tree.children);
+        path.sort_by_key(|section| section.span);
         Some(Self { tree, look, whole, times, root, path })
     }
 
     fn draw(&self, beside: Beside<'_>, text: &mut String) {
-        self.push_pieces(text, self.headline(beside.note));
+        self.look.push_pieces(text, self.headline(beside.note));
         let (lines, left_out) = self.lines();
         let columns = self.columns(&lines);
         if columns.bar > 0 {
@@ -261,7 +263,7 @@ impl<'a> Drawing<'a> {
         if bar_least == 0 {
             return Columns { name, service, kind, duration, bar: 0, details: rest.saturating_sub(GAP) };
         }
-        let room = rest.saturating_sub(GAP + BAR_LEAST.max(rest / 3) + GAP);
+        let room = rest.saturating_sub(GAP + BAR_LEAST.max(rest * 2 / 5) + GAP);
         let details = if room < DETAILS_LEAST { 0 } else { details_wanted.min(room) };
         let bar = rest.saturating_sub(GAP + beside(details)).min(BAR_MOST);
         Columns { name, service, kind, duration, bar, details }
@@ -270,6 +272,9 @@ impl<'a> Drawing<'a> {
     /// The two ends of the time that the bars stand for.
     fn push_scale(&self, text: &mut String, columns: &Columns) {
         let end = self.time(Some(self.whole.length()));
+        if width(&end) >= columns.bar {
+            return;
+        }
         let before = MARGIN + columns.name + GAP + columns.duration + GAP;
         let before = before + [columns.service, columns.kind].iter().filter(|it| **it > 0).map(|it| GAP + it).sum::<usize>();
         let between = columns.bar.saturating_sub(1);
@@ -342,9 +347,11 @@ impl<'a> Drawing<'a> {
         for at in &row.0 {
             self.fill(&mut bar, self.times[*at], '-');
         }
-        let on_row: HashSet<usize> = row.0.iter().copied().collect();
-        for section in self.path.iter().filter(|section| on_row.contains(&section.span)) {
-            self.fill(&mut bar, section.when, '#');
+        for at in &row.0 {
+            let first = self.path.partition_point(|section| section.span < *at);
+            for section in self.path[first..].iter().take_while(|section| section.span == *at) {
+                self.fill(&mut bar, section.when, '#');
+            }
         }
         for run in bar.chunk_by(|a, b| a == b) {
             let glyph = match run.first() {
@@ -442,33 +449,33 @@ impl<'a> Drawing<'a> {
         text.push('\n');
     }
 
-    /// Pieces behind each other, in as many lines as they need.
-    fn push_pieces(&self, text: &mut String, pieces: Vec<(Colour, String)>) {
-        let (look, glyphs) = (self.look, self.look.glyphs);
-        let mut used = 0;
-        for (colour, mut piece) in pieces {
-            cut(&mut piece, look.columns().saturating_sub(MARGIN), glyphs.dots);
-            let wide = width(&piece);
-            if used == 0 {
-                used = wide;
-            } else if used + 3 + wide <= look.columns() {
-                write!(text, " {} ", glyphs.point).ok();
-                used += 3 + wide;
-            } else {
-                text.push_str("\n  ");
-                used = MARGIN + wide;
-            }
-            look.paint(text, colour, &piece);
-        }
-        text.push('\n');
-    }
-
     fn time(&self, nanos: Option<u64>) -> String {
         self.look.time(nanos.map(Duration::from_nanos))
     }
 }
 
 impl Look {
+    /// Pieces behind each other, in as many lines as they need.
+    pub(super) fn push_pieces(&self, text: &mut String, pieces: Vec<(Colour, String)>) {
+        let glyphs = self.glyphs;
+        let mut used = 0;
+        for (colour, mut piece) in pieces {
+            cut(&mut piece, self.columns().saturating_sub(MARGIN), glyphs.dots);
+            let wide = width(&piece);
+            if used == 0 {
+                used = wide;
+            } else if used + 3 + wide <= self.columns() {
+                write!(text, " {} ", glyphs.point).ok();
+                used += 3 + wide;
+            } else {
+                text.push_str("\n  ");
+                used = MARGIN + wide;
+            }
+            self.paint(text, colour, &piece);
+        }
+        text.push('\n');
+    }
+
     /// A time, or a hyphen.
     pub(super) fn time(&self, time: Option<Duration>) -> String {
         let text = time.map_or_else(|| "-".to_owned(), |time| Time(time).to_string());
@@ -557,15 +564,31 @@ mod tests {
             text,
             "\
 trace 4e441824…53df3 · 48.2 ms · 4 spans · 2 services · 1 error
-                                                        0              48.2 ms
-  callGet                 client         C  48.2 ms  █░░░░░░░░░░░░░░░░░░░░░░██
+                                                   0             48.2 ms
+  callGet               client         C  48.2 ms  █░░░░░░░░░░░░░░░░░░░█
+  └─ cache.Get          cache-service  S  45.1 ms  ██░░░░░░░░░░░░░░░░███
+     ├─ cache::lookup   cache-service      900 µs  ██                     key=\"user 7\"  @ cache miss
+✗    └─ db::query_user  cache-service  C  39.0 ms   ██████████████████
+        error: deadlock found when trying to get lock
+critical path  db::query_user 39.0 ms 81% · cache.Get 5.2 ms 11% · callGet 3.1 ms 6%
+open  http://localhost:9411/zipkin/traces/4e441824ec2b6a44ffdc9bb9a6453df3
 "
         );
     }
 
     #[test]
     fn columns_fit_into_40() {
-        assert_eq!(printed(&call(), &Look::plain(40)), "");
+        assert_eq!(printed(&call(), &Look::plain(40)), "\
+trace 4e441824…53df3 · 48.2 ms · 4 spans
+  2 services · 1 error
+                              0  48.2 ms
+  callGet         C  48.2 ms  █░░░░░░░░█
+  └─ cache.Get    S  45.1 ms  █░░░░░░░██
+     ├─ cache::…      900 µs  █
+✗    └─ db::que…  C  39.0 ms  █████████
+        error: deadlock found when tryi…
+critical path  db::query_us… 39.0 ms 81%
+");
     }
 
     #[test]
@@ -578,7 +601,16 @@ trace 4e441824…53df3 · 48.2 ms · 4 spans · 2 services · 1 error
         spans[2].outcome = Outcome::Panicked;
         let text = printed(&spans, &Look::plain(120).in_ascii());
         assert!(text.is_ascii(), "{text}");
-        assert_eq!(text, "");
+        assert_eq!(text, "\
+trace 4e441824~53df3 | 48.2 ms | 4 spans | 2 services | 2 errors
+                                                    0                     48.2 ms
+  callGet                client         C  48.2 ms  #---------------------------#
+! `- cache.Get           cache-service  S  45.1 ms  ##-----------------------####  panicked
+/    |- cache::lookup    cache-service      1.5 us   #                             cancelled  key=\"user 7\"  @ cache miss
+x    `- gr\\u{f6}\\u{df}e  cache-service  C  39.0 ms   #########################     n\\u{e4}me=\\u{65e5}\\u{672c}
+        error: deadlock found when trying to get lock
+critical path  gr\\u{f6}\\u{df}e 39.0 ms 81% | cache.Get 6.1 ms 13% | callGet 3.1 ms 6% | cache::lookup 1.5 us <1%
+");
     }
 
     #[test]
@@ -594,7 +626,17 @@ trace 4e441824…53df3 · 48.2 ms · 4 spans · 2 services · 1 error
             }
             spans.push(span);
         }
-        assert_eq!(printed(&spans, &Look::plain(60)), "");
+        assert_eq!(printed(&spans, &Look::plain(60)), "\
+trace 4e441824…53df3 · 100 µs · 6 spans · 2 errors
+                    0                     100 µs
+  all       100 µs  ██░░░░░░░░░░░░░░░░░░░░░░░░░░
+  ├─ part  88.0 µs  ░░░░░░░░░░░░░░░░░░░░░░░░░░
+✗ ├─ part  87.0 µs  ░░░░░░░░░░░░░░░░░░░░░░░░░░    error
+! ├─ part  86.0 µs   ░░░░░░░░░░░░░░░░░░░░░░░░░    panicked
+⊘ ├─ part  85.0 µs   ░░░░░░░░░░░░░░░░░░░░░░░░░    cancelled
+… └─ part        -   ███████████████████████████  unfinished
+critical path  part 94.0 µs 94% · all 6.0 µs 6%
+");
     }
 
     #[test]
@@ -610,7 +652,17 @@ trace 4e441824…53df3 · 48.2 ms · 4 spans · 2 services · 1 error
             failed(span("c", 3, 2, 20, 80), "declined"),
             failed(span("d", 4, 1, 90, 100), "out of\nluck\u{1b}[2J"),
         ];
-        assert_eq!(printed(&spans, &Look::plain(60)), "");
+        assert_eq!(printed(&spans, &Look::plain(60)), "\
+trace 4e441824…53df3 · 100 µs · 4 spans · 4 errors
+                    0                                 100 µs
+✗ a         100 µs  ████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
+✗ ├─ b     80.0 µs      ████░░░░░░░░░░░░░░░░░░░░░░░░████
+✗ │  └─ c  60.0 µs          ████████████████████████
+  │     error: declined
+✗ └─ d     10.0 µs                                      ████
+     error: out of\\nluck\\u{1b}[2J
+critical path  c 60.0 µs 60% · b 20.0 µs 20% · a 10.0 µs 10%
+");
     }
 
     #[test]
@@ -632,14 +684,27 @@ trace 4e441824…53df3 · 48.2 ms · 4 spans · 2 services · 1 error
     fn repeats_are_one_row_with_one_bar() {
         let mut spans = vec![span("import", 1, 0, 0, 1_000)];
         spans.extend((10..58).map(|id| span("db::query", id, 1, id * 10, id * 10 + 5)));
-        assert_eq!(printed(&spans, &Look::plain(60)), "");
+        assert_eq!(printed(&spans, &Look::plain(60)), "\
+trace 4e441824…53df3 · 1.0 ms · 49 spans
+                            0                         1.0 ms
+  import            1.0 ms  ████████████████████████████████
+  └─ db::query ×48  240 µs     ████████████████
+critical path  import 760 µs 76% · db::query 240 µs 24%
+");
     }
 
     #[test]
     fn wide_characters_are_aligned() {
         let mut spans = vec![span("日本語", 1, 0, 0, 100), span("e\u{301}\u{200b}", 2, 1, 0, 50), span("plain", 3, 1, 50, 100)];
         spans[0].attributes.tag(0, "鍵", TagValue::Text("値"));
-        assert_eq!(printed(&spans, &Look::plain(60)), "");
+        assert_eq!(printed(&spans, &Look::plain(60)), "\
+trace 4e441824…53df3 · 100 µs · 3 spans
+                         0                     100 µs
+  日本語         100 µs  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░  鍵=値
+  ├─ e\u{301}\\u{200b}  50.0 µs  ██████████████
+  └─ plain      50.0 µs                ██████████████
+critical path  e\u{301}\\u{200b} 50.0 µs 50% · plain 50.0 µs 50%
+");
     }
 
     #[test]
@@ -674,7 +739,7 @@ trace 4e441824…53df3 · 48.2 ms · 4 spans · 2 services · 1 error
             wide.push(child);
         }
         let text = printed(&wide, &Look::plain(100));
-        assert!(text.contains("\n  … 19,799 more spans, 9,900 errors\n"), "{text}");
+        assert!(text.contains("\n  … 19,799 more spans, 9,899 errors\n"), "{text}");
     }
 
     #[test]
