@@ -103,12 +103,10 @@ mod tests {
 
     #[test]
     fn what_runs_on_after_its_parent_counts_until_then() {
-        assert_eq!(sorted(&[(0, 5, 10), (0, 7, 20), (0, 1, 6), (1, 8, 30)]), [
-            (2, 5, 6),
-            (0, 6, 7),
-            (1, 7, 8),
-            (3, 8, 10)
-        ]);
+        assert_eq!(
+            sorted(&[(0, 5, 10), (0, 7, 20), (0, 1, 6), (1, 8, 30)]),
+            [(2, 5, 6), (0, 6, 7), (1, 7, 8), (3, 8, 10)]
+        );
         assert_eq!(sorted(&[(0, 5, 10), (0, 10, 20), (0, 1, 5)]), [(0, 5, 10)]);
     }
 
@@ -116,9 +114,7 @@ mod tests {
     fn holder(spans: &[(usize, u64, u64)], children: &[Vec<usize>], span: usize, window: Interval, at: u64) -> usize {
         let mut until = window.end;
         loop {
-            let clipped = |child: &usize| {
-                Interval { start: spans[*child].1, end: spans[*child].2 }.within(window)
-            };
+            let clipped = |child: &usize| Interval { start: spans[*child].1, end: spans[*child].2 }.within(window);
             let last = children[span]
                 .iter()
                 .map(|child| (*child, clipped(child)))
@@ -167,7 +163,8 @@ mod tests {
     #[test]
     fn depth_costs_no_stack() {
         const DEPTH: usize = 100_000;
-        let spans: Vec<_> = (0..DEPTH).map(|at| (at.saturating_sub(1), at as u64, 3 * DEPTH as u64 - at as u64)).collect();
+        let spans: Vec<_> =
+            (0..DEPTH).map(|at| (at.saturating_sub(1), at as u64, 3 * DEPTH as u64 - at as u64)).collect();
         let sections = sorted(&spans);
         assert_eq!(sections.iter().map(|(_, from, to)| to - from).sum::<u64>(), 3 * DEPTH as u64);
         assert_eq!(sections.len(), 2 * DEPTH - 1);

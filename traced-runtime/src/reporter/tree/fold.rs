@@ -114,8 +114,19 @@ mod tests {
         spans.extend((10..20).map(|id| span("insert", id, 1)));
         spans[5].outcome = Outcome::Error;
         spans.push(span("retry", 30, 16));
-        assert_eq!(rows(&spans), [
-            "import 1", " insert 4", " insert 1", " insert 1", " insert 1", "  retry 1", " insert 1", " insert 1", " insert 1"
-        ]);
+        assert_eq!(
+            rows(&spans),
+            [
+                "import 1",
+                " insert 4",
+                " insert 1",
+                " insert 1",
+                " insert 1",
+                "  retry 1",
+                " insert 1",
+                " insert 1",
+                " insert 1"
+            ]
+        );
     }
 }

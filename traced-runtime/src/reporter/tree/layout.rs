@@ -110,7 +110,8 @@ impl<'a> Drawing<'a> {
             end: tree.spans.iter().map(|span| end(span)).max()?,
         };
         // What has not ended goes on to the end.
-        let of = |span: &&SpanRecord| Interval { start: span.start, end: span.duration.map_or(whole.end, |_| end(span)) };
+        let of =
+            |span: &&SpanRecord| Interval { start: span.start, end: span.duration.map_or(whole.end, |_| end(span)) };
         let times: Vec<_> = tree.spans.iter().map(of).collect();
         let longest = |a: &usize, b: &usize| times[*a].length().cmp(&times[*b].length()).then(b.cmp(a));
         let root = tree.roots.iter().copied().max_by(longest)?;
@@ -201,7 +202,9 @@ impl<'a> Drawing<'a> {
                     let columns = (LEVEL * levels).saturating_sub(LEVEL + width(&branches));
                     branches.extend(std::iter::repeat_n(' ', columns));
                 } else {
-                    way[1..level].iter().for_each(|last| branches.push_str(if *last { glyphs.below } else { glyphs.beside }));
+                    way[1..level]
+                        .iter()
+                        .for_each(|last| branches.push_str(if *last { glyphs.below } else { glyphs.beside }));
                 }
                 below.push_str(if level > levels { "" } else { &branches });
                 below.extend(std::iter::repeat_n(' ', if level > levels { width(&branches) } else { 0 }));
@@ -276,7 +279,8 @@ impl<'a> Drawing<'a> {
             return;
         }
         let before = MARGIN + columns.name + GAP + columns.duration + GAP;
-        let before = before + [columns.service, columns.kind].iter().filter(|it| **it > 0).map(|it| GAP + it).sum::<usize>();
+        let before =
+            before + [columns.service, columns.kind].iter().filter(|it| **it > 0).map(|it| GAP + it).sum::<usize>();
         let between = columns.bar.saturating_sub(1);
         self.look.paint(text, Colour::Quiet, &format!("{}0{end:>between$}", " ".repeat(before)));
         text.push('\n');
@@ -578,7 +582,9 @@ open  http://localhost:9411/zipkin/traces/4e441824ec2b6a44ffdc9bb9a6453df3
 
     #[test]
     fn columns_fit_into_40() {
-        assert_eq!(printed(&call(), &Look::plain(40)), "\
+        assert_eq!(
+            printed(&call(), &Look::plain(40)),
+            "\
 trace 4e441824…53df3 · 48.2 ms · 4 spans
   2 services · 1 error
                               0  48.2 ms
@@ -588,7 +594,8 @@ trace 4e441824…53df3 · 48.2 ms · 4 spans
 ✗    └─ db::que…  C  39.0 ms  █████████
         error: deadlock found when tryi…
 critical path  db::query_us… 39.0 ms 81%
-");
+"
+        );
     }
 
     #[test]
@@ -626,7 +633,9 @@ critical path  gr\\u{f6}\\u{df}e 39.0 ms 81% | cache.Get 6.1 ms 13% | callGet 3.
             }
             spans.push(span);
         }
-        assert_eq!(printed(&spans, &Look::plain(60)), "\
+        assert_eq!(
+            printed(&spans, &Look::plain(60)),
+            "\
 trace 4e441824…53df3 · 100 µs · 6 spans · 2 errors
                     0                     100 µs
   all       100 µs  ██░░░░░░░░░░░░░░░░░░░░░░░░░░
@@ -636,7 +645,8 @@ trace 4e441824…53df3 · 100 µs · 6 spans · 2 errors
 ⊘ ├─ part  85.0 µs   ░░░░░░░░░░░░░░░░░░░░░░░░░    cancelled
 … └─ part        -   ███████████████████████████  unfinished
 critical path  part 94.0 µs 94% · all 6.0 µs 6%
-");
+"
+        );
     }
 
     #[test]
@@ -652,7 +662,9 @@ critical path  part 94.0 µs 94% · all 6.0 µs 6%
             failed(span("c", 3, 2, 20, 80), "declined"),
             failed(span("d", 4, 1, 90, 100), "out of\nluck\u{1b}[2J"),
         ];
-        assert_eq!(printed(&spans, &Look::plain(60)), "\
+        assert_eq!(
+            printed(&spans, &Look::plain(60)),
+            "\
 trace 4e441824…53df3 · 100 µs · 4 spans · 4 errors
                     0                                 100 µs
 ✗ a         100 µs  ████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
@@ -662,7 +674,8 @@ trace 4e441824…53df3 · 100 µs · 4 spans · 4 errors
 ✗ └─ d     10.0 µs                                      ████
      error: out of\\nluck\\u{1b}[2J
 critical path  c 60.0 µs 60% · b 20.0 µs 20% · a 10.0 µs 10%
-");
+"
+        );
     }
 
     #[test]
@@ -684,27 +697,34 @@ critical path  c 60.0 µs 60% · b 20.0 µs 20% · a 10.0 µs 10%
     fn repeats_are_one_row_with_one_bar() {
         let mut spans = vec![span("import", 1, 0, 0, 1_000)];
         spans.extend((10..58).map(|id| span("db::query", id, 1, id * 10, id * 10 + 5)));
-        assert_eq!(printed(&spans, &Look::plain(60)), "\
+        assert_eq!(
+            printed(&spans, &Look::plain(60)),
+            "\
 trace 4e441824…53df3 · 1.0 ms · 49 spans
                             0                         1.0 ms
   import            1.0 ms  ████████████████████████████████
   └─ db::query ×48  240 µs     ████████████████
 critical path  import 760 µs 76% · db::query 240 µs 24%
-");
+"
+        );
     }
 
     #[test]
     fn wide_characters_are_aligned() {
-        let mut spans = vec![span("日本語", 1, 0, 0, 100), span("e\u{301}\u{200b}", 2, 1, 0, 50), span("plain", 3, 1, 50, 100)];
+        let mut spans =
+            vec![span("日本語", 1, 0, 0, 100), span("e\u{301}\u{200b}", 2, 1, 0, 50), span("plain", 3, 1, 50, 100)];
         spans[0].attributes.tag(0, "鍵", TagValue::Text("値"));
-        assert_eq!(printed(&spans, &Look::plain(60)), "\
+        assert_eq!(
+            printed(&spans, &Look::plain(60)),
+            "\
 trace 4e441824…53df3 · 100 µs · 3 spans
                          0                     100 µs
   日本語         100 µs  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░  鍵=値
   ├─ e\u{301}\\u{200b}  50.0 µs  ██████████████
   └─ plain      50.0 µs                ██████████████
 critical path  e\u{301}\\u{200b} 50.0 µs 50% · plain 50.0 µs 50%
-");
+"
+        );
     }
 
     #[test]
@@ -759,14 +779,23 @@ critical path  e\u{301}\\u{200b} 50.0 µs 50% · plain 50.0 µs 50%
     /// row or counted, and no row ends in spaces.
     #[test]
     fn every_tree_fits_and_is_whole() {
-        let names = ["a", "db::query_user", "日本語の名前がとても長い", "\u{1b}[2J\u{7}", "x\u{202e}y", "e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}", "🚀🚀"];
+        let names = [
+            "a",
+            "db::query_user",
+            "日本語の名前がとても長い",
+            "\u{1b}[2J\u{7}",
+            "x\u{202e}y",
+            "e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}",
+            "🚀🚀",
+        ];
         for seed in 0..2_000 {
             let mut random = SmallRng::seed_from_u64(seed);
             let ids = random.random_range(1..30);
             let spans: Vec<SpanRecord> = (0..random.random_range(1..30))
                 .map(|_| {
                     let start = random.random_range(0..100);
-                    let mut span = span("", random.random_range(1..=ids), random.random_range(0..=ids), start, start + 40);
+                    let mut span =
+                        span("", random.random_range(1..=ids), random.random_range(0..=ids), start, start + 40);
                     let name = names[random.random_range(0..names.len())].repeat(random.random_range(1..4));
                     let most = 1 << random.random_range(0..60);
                     span.duration = Some(random.random_range(0..most));
@@ -783,7 +812,8 @@ critical path  e\u{301}\\u{200b} 50.0 µs 50% · plain 50.0 µs 50%
                     if random.random_bool(0.2) {
                         span.attributes.tag(0, "error", TagValue::Text(&name.repeat(10)));
                     }
-                    span.outcome = [Outcome::Returned, Outcome::Cancelled, Outcome::Unfinished][random.random_range(0..3)];
+                    span.outcome =
+                        [Outcome::Returned, Outcome::Cancelled, Outcome::Unfinished][random.random_range(0..3)];
                     if span.outcome == Outcome::Unfinished {
                         span.duration = None;
                     }
@@ -796,7 +826,8 @@ critical path  e\u{301}\\u{200b} 50.0 µs 50% · plain 50.0 µs 50%
                 look = look.in_ascii();
             }
             let tree = Tree::new(&spans);
-            let text = tree.printed(Beside { note: Some("incomplete: too many spans wait for their roots"), link: None }, &look);
+            let text = tree
+                .printed(Beside { note: Some("incomplete: too many spans wait for their roots"), link: None }, &look);
             for line in text.lines() {
                 assert!(width(line) <= columns, "seed {seed}: {line:?} is wider than {columns} in\n{text}");
                 assert!(!line.ends_with(' ') && !line.contains(is_unsafe), "seed {seed}: {line:?}");

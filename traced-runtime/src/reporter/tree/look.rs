@@ -231,7 +231,8 @@ mod tests {
 
     #[test]
     fn colours_are_there_in_a_terminal_or_by_force() {
-        let colours = |variables: &[(&str, &str)]| [look(variables, false), look(variables, true)].map(|look| look.has_colours);
+        let colours =
+            |variables: &[(&str, &str)]| [look(variables, false), look(variables, true)].map(|look| look.has_colours);
         assert_eq!(colours(&[]), [false, true]);
         assert_eq!(colours(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]), [false, false]);
         assert_eq!(colours(&[("NO_COLOR", ""), ("CLICOLOR_FORCE", "1")]), [true, true]);

@@ -320,10 +320,13 @@ mod tests {
             if !headline.starts_with("trace ") {
                 return text.trim_end().to_owned();
             }
-            let rows = rows.lines().filter(|row| !row.trim_start().starts_with("0 ") && !row.starts_with("critical path"));
+            let rows =
+                rows.lines().filter(|row| !row.trim_start().starts_with("0 ") && !row.starts_with("critical path"));
             let rows = rows.map(|row| match row.strip_prefix("open  http") {
                 Some(_) => "linked",
-                None => row.trim_start_matches('…').split_whitespace().find(|word| !"├─└─│".contains(word)).unwrap_or(""),
+                None => {
+                    row.trim_start_matches('…').split_whitespace().find(|word| !"├─└─│".contains(word)).unwrap_or("")
+                }
             });
             let note = headline.split(" · ").nth(3).unwrap_or("whole");
             format!("{} ({note})", rows.collect::<Vec<_>>().join(" "))

@@ -53,10 +53,19 @@ struct Queue {
 
 #[derive(Debug)]
 enum Order {
-    Print { spans: Vec<SpanRecord>, bytes: usize },
-    Accepted { traces: Vec<TraceId>, at: Arc<str> },
+    Print {
+        spans: Vec<SpanRecord>,
+        bytes: usize,
+    },
+    Accepted {
+        traces: Vec<TraceId>,
+        at: Arc<str>,
+    },
     /// Answer when everything before it is printed: with what waits for its root, if the last tracer asks.
-    Flush { is_last: bool, done: SyncSender<()> },
+    Flush {
+        is_last: bool,
+        done: SyncSender<()>,
+    },
 }
 
 static PROCESS: Mutex<Option<Arc<Thread>>> = Mutex::new(None);
@@ -184,7 +193,11 @@ impl Printing {
             ));
         }
         for (is_last, done) in flushes {
-            if is_last { self.printer.finish() } else { self.printer.flush() }
+            if is_last {
+                self.printer.finish()
+            } else {
+                self.printer.flush()
+            }
             done.send(()).ok();
         }
         true
