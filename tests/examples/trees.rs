@@ -1,13 +1,14 @@
 //! Prints trees as its argument says: `services`, a client and a server in one process; `threads`, many at once beside the
 //! program's own lines; `large`, one trace of 20,000 spans; `late`, a span that ends after its root.
 
+use std::collections::HashMap;
 use std::env;
 use std::error::Error;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use traced_runtime::{Context, Kind, Sampling, Span, Tracer, annotate, span, tag, traced};
+use traced_runtime::{Kind, Span, Tracer, annotate, span, tag, traced};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -40,15 +41,11 @@ fn services(client: &Tracer) -> Result<(), Box<dyn Error>> {
     let call = Span::start("call");
     let request = Span::child_of(&call, "request");
     request.kind(Kind::Client);
-    let context = request.context();
-    let (Some(trace), Some(parent)) = (context.trace_id(), context.span_id()) else { return Err("no trace".into()) };
+    let mut headers = HashMap::<String, String>::new();
+    request.context().inject(&mut headers);
     let handling = server.clone();
     thread::spawn(move || {
-        // As headers carry it.
-        let caller = Context::remote(trace, parent, Sampling::Sampled);
-        let _scope = handling.context().attach();
-        let handle = Span::child_of(&caller, "handle");
-        handle.kind(Kind::Server);
+        let handle = Span::server("handle", handling.extract(&headers));
         let _scope = handle.attach();
         let _query = span!("query", "table" = "users");
     })
