@@ -14,7 +14,6 @@ use crate::reporter::drain::{Drain, DrainError};
 use crate::reporter::pipeline::{Output, Pipeline, PipelineConfig};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::stats::{Count, Stats, Tally};
-#[cfg(feature = "collector")]
 use crate::reporter::tree::link::traces_at;
 use crate::reporter::tree::terminal::Terminal;
 use crate::tracer::builder::Builder;
@@ -59,13 +58,12 @@ impl Core {
         })?;
         let print_trees = settings.print_trees.then(|| Terminal::of_process(&drain)).transpose();
         let trees = print_trees.map_err(|source| Kind::Thread { name: "traced-trees", source })?;
-        #[cfg(feature = "collector")]
-        let accepted = match (&trees, &settings.backend) {
-            (Some(trees), Backend::Collector { url, .. }) => traces_at(url).map(|at| trees.link(at)),
+        let collector = match &settings.backend {
+            #[cfg(feature = "collector")]
+            Backend::Collector { url, .. } => Some(url.as_str()),
             _ => None,
         };
-        #[cfg(not(feature = "collector"))]
-        let accepted = None;
+        let accepted = trees.as_ref().zip(collector.and_then(traces_at)).map(|(trees, at)| trees.link(at));
         let output = match settings.backend {
             #[cfg(feature = "collector")]
             Backend::Collector { url, timeout } => {

@@ -2,7 +2,6 @@
 
 /// The address of the traces that a Zipkin collector accepts at this URL, up to their id, without what is secret in it.
 /// `None`: the URL's path is not Zipkin's, and nobody knows what is there.
-#[cfg(any(test, feature = "collector"))]
 pub(crate) fn traces_at(collector: &str) -> Option<String> {
     let (scheme, rest) = collector.trim().split_once("://")?;
     let (authority, path) = rest.split(['?', '#']).next()?.split_once('/')?;
