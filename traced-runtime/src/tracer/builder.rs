@@ -247,8 +247,8 @@ impl Builder {
     ///
     /// A tree is printed when the root of its trace in this process has ended: what ends later follows as a tree marked
     /// *late*, what waits in vain is printed at the end of the program, or when 16 MiB are waiting, marked *incomplete*.
-    /// Beyond ten traces in a second they are summed up by the names of their roots; beyond 200 rows of a tree the rest is
-    /// a number.
+    /// Beyond ten traces in a second they are summed up by the names of their roots; of a tree 200 rows are shown, what
+    /// failed among them, and the rest is a number.
     ///
     /// The tree is as wide as the terminal, or as `COLUMNS` says, from 40 columns to 200; elsewhere 100. Colours, one hue
     /// for a service, are used in a terminal, and as `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` say. A locale without UTF-8, or

@@ -65,6 +65,16 @@ struct Line {
     details: String,
 }
 
+/// One row, and where it stands in the tree.
+struct Place {
+    row: Row,
+    level: usize,
+    /// The place above it.
+    parent: Option<usize>,
+    /// Whether it is the last of its siblings.
+    is_last: bool,
+}
+
 /// How wide the columns are; 0: there is no such column.
 struct Columns {
     name: usize,
@@ -175,45 +185,79 @@ impl<'a> Drawing<'a> {
 
     /// The rows to show, and the spans of those to leave out.
     fn lines(&self) -> (Vec<Line>, Vec<usize>) {
-        let shapes = Shapes::of(self.tree);
         let glyphs = self.look.glyphs;
         let several = self.services().len() > 1;
         let levels = self.look.columns() / (4 * LEVEL);
-        let mut lines: Vec<Line> = Vec::new();
-        let mut left_out = Vec::new();
+        let places = self.places();
+        let kept = self.kept(&places);
+        let (mut lines, mut left_out) = (Vec::new(), Vec::new());
         // Whether each span on the way from the root is the last of its siblings.
         let mut way: Vec<bool> = Vec::new();
-        let reversed = |rows: Vec<Row>, level: usize| {
-            rows.into_iter().rev().enumerate().map(move |(place, row)| (row, level, place == 0))
-        };
-        let mut stack: Vec<(Row, usize, bool)> = reversed(shapes.roots(self.tree), 0).collect();
-        while let Some((row, level, is_last)) = stack.pop() {
-            stack.extend(reversed(shapes.children(self.tree, &row), level + 1));
-            if lines.len() == ROWS {
+        for (Place { row, level, is_last, .. }, kept) in places.into_iter().zip(kept) {
+            if !kept {
                 left_out.extend_from_slice(&row.0);
                 continue;
             }
             way.truncate(level);
             way.push(is_last);
             let (mut branches, mut below) = (String::new(), String::new());
+            if level > levels {
+                write!(branches, "{}{level}", glyphs.dots).ok();
+                let columns = (LEVEL * levels).saturating_sub(LEVEL + width(&branches));
+                branches.extend(std::iter::repeat_n(' ', columns));
+                below.extend(std::iter::repeat_n(' ', width(&branches)));
+            } else if level > 0 {
+                way[1..level]
+                    .iter()
+                    .for_each(|last| branches.push_str(if *last { glyphs.below } else { glyphs.beside }));
+                below.push_str(&branches);
+            }
             if level > 0 {
-                if level > levels {
-                    write!(branches, "{}{level}", glyphs.dots).ok();
-                    let columns = (LEVEL * levels).saturating_sub(LEVEL + width(&branches));
-                    branches.extend(std::iter::repeat_n(' ', columns));
-                } else {
-                    way[1..level]
-                        .iter()
-                        .for_each(|last| branches.push_str(if *last { glyphs.below } else { glyphs.beside }));
-                }
-                below.push_str(if level > levels { "" } else { &branches });
-                below.extend(std::iter::repeat_n(' ', if level > levels { width(&branches) } else { 0 }));
                 branches.push_str(if is_last { glyphs.last } else { glyphs.middle });
                 below.push_str(if is_last { glyphs.below } else { glyphs.beside });
             }
             lines.extend(self.line(row, branches, below, several));
         }
         (lines, left_out)
+    }
+
+    /// All rows from the top down.
+    fn places(&self) -> Vec<Place> {
+        let shapes = Shapes::of(self.tree);
+        let reversed = |rows: Vec<Row>, level: usize, parent: Option<usize>| {
+            let places = rows.into_iter().rev().enumerate();
+            places.map(move |(place, row)| Place { row, level, parent, is_last: place == 0 })
+        };
+        let mut places = Vec::new();
+        let mut stack: Vec<Place> = reversed(shapes.roots(self.tree), 0, None).collect();
+        while let Some(place) = stack.pop() {
+            stack.extend(reversed(shapes.children(self.tree, &place.row), place.level + 1, Some(places.len())));
+            places.push(place);
+        }
+        places
+    }
+
+    /// Which rows are shown: all, if there are not too many. Else up to half of them go to what failed, with all above it, and
+    /// the rest to those that stand first.
+    fn kept(&self, places: &[Place]) -> Vec<bool> {
+        let mut kept = vec![places.len() <= ROWS; places.len()];
+        if places.len() <= ROWS {
+            return kept;
+        }
+        let mut count = 0;
+        let has_failed = |place: &Place| place.row.0.iter().any(|at| failed(self.tree.spans[*at]));
+        for at in (0..places.len()).filter(|at| has_failed(&places[*at])) {
+            let above = std::iter::successors(Some(at), |at| places[*at].parent);
+            let new: Vec<usize> = above.take_while(|at| !kept[*at]).take(ROWS).collect();
+            if count + new.len() <= ROWS / 2 {
+                count += new.len();
+                new.into_iter().for_each(|at| kept[at] = true);
+            }
+        }
+        for kept in kept.iter_mut().filter(|kept| !**kept).take(ROWS - count) {
+            *kept = true;
+        }
+        kept
     }
 
     fn line(&self, row: Row, branches: String, below: String, several_services: bool) -> Option<Line> {
@@ -760,6 +804,22 @@ critical path  e\u{301}\\u{200b} 50.0 µs 50% · plain 50.0 µs 50%
         }
         let text = printed(&wide, &Look::plain(100));
         assert!(text.contains("\n  … 19,799 more spans, 9,899 errors\n"), "{text}");
+    }
+
+    #[test]
+    fn what_failed_is_shown_however_many_there_are() {
+        let mut spans = vec![span("all", 1, 0, 0, 1_000_000)];
+        for id in 2..2_000 {
+            spans.push(span(if id % 2 == 0 { "even" } else { "odd" }, id, 1, id, id + 10));
+        }
+        let mut failed = span("deep", 3_001, 3_000, 2_500, 2_510);
+        failed.outcome = Outcome::Error;
+        failed.attributes.tag(0, "error", TagValue::Text("too late"));
+        spans.extend([span("last", 3_000, 1, 2_500, 2_520), failed]);
+        let text = printed(&spans, &Look::plain(60));
+        let end: Vec<_> = text.lines().skip(2 + ROWS - 2).take(4).collect();
+        assert!(end[0].starts_with("  └─ last ") && end[1].starts_with("✗    └─ deep "), "{text}");
+        assert_eq!(end[2..], ["        error: too late", "  … 1,801 more spans"]);
     }
 
     #[test]
