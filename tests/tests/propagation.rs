@@ -490,8 +490,6 @@ proptest! {
 
 #[test]
 fn carriers_of_one_s_own_need_two_methods() {
-    use traced_runtime::{Carrier as _, CarrierMut as _};
-
     #[derive(Default)]
     struct Properties(Vec<(String, String)>);
     impl traced_runtime::Carrier for Properties {
