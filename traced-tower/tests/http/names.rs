@@ -17,9 +17,12 @@ fn routes() -> Router {
         .route("/err", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
         .route("/redir", get(|| async { Redirect::temporary("/users/7") }))
         .nest("/shop", inner)
-        .nest_service("/files", any_service(tower::service_fn(|_| async {
-            Ok::<_, std::convert::Infallible>(axum::response::IntoResponse::into_response(StatusCode::NOT_FOUND))
-        })))
+        .nest_service(
+            "/files",
+            any_service(tower::service_fn(|_| async {
+                Ok::<_, std::convert::Infallible>(axum::response::IntoResponse::into_response(StatusCode::NOT_FOUND))
+            })),
+        )
         .fallback(|uri: axum::http::Uri| async move {
             match uri.path() {
                 "/moved" => StatusCode::MOVED_PERMANENTLY,
