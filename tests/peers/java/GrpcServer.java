@@ -15,6 +15,7 @@ import io.grpc.stub.StreamObserver;
 import java.net.InetSocketAddress;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.CountDownLatch;
 
@@ -65,6 +66,9 @@ final class GrpcServer {
             observer.onCompleted();
         } catch (StatusRuntimeException e) {
             observer.onError(e);
+        } catch (CancellationException e) {
+            // Nobody waits for an answer; Brave ends the span when the call is closed, and not before.
+            observer.onCompleted();
         }
     }
 
@@ -85,6 +89,9 @@ final class GrpcServer {
             observer.onCompleted();
         } catch (StatusRuntimeException e) {
             observer.onError(e);
+        } catch (CancellationException e) {
+            // Nobody waits for an answer; Brave ends the span when the call is closed, and not before.
+            observer.onCompleted();
         }
     }
 
@@ -97,7 +104,7 @@ final class GrpcServer {
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }
-            throw Status.CANCELLED.asRuntimeException();
+            throw new CancellationException();
         }
         if (key.startsWith("code:")) {
             int code = Integer.parseInt(key.substring("code:".length()));

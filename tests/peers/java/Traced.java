@@ -42,12 +42,12 @@ final class Traced implements AutoCloseable {
     }
 
     private Propagation.Factory propagation() {
-        var b3 = switch (options.text("b3", "")) {
-            case "single" -> B3Propagation.newFactoryBuilder().injectFormat(B3Propagation.Format.SINGLE).build();
-            case "multi" -> B3Propagation.newFactoryBuilder().injectFormat(B3Propagation.Format.MULTI).build();
-            case "" -> B3Propagation.FACTORY;
+        var format = switch (options.text("b3", "multi")) {
+            case "single" -> B3Propagation.Format.SINGLE;
+            case "multi" -> B3Propagation.Format.MULTI;
             default -> throw new IllegalArgumentException("--b3 single or multi");
         };
+        var b3 = B3Propagation.newFactoryBuilder().injectFormat(Span.Kind.CLIENT, format).build();
         if (options.baggageKeys().isEmpty()) {
             return b3;
         }

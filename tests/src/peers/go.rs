@@ -1,0 +1,67 @@
+//! The Go peer: grpc-go, otgrpc, zipkin-go-opentracing.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::{Program, Zipkin, peer};
+
+/// The cache service in Go with the libraries of the service that made this style of tracing known: otgrpc with payloads,
+/// and zipkin-go-opentracing, which reports by v1 thrift.
+///
+/// Spans carry `debug` only when their context does: tests pass `--recorder-debug=true` for what that service does.
+#[derive(Debug)]
+pub struct Go {
+    binary: PathBuf,
+}
+
+impl Go {
+    /// The program; the first use on a machine downloads its modules and builds it (a minute).
+    ///
+    /// `None` without `go`, or when the build fails; stderr then has a line that says so.
+    ///
+    /// # Panics
+    /// Instead of `None` with `TRACED_REQUIRE_PEERS=1`.
+    #[track_caller]
+    #[must_use]
+    pub fn find() -> Option<&'static Go> {
+        static BUILT: OnceLock<Result<Go, String>> = OnceLock::new();
+        match BUILT.get_or_init(Go::build) {
+            Ok(go) => Some(go),
+            Err(reason) => peer::skip(reason),
+        }
+    }
+
+    fn build() -> Result<Go, String> {
+        peer::tool("go", "install Go, version 1.17 or later")?;
+        let binary = peer::build("peers/go", "cacheservice", |partial, file, attempt| {
+            let mut go = Command::new("go");
+            go.args(["build", "-mod=readonly", "-modcacherw", "-o"])
+                .arg(partial.join(file))
+                .arg(".")
+                .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/go"));
+            if attempt > 1 {
+                go.env("GOMODCACHE", partial.join("modules")).env("GOCACHE", partial.join("cache"));
+            }
+            peer::run(&mut go)
+        })?;
+        Ok(Go { binary })
+    }
+
+    /// A server on a free port, to be started by [`Server::start`](super::Server::start); flags may follow.
+    #[must_use]
+    pub fn server(&self, zipkin: &Zipkin) -> Program {
+        self.program("server", zipkin).arg("--listen=127.0.0.1:0")
+    }
+
+    /// A client of the server at this address; flags may follow, and then `get KEY`, `store KEY VALUE` or `dump`.
+    #[must_use]
+    pub fn client(&self, zipkin: &Zipkin, address: &str) -> Program {
+        self.program("client", zipkin).arg(format!("--connect={address}"))
+    }
+
+    fn program(&self, what: &str, zipkin: &Zipkin) -> Program {
+        let zipkin = format!("--zipkin={}/api/v1/spans", zipkin.url());
+        Program::at(&self.binary).arg(what).arg(zipkin).arg("--recorder-debug=false")
+    }
+}
