@@ -56,7 +56,8 @@ mod go {
         fn shared() -> Option<&'static Pair> {
             static SHARED: OnceLock<Pair> = OnceLock::new();
             // Each test says by itself what it lacks.
-            Go::find().and(Zipkin::shared())?;
+            Go::find()?;
+            Zipkin::shared()?;
             Some(SHARED.get_or_init(|| Pair::start(&[]).unwrap()))
         }
 
@@ -318,7 +319,8 @@ mod brave_over_grpc {
         fn shared() -> Option<&'static Pair> {
             static SHARED: OnceLock<Pair> = OnceLock::new();
             // Each test says by itself what it lacks.
-            Brave::find().and(Zipkin::shared())?;
+            Brave::find()?;
+            Zipkin::shared()?;
             Some(SHARED.get_or_init(|| Pair::start().unwrap()))
         }
 
