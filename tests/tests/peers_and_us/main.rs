@@ -1,4 +1,4 @@
-//! Calls between us and Brave: each must leave in Zipkin what two programs with Brave leave there.
+//! Calls between us and peers: each must leave in Zipkin what two peers of that kind leave there.
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod http;
