@@ -1,6 +1,6 @@
 //! Programs with other tracers, as servers and as clients: their sources are in `tests/peers`.
 //!
-//! Each is built when a test asks for it first. [`Go`] and [`Brave`] give the programs, [`Server`] and [`call`] run them,
+//! Each is built when a test asks for it first. [`Go`], [`ZipkinGo`] and [`Brave`] give the programs, [`Server`] and [`call`] run them,
 //! and [`Shape`] is what a trace has that two peers must agree in.
 
 mod brave;
@@ -9,7 +9,7 @@ mod server;
 mod shape;
 
 pub use brave::Brave;
-pub use go::Go;
+pub use go::{Go, ZipkinGo};
 pub use server::Server;
 pub use shape::Shape;
 

@@ -1,4 +1,4 @@
-//! Over HTTP: axum with our layer, reqwest with ours.
+//! HTTP with Brave: axum with our layer, reqwest with ours.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -15,7 +15,7 @@ use traced_tests::peers::{Brave, Server, call};
 use super::*;
 
 /// A server of ours; it ends with this value.
-struct Ours {
+pub(crate) struct Ours {
     tracer: Tracer,
     address: SocketAddr,
     _runtime: Runtime,
@@ -23,7 +23,7 @@ struct Ours {
 
 impl Ours {
     /// The routes of Brave's server, and one that tells the caller's baggage.
-    fn start(builder: Builder) -> Ours {
+    pub(crate) fn start(builder: Builder) -> Ours {
         let tracer = builder.build().unwrap();
         let redirect = || async { (StatusCode::FOUND, [(header::LOCATION, "/users/7")]) };
         let router = Router::new()
@@ -43,7 +43,7 @@ impl Ours {
         Ours { tracer, address, _runtime: runtime }
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.address.to_string()
     }
 }
@@ -64,7 +64,7 @@ fn query() {}
 
 /// Makes a request as Brave's client does, in a span of its own, below `context`.
 #[track_caller]
-fn request(tracer: &Tracer, context: &Context, address: &str, path: &str) -> Value {
+pub(crate) fn request(tracer: &Tracer, context: &Context, address: &str, path: &str) -> Value {
     let span = context.run(|| Span::start("callGet"));
     let trace = trace_id(&span.context());
     let url = format!("http://{address}{path}").parse().unwrap();

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod http;
+mod zipkin_go;
 
 use std::time::Duration;
 
