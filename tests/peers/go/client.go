@@ -25,7 +25,7 @@ type reply struct {
 	Trace   string           `json:"trace"`
 	Code    string           `json:"code"`
 	Message string           `json:"message,omitempty"`
-	Value   []int            `json:"value,omitempty"`
+	Value   []int            `json:"value"`
 	Items   map[string][]int `json:"items,omitempty"`
 }
 
@@ -98,7 +98,9 @@ func (r *reply) make(ctx context.Context, connection *grpc.ClientConn, arguments
 	case arguments[0] == "get" && len(arguments) == 2:
 		var got GetResp
 		err = connection.Invoke(ctx, getMethod, &GetReq{Key: arguments[1]}, &got)
-		r.Value = numbers(got.Value)
+		if err == nil {
+			r.Value = numbers(got.Value)
+		}
 	case arguments[0] == "store" && len(arguments) == 3:
 		var stored StoreResp
 		err = connection.Invoke(ctx, storeMethod, &StoreReq{Key: arguments[1], Value: []byte(arguments[2])}, &stored)
@@ -138,7 +140,7 @@ func (r *reply) dump(ctx context.Context, connection *grpc.ClientConn) error {
 
 // numbers keeps JSON from writing bytes as base64.
 func numbers(bytes []byte) []int {
-	var out []int
+	out := []int{}
 	for _, b := range bytes {
 		out = append(out, int(b))
 	}

@@ -20,7 +20,7 @@ use crate::TraceTree;
 /// ```
 ///
 /// Left aside is the tag `lc`, which the recorder of zipkin-go-opentracing adds to local spans.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Shape {
     spans: Vec<Line>,
 }
@@ -75,6 +75,13 @@ impl Shape {
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.spans.iter().try_for_each(|span| write!(f, "{}: {}", span.service, span.text))
+    }
+}
+
+/// As `Display`, for assertions that two are equal.
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n{self}")
     }
 }
 

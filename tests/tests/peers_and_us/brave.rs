@@ -1,16 +1,16 @@
 //! gRPC with Brave: our layers in their usual style.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
 use traced_runtime::{Sampling, ServerSpan};
 use traced_tests::peers::{self, Brave, Server, call};
 
 use super::*;
-use crate::ours::{Ours, Style, ask};
+use crate::ours::{Ours, Style, ask, ask_until};
 
 /// The server with Brave that tests share which leave it as it was.
-fn peers() -> Option<(&'static Brave, &'static Zipkin, &'static Server)> {
+pub(crate) fn peers() -> Option<(&'static Brave, &'static Zipkin, &'static Server)> {
     static SHARED: OnceLock<Server> = OnceLock::new();
     let (brave, zipkin) = (Brave::find()?, Zipkin::shared()?);
     Some((brave, zipkin, SHARED.get_or_init(|| Server::start(brave.grpc_server(zipkin).arg(TENANT)))))
@@ -66,10 +66,8 @@ fn debug_and_unsampled_are_understood_both_ways() {
         let context = tracer.context().with_sampling(sampling);
         ask(Style::Brave, &tracer, &context, theirs.address(), &["get", "231"])
     };
-    let unsampled = [
-        ask_of_brave(brave, zipkin, &ours.address(), &["--sample=false", "get", "231"]),
-        decided(Sampling::Unsampled),
-    ];
+    let unsampled =
+        [ask_of_brave(brave, zipkin, &ours.address(), &["--sample=false", "get", "231"]), decided(Sampling::Unsampled)];
     let debug = ["--debug", "get", "231"];
     let reference = shape(zipkin, &ask_of_brave(brave, zipkin, theirs.address(), &debug), 4);
     assert_eq!(reference.to_string().matches("debug ").count(), 4, "{reference}");
@@ -94,10 +92,9 @@ fn ids_of_both_lengths_and_the_single_header_join_with_their_baggage() {
         assert_eq!(told["trace"].as_str().unwrap().len(), digits);
         assert!(shape(zipkin, &told, 4).to_string().contains(joined));
     }
-    for (builder, digits) in [
-        (tracer(zipkin, "cache service client"), 32),
-        (tracer(zipkin, "cache service client").trace_id_64(), 16),
-    ] {
+    for (builder, digits) in
+        [(tracer(zipkin, "cache service client"), 32), (tracer(zipkin, "cache service client").trace_id_64(), 16)]
+    {
         let tracer = builder.build().unwrap();
         let context = tracer.context().with_baggage("tenant", "acme");
         let told = ask(Style::Brave, &tracer, &context, theirs.address(), &["get", "231"]);
@@ -127,7 +124,7 @@ fn a_call_that_the_client_with_brave_cancels() {
     client.signal("INT");
     let told = peers::told(client.wait(SOON));
     assert_eq!(told["code"], "CANCELLED");
-    // With Brave a server's span of a cancelled call says what its handler makes of the cancellation. Ours is dropped.
+    // As with Brave it is no error of the server's. Ours is dropped, and says so, where Brave waits for its handler.
     shape(zipkin, &told, 4).assert(
         "
         cache service client: callget
@@ -137,11 +134,32 @@ fn a_call_that_the_client_with_brave_cancels() {
             rpc.method=Get
             rpc.service=grpc1.CacheService
         cache server: SERVER shared grpc1.cacheservice/get < callget, joined
-            error=CANCELLED
-            rpc.error_code=CANCELLED
+            outcome=cancelled
             rpc.method=Get
             rpc.service=grpc1.CacheService
         cache server: db query user < grpc1.cacheservice/get
         ",
     );
+}
+
+#[test]
+fn a_call_that_our_client_cancels() {
+    let Some((brave, zipkin, _)) = peers() else { return };
+    let server = Server::start(brave.grpc_server(zipkin));
+    let mut client = brave.grpc_client(zipkin, server.address()).arg("get").arg("wait").start();
+    drop(server.received("CacheService/Get"));
+    client.signal("INT");
+    let reference = shape(zipkin, &peers::told(client.wait(SOON)), 4);
+
+    let tracer = tracer(zipkin, "cache service client").build().unwrap();
+    let server = Arc::new(Server::start(brave.grpc_server(zipkin)));
+    let received = {
+        let server = Arc::clone(&server);
+        async move { drop(tokio::task::spawn_blocking(move || server.received("CacheService/Get")).await) }
+    };
+    let told = ask_until(Style::Brave, &tracer, &tracer.context(), server.address(), &["get", "wait"], received);
+    assert_eq!(told["code"], "Cancelled");
+    // A span of ours that was dropped says so beside.
+    let expected = reference.to_string().replace("error=CANCELLED\n", "error=CANCELLED\n    outcome=cancelled\n");
+    shape(zipkin, &told, 4).assert(&expected);
 }

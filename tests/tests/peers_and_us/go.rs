@@ -10,7 +10,7 @@ use super::*;
 use crate::ours::{Ours, Style, ask, ask_until};
 
 /// The Go server that tests share which leave it as it was.
-fn peers() -> Option<(&'static Go, &'static Zipkin, &'static Server)> {
+pub(crate) fn peers() -> Option<(&'static Go, &'static Zipkin, &'static Server)> {
     static SHARED: OnceLock<Server> = OnceLock::new();
     let (go, zipkin) = (Go::find()?, Zipkin::shared()?);
     Some((go, zipkin, SHARED.get_or_init(|| Server::start(go.server(zipkin)))))
@@ -77,10 +77,8 @@ fn debug_and_unsampled_are_understood_both_ways() {
         ask(Style::Otgrpc, &tracer, &context, theirs.address(), &get)
     };
 
-    let unsampled = [
-        ask_of_go(go, zipkin, &ours.address(), &["--sample=false", "get", "231"]),
-        decided(Sampling::Unsampled),
-    ];
+    let unsampled =
+        [ask_of_go(go, zipkin, &ours.address(), &["--sample=false", "get", "231"]), decided(Sampling::Unsampled)];
     let reference = shape(zipkin, &ask_of_go(go, zipkin, theirs.address(), &["--debug", "get", "231"]), 4);
     assert_eq!(reference.to_string().matches("debug ").count(), 4, "{reference}");
     let told = ask_of_go(go, zipkin, &ours.address(), &["--debug", "get", "231"]);
@@ -102,10 +100,9 @@ fn ids_of_both_lengths_join() {
         assert_eq!(told["trace"].as_str().unwrap().len(), digits);
         assert!(shape(zipkin, &told, 4).to_string().contains(joined));
     }
-    for (builder, digits) in [
-        (tracer(zipkin, "cache service client"), 32),
-        (tracer(zipkin, "cache service client").trace_id_64(), 16),
-    ] {
+    for (builder, digits) in
+        [(tracer(zipkin, "cache service client"), 32), (tracer(zipkin, "cache service client").trace_id_64(), 16)]
+    {
         let tracer = builder.build().unwrap();
         let told = ask(Style::Otgrpc, &tracer, &tracer.context(), theirs.address(), &["get", "231"]);
         assert_eq!(told["trace"].as_str().unwrap().len(), digits);
@@ -180,33 +177,9 @@ fn a_call_that_our_client_cancels() {
     let server = Arc::new(Server::start(go.server(zipkin)));
     let received = {
         let server = Arc::clone(&server);
-        async move { _ = tokio::task::spawn_blocking(move || server.received("CacheService/Get")).await }
+        async move { drop(tokio::task::spawn_blocking(move || server.received("CacheService/Get")).await) }
     };
     let told = ask_until(Style::Otgrpc, &tracer, &tracer.context(), server.address(), &["get", "wait"], received);
     assert_eq!(told["code"], "Cancelled");
     assert_eq!(shape(zipkin, &told, 4), reference);
-}
-
-/// The example as a user runs it, with its flag `--otgrpc`.
-mod example {
-    use super::*;
-    use traced_tests::Program;
-
-    fn example(zipkin: &Zipkin) -> Program {
-        Program::example("cache_service")
-            .env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", zipkin.spans_url())
-            .env("OTEL_SERVICE_NAME", "")
-    }
-
-    #[test]
-    fn serves_a_client_in_go() {
-        let Some((go, zipkin, theirs)) = peers() else { return };
-        let ours = Server::start(example(zipkin).arg("server").arg("--listen=127.0.0.1:0").arg("--otgrpc"));
-        for (arguments, spans) in [(&["get", "231"][..], 4), (&["dump"], 3)] {
-            let reference = ask_of_go(go, zipkin, theirs.address(), arguments);
-            let told = ask_of_go(go, zipkin, ours.address(), arguments);
-            assert_eq!((&told["value"], &told["items"]), (&reference["value"], &reference["items"]));
-            assert_eq!(shape(zipkin, &told, spans), shape(zipkin, &reference, spans), "{arguments:?}");
-        }
-    }
 }

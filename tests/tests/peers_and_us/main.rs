@@ -1,7 +1,12 @@
 //! Calls between us and peers: each must leave in Zipkin what two peers of that kind leave there.
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod brave;
+mod cache;
+mod example;
+mod go;
 mod http;
+mod ours;
 mod zipkin_go;
 
 use std::time::Duration;

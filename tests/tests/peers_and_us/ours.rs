@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
 
+use prost::Message as _;
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tonic::Status;
@@ -10,6 +11,8 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 use tower::ServiceBuilder;
 use traced_runtime::{InContext, Span};
+use traced_tower::Layer;
+use traced_tower::grpc::{self, Payloads};
 
 use super::*;
 use crate::cache::{self, Cache, Client};
@@ -21,6 +24,18 @@ pub(crate) enum Style {
     Brave,
     /// Those of otgrpc, with payloads.
     Otgrpc,
+}
+
+/// The layer in this style.
+fn styled<R: grpc::Role>(layer: Layer<R>, style: Style) -> Layer<R> {
+    const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cache_service");
+    match style {
+        Style::Brave => layer,
+        Style::Otgrpc => {
+            let descriptors = protox::compile(["cache.proto"], [EXAMPLE]).unwrap();
+            layer.otgrpc().payloads(Payloads::described(&descriptors.encode_to_vec()).unwrap())
+        }
+    }
 }
 
 /// A server of ours; it ends with this value.
@@ -37,7 +52,7 @@ impl Ours {
         let (service, calls) = Cache::new();
         let (address, listener) = cache::listen();
         let runtime = runtime();
-        let layer = server_layer(style).tracer(&tracer);
+        let layer = styled(grpc::server(), style).tracer(&tracer);
         runtime.spawn(async move {
             let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).unwrap());
             let server = tonic::transport::Server::builder().layer(layer).add_service(service);
@@ -62,7 +77,7 @@ impl Drop for Ours {
     }
 }
 
-type Traced = traced_tower::Service<Channel, traced_tower::grpc::Client>;
+type Traced = traced_tower::Service<Channel, grpc::Client>;
 
 /// Makes a call as the peers' clients do, in a span `callGet` below `context`: `get KEY`, `store KEY VALUE` or `dump`.
 #[track_caller]
@@ -84,7 +99,7 @@ pub(crate) fn ask_until(
     let trace = trace_id(&span.context());
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     let exchange = async {
-        let service = ServiceBuilder::new().layer(client_layer(style)).service(endpoint.connect_lazy());
+        let service = ServiceBuilder::new().layer(styled(grpc::client(), style)).service(endpoint.connect_lazy());
         let mut client = Client::new(service);
         tokio::select! {
             result = call(&mut client, arguments) => result,
