@@ -25,7 +25,7 @@ fn ask(zipkin: &Zipkin, address: &str, arguments: &[&str]) -> Value {
     let output = arguments.iter().fold(client, |client, argument| client.arg(argument)).run(SOON).success();
     let last = output.stdout.lines().next_back().unwrap_or_default();
     let trace = last.strip_prefix("trace ").and_then(|rest| rest.split_once(':'));
-    let Some((trace, place)) = trace else { panic!("the client ends with {last:?}: {}", output.stderr) };
+    let (trace, place) = trace.expect("the client ends with its trace");
     assert_eq!(place.trim(), format!("{}/zipkin/traces/{trace}", zipkin.url()));
     // Beside the tracer's own summary.
     for line in output.stderr.lines().filter(|line| !line.starts_with("traced: ")) {
