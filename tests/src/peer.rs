@@ -81,7 +81,7 @@ pub fn jar(artifact: &str, file: &str) -> Result<PathBuf, String> {
 }
 
 /// Where the program is that `make` builds of the files in the folder `sources` of this package; builds it first if these
-/// sources have not been built yet.
+/// sources have not been built yet, or by another `recipe`, which is the text that tells how.
 ///
 /// `make` gets an empty folder, the name in it to which it must build a file or a folder, and 1, or 2 after a failure:
 /// then it should leave caches aside, which may be what is broken. Processes and threads that ask at the same time wait
@@ -95,10 +95,11 @@ pub fn jar(artifact: &str, file: &str) -> Result<PathBuf, String> {
 pub fn build(
     sources: &str,
     name: &str,
+    recipe: &str,
     mut make: impl FnMut(&Path, &str, u32) -> Result<(), String>,
 ) -> Result<PathBuf, String> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join(sources);
-    let hash = match content_hash(&sources) {
+    let hash = match content_hash(&sources, recipe) {
         Ok(hash) => hash,
         Err(error) => panic!("cannot read {}: {error}", sources.display()),
     };
@@ -130,12 +131,13 @@ pub fn run(tool: &mut Command) -> Result<(), String> {
     Err(format!("{name} failed: {}: {}", output.status, end.join("\n")))
 }
 
-/// A hash of the names and contents of the files of a folder; those of folders in it are left out.
-fn content_hash(folder: &Path) -> io::Result<u64> {
+/// A hash of the recipe, and of the names and contents of the files of a folder; those of folders in it are left out.
+fn content_hash(folder: &Path, recipe: &str) -> io::Result<u64> {
     let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     files.retain(|path| path.is_file());
     files.sort();
     let mut hasher = DefaultHasher::new();
+    recipe.hash(&mut hasher);
     for file in files {
         file.file_name().hash(&mut hasher);
         fs::read(&file)?.hash(&mut hasher);
@@ -156,7 +158,7 @@ fn forget_others(name: &str, kept: &str) {
 }
 
 /// Calls `fetch` with an empty folder until `whole` is in it and complete, twice at most, and then moves it into place.
-fn keep(
+pub(crate) fn keep(
     whole: &Path,
     is_whole: impl Fn(&Path) -> bool,
     mut fetch: impl FnMut(&Path, u32) -> Result<(), String>,
@@ -249,7 +251,7 @@ mod tests {
         let mut built = 0;
         let mut build = |content: &str| {
             fs::write(sources.join("a"), content).unwrap();
-            let program = build(&folder, "test-build", |partial, file, _| {
+            let program = build(&folder, "test-build", "", |partial, file, _| {
                 built += 1;
                 fs::create_dir(partial.join(file)).unwrap();
                 fs::write(partial.join(file).join("program"), content).unwrap();

@@ -97,7 +97,7 @@ impl ZipkinGo {
 /// Builds the module in a folder of this package, if it has not been built yet.
 fn build(module: &str, name: &str) -> Result<PathBuf, String> {
     peer::tool("go", "install Go, version 1.18 or later")?;
-    peer::build(module, name, |partial, file, attempt| {
+    peer::build(module, name, include_str!("go.rs"), |partial, file, attempt| {
         let mut go = Command::new("go");
         // Nothing is asked of git, which answers with an error for a checkout of another user.
         go.args(["build", "-mod=readonly", "-modcacherw", "-buildvcs=false", "-o"])
