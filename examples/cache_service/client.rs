@@ -39,7 +39,7 @@ pub(crate) async fn call(connect: String, style: Style, call: Call) -> Result<()
     let mut client = CacheServiceClient::new(ServiceBuilder::new().layer(traced).service(channel));
     match call {
         Call::Get { key } => println!("{key}: {:?}", call_get(&mut client, key.clone()).await?),
-        Call::Store { key, value } => _ = client.store(StoreReq { key, value }).await?,
+        Call::Store { key, value } => drop(client.store(StoreReq { key, value }).await?),
         Call::Dump => {
             let mut items = client.dump(DumpReq {}).await?.into_inner();
             while let Some(item) = items.message().await? {

@@ -16,7 +16,7 @@ mod server;
 
 /// The code and the descriptors made of `cache.proto`.
 mod grpc1 {
-    #![allow(missing_docs, clippy::allow_attributes_without_reason, reason = "generated")]
+    #![allow(missing_docs, unreachable_pub, clippy::allow_attributes_without_reason, reason = "generated")]
     tonic::include_proto!("grpc1");
     pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cache.bin"));
 }
@@ -59,7 +59,11 @@ async fn both() -> Result<()> {
     // The end of its input tells the server to end, and so to send what it has recorded.
     drop(server.stdin.take());
     let server = server.wait().await?;
-    if client.success() && server.success() { Ok(()) } else { Err(format!("client: {client}, server: {server}").into()) }
+    if client.success() && server.success() {
+        Ok(())
+    } else {
+        Err(format!("client: {client}, server: {server}").into())
+    }
 }
 
 fn tracer(service: &str) -> Result<Installed> {

@@ -80,7 +80,7 @@ async fn told_to_end(ending: Ending) {
     };
     let eof = async {
         match ending {
-            Ending::Eof => _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await,
+            Ending::Eof => drop(tokio::io::stdin().read_to_end(&mut Vec::new()).await),
             Ending::Signal => std::future::pending().await,
         }
     };
