@@ -178,9 +178,11 @@ fn baggage_crosses_both_ways() {
         assert_eq!(told["body"], "acme", "{key}");
     }
 
-    let theirs = Server::start(brave.http_server(zipkin).arg(TENANT));
     let tracer = tracer(zipkin, "web client").build().unwrap();
     let context = tracer.context().with_baggage("tenant", "acme");
-    let told = request(&tracer, &context, theirs.address(), "/users/7");
-    assert_eq!(theirs.received(told["trace"].as_str().unwrap())["baggage"], json!({"tenant": "acme"}));
+    for key in [TENANT, "--baggage-key=tenant=baggage-tenant"] {
+        let theirs = Server::start(brave.http_server(zipkin).arg(key));
+        let told = request(&tracer, &context, theirs.address(), "/users/7");
+        assert_eq!(theirs.received(told["trace"].as_str().unwrap())["baggage"], json!({"tenant": "acme"}), "{key}");
+    }
 }

@@ -18,7 +18,7 @@ use traced_tests::peers::Shape;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// The header that baggage crosses in, for Brave.
+/// The header that baggage crosses in, for Brave: OpenTracing's.
 const TENANT: &str = "--baggage-key=tenant=ot-baggage-tenant";
 
 /// One thread and the test's.
@@ -26,9 +26,9 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// A tracer that reports to Zipkin, and lets baggage cross as OpenTracing has it.
+/// A tracer that reports to Zipkin, and lets baggage cross in the headers of OpenTracing and of older Brave.
 fn tracer(zipkin: &Zipkin, service: &str) -> Builder {
-    let tenant = BaggageField::new("tenant").header("ot-baggage-tenant");
+    let tenant = BaggageField::new("tenant").header("ot-baggage-tenant").header("baggage-tenant");
     Tracer::builder(service)
         .collector(zipkin.spans_url())
         .linger(Duration::from_millis(10))
