@@ -24,9 +24,11 @@ import (
 )
 
 // server keeps values by key. Two kinds of keys are never looked up, so that clients can ask for every ending of a call:
-// "code:5" ends it with that code, "wait" when the client cancels. Dump meets those that were stored.
+// "code:5" ends it with that code, "wait" when the client cancels. Dump meets those that were stored. "forward:231" is asked
+// of the next server.
 type server struct {
 	tracer opentracing.Tracer
+	next   *grpc.ClientConn
 	mutex  sync.Mutex
 	values map[string][]byte
 }
@@ -35,6 +37,7 @@ func serve(arguments []string) {
 	var tracing tracing
 	flags := flag.NewFlagSet("server", flag.ExitOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "where to listen")
+	forward := flags.String("forward", "", "address of the next server")
 	tracing.flags(flags, "cache server")
 	flags.Parse(arguments)
 
@@ -47,7 +50,18 @@ func serve(arguments []string) {
 		grpc.UnaryInterceptor(otgrpc.OpenTracingServerInterceptor(tracer, otgrpc.LogPayloads())),
 		grpc.StreamInterceptor(otgrpc.OpenTracingStreamServerInterceptor(tracer, otgrpc.LogPayloads())),
 	)
-	rpc.RegisterService(&cacheService, &server{tracer: tracer, values: map[string][]byte{"123": {123}, "231": {231}}})
+	cache := &server{tracer: tracer, values: map[string][]byte{"123": {123}, "231": {231}}}
+	if *forward != "" {
+		cache.next, err = grpc.Dial(
+			*forward,
+			grpc.WithInsecure(),
+			grpc.WithUnaryInterceptor(otgrpc.OpenTracingClientInterceptor(tracer, otgrpc.LogPayloads())),
+		)
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	rpc.RegisterService(&cacheService, cache)
 	fmt.Println(listener.Addr())
 
 	told := make(chan os.Signal, 1)
@@ -97,13 +111,18 @@ func ending(ctx context.Context, key string) error {
 
 func (s *server) Get(ctx context.Context, in *GetReq) (*GetResp, error) {
 	received(ctx, getMethod)
-	span, ctx := opentracing.StartSpanFromContextWithTracer(ctx, s.tracer, "db query user")
+	span, _ := opentracing.StartSpanFromContextWithTracer(ctx, s.tracer, "db query user")
 	s.mutex.Lock()
 	value := s.values[in.Key]
 	s.mutex.Unlock()
 	span.Finish()
 	if err := ending(ctx, in.Key); err != nil {
 		return nil, err
+	}
+	if strings.HasPrefix(in.Key, "forward:") && s.next != nil {
+		var got GetResp
+		err := s.next.Invoke(ctx, getMethod, &GetReq{Key: strings.TrimPrefix(in.Key, "forward:")}, &got)
+		return &got, err
 	}
 	return &GetResp{Value: value}, nil
 }

@@ -1,17 +1,18 @@
 //! The cache service with tonic, as the peers in `tests/peers` have it: nothing in it knows of the layers around it.
 //!
 //! Two kinds of keys are never looked up, so that clients can ask for every ending of a call: `code:5` ends it with that
-//! code, `wait` when the client cancels. Dump meets those that were stored. `tenant` gives the caller's baggage.
+//! code, `wait` when the client cancels. Dump meets those that were stored. `tenant` gives the caller's baggage, and
+//! `forward:231` is asked of the next server.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context as Task, Poll};
 
 use ::http::uri::PathAndQuery;
 use axum::body::Bytes;
+use futures::future::BoxFuture;
 use futures::stream::{self, Stream, StreamExt as _};
 use prost::Message;
 use tonic::body::Body;
@@ -63,11 +64,15 @@ const DUMP: &str = "/grpc1.CacheService/Dump";
 
 pub(crate) type Items = BTreeMap<String, Vec<u8>>;
 
+/// Asks the next server for a key.
+pub(crate) type Forward = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Vec<u8>, Status>> + Send + Sync>;
+
 /// The server's part.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Cache {
     values: Arc<Mutex<Items>>,
     calls: mpsc::Sender<String>,
+    next: Option<Forward>,
 }
 
 impl NamedService for Cache {
@@ -76,10 +81,10 @@ impl NamedService for Cache {
 
 impl Cache {
     /// With it come the keys of gets, and "dump", as they are received.
-    pub(crate) fn new() -> (Cache, mpsc::Receiver<String>) {
+    pub(crate) fn new(next: Option<Forward>) -> (Cache, mpsc::Receiver<String>) {
         let values = [("123", vec![123]), ("231", vec![231])].map(|(key, value)| (key.to_owned(), value));
         let (calls, received) = mpsc::channel();
-        (Cache { values: Arc::new(Mutex::new(values.into())), calls }, received)
+        (Cache { values: Arc::new(Mutex::new(values.into())), calls, next }, received)
     }
 
     async fn get(self, request: Request<GetReq>) -> Result<Response<GetResp>, Status> {
@@ -87,6 +92,10 @@ impl Cache {
         let value = query(&self.values, &key);
         self.calls.send(key.clone()).ok();
         ending(&key).await?;
+        let value = match (key.strip_prefix("forward:"), &self.next) {
+            (Some(key), Some(next)) => next(key.to_owned()).await?,
+            _ => value,
+        };
         Ok(Response::new(GetResp { value }))
     }
 
@@ -132,7 +141,7 @@ where
 {
     type Response = ::http::Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Task<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

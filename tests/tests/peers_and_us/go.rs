@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
 use traced_runtime::{Sampling, ServerSpan};
+use traced_tests::TraceTree;
 use traced_tests::peers::{self, Go, Server, call};
 
 use super::*;
@@ -124,6 +125,52 @@ fn baggage_crosses_both_ways() {
     let context = tracer.context().with_baggage("tenant", "acmé");
     let told = ask(Style::Otgrpc, &tracer, &context, theirs.address(), &["get", "231"]);
     assert_eq!(theirs.received(told["trace"].as_str().unwrap())["baggage"], json!({"tenant": "acmé"}));
+}
+
+#[test]
+fn our_long_ids_come_back_through_a_server_in_go() {
+    let Some((go, zipkin, _)) = peers() else { return };
+    let last = Ours::start(Style::Otgrpc, tracer(zipkin, "last server"));
+    let middle = Server::start(go.server(zipkin).arg(format!("--forward={}", last.address())));
+    let tracer = tracer(zipkin, "cache service client").build().unwrap();
+    let context = tracer.context().with_baggage("tenant", "acmé");
+    let told = ask(Style::Otgrpc, &tracer, &context, middle.address(), &["get", "forward:tenant"]);
+    assert_eq!(told["value"], json!("acmé".as_bytes()), "so does baggage");
+    assert_eq!(told["trace"].as_str().unwrap().len(), 32);
+    assert_one_way(zipkin, &told, ["cache server", "last server"]);
+}
+
+#[test]
+fn short_ids_of_go_survive_a_server_of_ours() {
+    let Some((go, zipkin, theirs)) = peers() else { return };
+    let middle = Ours::start_before(Style::Otgrpc, tracer(zipkin, "middle server"), Some(theirs.address()));
+    let told = ask_of_go(go, zipkin, &middle.address(), &["--baggage=tenant=acmé", "get", "forward:231"]);
+    assert_eq!(told["value"], json!([231]));
+    let trace = told["trace"].as_str().unwrap();
+    let received = theirs.received(trace);
+    assert_eq!(received["headers"]["x-b3-traceid"], json!([trace]));
+    assert_eq!(received["baggage"], json!({"tenant": "acmé"}));
+    assert_eq!(trace.len(), 16);
+    assert_one_way(zipkin, &told, ["middle server", "cache server"]);
+}
+
+/// Through two servers: each call a shared span below the server before.
+#[track_caller]
+fn assert_one_way(zipkin: &Zipkin, told: &Value, servers: [&str; 2]) {
+    let tree = TraceTree::of(&trace(zipkin, told, 7)).by_name();
+    let [middle, last] = servers;
+    let expected = format!(
+        "\
+callget [@cache service client]
+  /grpc1.cacheservice/get [CLIENT @cache service client]
+    /grpc1.cacheservice/get [SERVER shared @{middle}]
+      /grpc1.cacheservice/get [CLIENT @{middle}]
+        /grpc1.cacheservice/get [SERVER shared @{last}]
+          db query user [@{last}]
+      db query user [@{middle}]
+"
+    );
+    assert!(tree.to_string() == expected, "the trace is\n{tree}and not\n{expected}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The cache service with our layers: a server and a client in the test's own process.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use prost::Message as _;
@@ -15,7 +16,7 @@ use traced_tower::Layer;
 use traced_tower::grpc::{self, Payloads};
 
 use super::*;
-use crate::cache::{self, Cache, Client};
+use crate::cache::{self, Cache, Client, Forward};
 
 /// Whose names and tags the layers write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +49,13 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn start(style: Style, builder: Builder) -> Ours {
+        Ours::start_before(style, builder, None)
+    }
+
+    /// With a next server, at this address.
+    pub(crate) fn start_before(style: Style, builder: Builder, next: Option<&str>) -> Ours {
         let tracer = builder.build().unwrap();
-        let (service, calls) = Cache::new();
+        let (service, calls) = Cache::new(next.map(|address| forward(style, address)));
         let (address, listener) = cache::listen();
         let runtime = runtime();
         let layer = styled(grpc::server(), style).tracer(&tracer);
@@ -79,6 +85,20 @@ impl Drop for Ours {
 
 type Traced = traced_tower::Service<Channel, grpc::Client>;
 
+/// A client of the server at this address.
+fn client(style: Style, address: &str) -> Client<Traced> {
+    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+    Client::new(ServiceBuilder::new().layer(styled(grpc::client(), style)).service(channel))
+}
+
+fn forward(style: Style, address: &str) -> Forward {
+    let address = address.to_owned();
+    Arc::new(move |key| {
+        let mut client = client(style, &address);
+        Box::pin(async move { client.get(&key).await })
+    })
+}
+
 /// Makes a call as the peers' clients do, in a span `callGet` below `context`: `get KEY`, `store KEY VALUE` or `dump`.
 #[track_caller]
 pub(crate) fn ask(style: Style, tracer: &Tracer, context: &Context, address: &str, arguments: &[&str]) -> Value {
@@ -97,10 +117,8 @@ pub(crate) fn ask_until(
 ) -> Value {
     let span = context.run(|| Span::start("callGet"));
     let trace = trace_id(&span.context());
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     let exchange = async {
-        let service = ServiceBuilder::new().layer(styled(grpc::client(), style)).service(endpoint.connect_lazy());
-        let mut client = Client::new(service);
+        let mut client = client(style, address);
         tokio::select! {
             result = call(&mut client, arguments) => result,
             () = cancelled => Err(Status::cancelled("by the test")),
