@@ -13,7 +13,7 @@ pin_project! {
     /// The body of a response whose call goes on until its last byte.
     ///
     /// The span of the call is current while the body is polled, so that what a stream does to make its next part belongs to the
-    /// trace. It ends once: with the body, with an error, or when the body is dropped. A default body has no span.
+    /// trace. It ends once: with the body, with an error, or when the body is dropped. A default body is empty and has no span.
     #[derive(Debug)]
     pub struct Body<B> {
         #[pin]
@@ -28,9 +28,10 @@ impl<B> Body<B> {
     }
 }
 
-impl<B: Default> Default for Body<B> {
+/// Empty, whatever `B` is: layers that answer by themselves do so with a default body.
+impl<B> Default for Body<B> {
     fn default() -> Self {
-        Self::new(B::default(), None)
+        Self { inside: Inside::empty() }
     }
 }
 
@@ -44,6 +45,9 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let mut inside = self.project().inside;
+        if inside.inner().is_none() {
+            return Poll::Ready(None);
+        }
         let polled = inside.as_mut().poll(|body| body.poll_frame(task));
         let result = std::task::ready!(polled).map(|frame| frame.map_err(Into::into));
         let is_end = inside.inner().is_none_or(http_body::Body::is_end_stream);
@@ -73,7 +77,7 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inside.inner().map_or_else(SizeHint::new, http_body::Body::size_hint)
+        self.inside.inner().map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
     }
 }
 

@@ -105,7 +105,7 @@ pin_project! {
     /// A future or a body of a call. It is polled and dropped inside the call's span; a panic ends the call.
     #[derive(Debug)]
     pub(crate) struct Inside<T> {
-        // There until it is dropped.
+        // There until it is dropped, if it ever was.
         #[pin]
         inner: Option<T>,
         call: Option<Call>,
@@ -130,6 +130,11 @@ impl<T> Inside<T> {
     /// `inner` inside the span of `call`; what happens to it when `inner` is dropped before its end, `ending` says.
     pub(crate) const fn new(inner: T, call: Option<Call>, ending: fn(Call)) -> Self {
         Self { inner: Some(inner), call, ending }
+    }
+
+    /// Nothing, in no call.
+    pub(crate) const fn empty() -> Self {
+        Self { inner: None, call: None, ending: drop::<Call> }
     }
 
     /// Polls a future inside the span; with what it gives comes the call, which the future has outlived.

@@ -29,6 +29,17 @@ impl Role for Client {
 }
 
 /// A layer for HTTP clients: each request is a span of kind `CLIENT`, and its headers carry it to the server.
+///
+/// It takes any service of `http::Request`; its errors become [`BoxError`]s, so that their causes can be told.
+///
+/// ```
+/// use http_body_util::Empty;
+/// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+/// use tower::ServiceBuilder;
+///
+/// let client = Client::builder(TokioExecutor::new()).build_http::<Empty<&[u8]>>();
+/// let client = ServiceBuilder::new().layer(traced_tower::http::client().remote("prices")).service(client);
+/// ```
 #[must_use]
 pub fn client() -> Layer<Client> {
     Layer::of(Client::default())

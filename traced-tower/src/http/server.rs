@@ -32,6 +32,8 @@ impl Role for Server {
 }
 
 /// A layer for HTTP servers: each request is a span of kind `SERVER`, joined to the caller's trace.
+///
+/// In axum it stands after the routes, in `Router::layer`: see [Routes](crate::http#routes).
 #[must_use]
 pub fn server() -> Layer<Server> {
     Layer::of(Server::default())
@@ -46,7 +48,8 @@ impl Layer<Server> {
         self
     }
 
-    /// Whether spans join that of the caller or are its children, whatever the tracer is set to.
+    /// Whether spans join those of their callers or are their children, whatever the tracer is
+    /// [set to](traced_runtime::Builder::server_span).
     #[must_use]
     pub fn span_form(mut self, form: ServerSpan) -> Self {
         self.role().form = Some(form);

@@ -3,4 +3,12 @@
 
 mod server;
 
+mod bad_input;
+mod bodies;
+mod callers;
+mod clients;
+mod endings;
+mod layers;
 mod names;
+mod redirects;
+mod traces;

@@ -10,7 +10,8 @@ use traced_runtime::SpanRecord;
 use traced_runtime::testing::Tracer;
 use traced_tests::Checked;
 
-const SOON: Duration = Duration::from_secs(20);
+/// How long what is to happen may take.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// A server; dropping it ends it.
