@@ -22,7 +22,7 @@ mod grpc1 {
 }
 
 use std::error::Error;
-use std::process::Stdio;
+use std::process::{ExitCode, Stdio};
 
 use arguments::{Command, Style};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -32,7 +32,17 @@ use traced_runtime::{Installed, Tracer};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cache_service: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
     match arguments::read(std::env::args().skip(1))? {
         Command::Both => both().await,
         Command::Server { listen, style, ending } => server::serve(&listen, style, ending).await,
