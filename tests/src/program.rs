@@ -131,11 +131,9 @@ impl Running {
             if ended.is_some() {
                 self.stdout.finish();
             }
-            let text = self.stdout.text();
-            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-            let found = whole.lines().find_map(|line| line.strip_prefix(start));
+            let found = self.lines().iter().find_map(|line| line.strip_prefix(start).map(str::to_owned));
             match (found, ended) {
-                (Some(rest), _) => Some(Some(rest.to_owned())),
+                (Some(rest), _) => Some(Some(rest)),
                 (None, Some(_)) => Some(None),
                 (None, None) => None,
             }
@@ -144,6 +142,14 @@ impl Running {
             Some(rest) => rest,
             None => panic!("no line `{start}…` within {timeout:?}: {}", self.so_far()),
         }
+    }
+
+    /// The lines that the program has written to its standard output so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let text = self.stdout.text();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(str::to_owned).collect()
     }
 
     /// Sends a signal by its name, as a supervisor does: `signal("TERM")`.
