@@ -132,12 +132,17 @@ impl Builder {
     }
 
     /// Sends encoded spans by another transport than HTTP.
+    ///
+    /// It stays in this process: in a forked child spans are dropped as `ReporterFailed`, with a notice, until that installs
+    /// a tracer of its own.
     pub fn sender(mut self, sender: impl Sender) -> Self {
         self.sender = Some(Box::new(sender));
         self
     }
 
     /// Gives finished spans to a backend of your own instead of a collector.
+    ///
+    /// It stays in this process, as a [`sender`](Self::sender) does.
     pub fn reporter(mut self, reporter: impl Reporter) -> Self {
         self.reporter = Some(Box::new(reporter));
         self
