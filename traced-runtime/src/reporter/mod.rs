@@ -9,6 +9,7 @@ pub(crate) mod notice;
 pub(crate) mod pipeline;
 pub(crate) mod queue;
 pub(crate) mod record;
+pub(crate) mod redaction;
 pub(crate) mod send;
 pub(crate) mod stats;
 pub(crate) mod thread;

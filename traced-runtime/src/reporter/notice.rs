@@ -53,6 +53,8 @@ pub enum NoticeKind {
     TooLarge,
     /// A reporter, or a sender, failed or panicked.
     ReporterFailed,
+    /// The redaction hook panicked.
+    RedactionFailed,
     /// A setting, of the environment or of the program, is not used as it was given.
     Settings,
 }

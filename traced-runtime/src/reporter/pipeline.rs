@@ -17,6 +17,7 @@ use crate::reporter::backend::Reporter;
 use crate::reporter::notice::NoticeHook;
 use crate::reporter::queue::Queue;
 use crate::reporter::record::SpanRecord;
+use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;
 use crate::reporter::stats::{DropReason, Stats, Tally};
 use crate::reporter::thread::spawn_quiet;
@@ -27,6 +28,8 @@ pub(crate) struct PipelineConfig {
     /// Names the thread.
     pub(crate) service: String,
     pub(crate) output: Output,
+    /// Changes spans before they leave the process.
+    pub(crate) redaction: Option<Redaction>,
     /// Bytes of finished spans that wait or are being sent. Beyond it a span is dropped when it ends.
     pub(crate) queue_bytes: usize,
     /// Bytes of one request, or of the spans given to a reporter at once. A span larger than that loses tags.
@@ -72,7 +75,7 @@ impl Pipeline {
             linger: config.linger,
             collects: false,
         });
-        let worker = Worker::new(Arc::clone(&shared), config.output, config.notice, backoff);
+        let worker = Worker::new(Arc::clone(&shared), config.output, config.redaction, config.notice, backoff);
         let thread_start = config.thread_start;
         let stopped = Stopped(Arc::clone(&shared));
         let thread = spawn_quiet(format!("traced {}", config.service), move || {

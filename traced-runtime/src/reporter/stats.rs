@@ -22,13 +22,15 @@ pub enum DropReason {
     TooLarge,
     /// A reporter returned an error that is not to be retried, or panicked.
     ReporterFailed,
+    /// The builder's `redact` hook panicked on it.
+    RedactionFailed,
     /// It was not sent when the deadline of shutdown passed, or it ended after shutdown.
     Deadline,
 }
 
 impl DropReason {
     /// Every reason, in the order in which [`Tally`] lists them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::LogFull,
         Self::TooDeep,
         Self::ThreadEnded,
@@ -37,6 +39,7 @@ impl DropReason {
         Self::Rejected,
         Self::TooLarge,
         Self::ReporterFailed,
+        Self::RedactionFailed,
         Self::Deadline,
     ];
 
@@ -52,6 +55,7 @@ impl DropReason {
             Self::Rejected => "rejected",
             Self::TooLarge => "too large",
             Self::ReporterFailed => "reporter failed",
+            Self::RedactionFailed => "redaction failed",
             Self::Deadline => "shutdown deadline",
         }
     }

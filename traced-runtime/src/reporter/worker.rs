@@ -11,6 +11,7 @@ use crate::reporter::encode::{Added, Body};
 use crate::reporter::notice::{NoticeHook, NoticeKind, Notices, contain};
 use crate::reporter::pipeline::{Attempt, Output, Pause, Shared, Task};
 use crate::reporter::record::SpanRecord;
+use crate::reporter::redaction::Redaction;
 use crate::reporter::send::{Fate, Sender};
 use crate::reporter::stats::{Count, DropReason, Number};
 
@@ -59,6 +60,7 @@ impl Backoff {
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     output: Live,
+    redaction: Option<Redaction>,
     notices: Notices,
     backoff: Backoff,
     trouble: Option<Trouble>,
@@ -95,22 +97,32 @@ enum Delivery {
 
 impl Worker {
     /// The state of a thread that is to start.
-    pub(crate) fn new(shared: Arc<Shared>, output: Output, hook: NoticeHook, backoff: Backoff) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        output: Output,
+        redaction: Option<Redaction>,
+        hook: NoticeHook,
+        backoff: Backoff,
+    ) -> Self {
         let output = match output {
             Output::Zipkin(sender) => Live::Zipkin { sender, body: Body::new(shared.batch_bytes), scratch: Vec::new() },
             Output::Reporter(reporter) => Live::Reporter(reporter),
         };
-        Self { shared, output, notices: Notices::new(hook), backoff, trouble: None }
+        Self { shared, output, redaction, notices: Notices::new(hook), backoff, trouble: None }
     }
 
     /// Works until the pipeline is closed.
     pub(crate) fn run(mut self) {
         loop {
             match self.shared.next() {
-                Task::Send(spans) => match &self.output {
-                    Live::Zipkin { .. } => self.send(spans),
-                    Live::Reporter(_) => self.report(&spans),
-                },
+                Task::Send(mut spans) => {
+                    self.redact(&mut spans);
+                    match &self.output {
+                        _ if spans.is_empty() => {}
+                        Live::Zipkin { .. } => self.send(spans),
+                        Live::Reporter(_) => self.report(&spans),
+                    }
+                }
                 Task::Flush(flush) => {
                     self.flush(flush.deadline);
                     self.shared.flushed(flush);
@@ -129,6 +141,17 @@ impl Worker {
         }
         // The user's destructors.
         contain(move || drop(self)).ok();
+    }
+
+    /// Lets the user's hook change spans before anything else sees them.
+    fn redact(&mut self, spans: &mut Vec<SpanRecord>) {
+        let failed = self.redaction.as_ref().and_then(|redaction| redaction.apply(spans));
+        if let Some((failed, panic)) = failed {
+            self.tell(NoticeKind::RedactionFailed, failed as u64, |spans| {
+                format!("{} dropped because the redaction hook panicked: {panic}", Count(spans, "span"))
+            });
+            self.shared.dropped(failed, DropReason::RedactionFailed);
+        }
     }
 
     /// Gives spans to the reporter.
@@ -399,6 +422,7 @@ mod tests {
         let config = PipelineConfig {
             service: "test".to_owned(),
             output,
+            redaction: None,
             queue_bytes: usize::MAX,
             batch_bytes: 1 << 20,
             linger: HOUR,

@@ -8,6 +8,7 @@ use crate::reporter::drain::{Drain, DrainError};
 use crate::reporter::notice::NoticeHook;
 use crate::reporter::pipeline::{Output, Pipeline, PipelineConfig};
 use crate::reporter::record::SpanRecord;
+use crate::reporter::redaction::Redaction;
 use crate::reporter::tree_printer::TreePrinter;
 use crate::tracer::builder::Builder;
 use crate::tracer::endpoint::Endpoint;
@@ -22,6 +23,7 @@ pub(crate) struct Blueprint {
     pub(crate) sampler: Sampler,
     pub(crate) notice: NoticeHook,
     backend: Rebuild,
+    redaction: Option<Redaction>,
     log_bytes: Option<usize>,
     queue_bytes: usize,
     batch_bytes: usize,
@@ -64,6 +66,7 @@ impl Blueprint {
             sampler: settings.sampler,
             notice: settings.on_notice,
             backend,
+            redaction: settings.redaction,
             log_bytes: settings.log_bytes,
             queue_bytes: settings.queue_bytes,
             batch_bytes: settings.batch_bytes,
@@ -120,6 +123,7 @@ impl Blueprint {
         let config = PipelineConfig {
             service: self.endpoint.service_name().unwrap_or_default().to_owned(),
             output,
+            redaction: self.redaction.clone(),
             queue_bytes: self.queue_bytes,
             batch_bytes: self.batch_bytes,
             linger,

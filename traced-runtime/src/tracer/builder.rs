@@ -14,6 +14,8 @@ use crate::tracer::settings::{Backend, Settings, TraceIdSize, local_endpoint, no
 
 use crate::reporter::backend::Reporter;
 use crate::reporter::notice::{Notice, NoticeHook};
+use crate::reporter::record::SpanRecord;
+use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;
 
 /// The settings of a tracer; made by [`Tracer::builder`](crate::Tracer::builder).
@@ -53,6 +55,7 @@ pub struct Builder {
     print_trees: bool,
     summary: bool,
     on_notice: NoticeHook,
+    redaction: Option<Redaction>,
 }
 
 impl Builder {
@@ -106,6 +109,7 @@ impl Builder {
             print_trees: false,
             summary: true,
             on_notice: NoticeHook::default(),
+            redaction: None,
         }
     }
 
@@ -229,6 +233,28 @@ impl Builder {
         self
     }
 
+    /// Calls this with every span before it leaves the process, by whatever backend, unfinished ones included: to remove
+    /// or replace what must stay inside.
+    ///
+    /// It runs on the tracer's own thread, once for each span; with [`print_trees`](Self::print_trees) once more. It may
+    /// block: meanwhile spans wait in the queue. Where it panics the span is dropped, and counted as `RedactionFailed`.
+    ///
+    /// ```
+    /// use traced_runtime::Tracer;
+    ///
+    /// let _tracing = Tracer::builder("svc")
+    ///     .redact(|span| {
+    ///         span.retain_tags(|key, _| !key.contains("password"));
+    ///         span.replace_texts(|text| text.contains('@').then(|| "an address".to_owned()));
+    ///     })
+    ///     .install()?;
+    /// # Ok::<(), traced_runtime::ConfigError>(())
+    /// ```
+    pub fn redact(mut self, hook: impl Fn(&mut SpanRecord) + Send + Sync + 'static) -> Self {
+        self.redaction = Some(Redaction::new(hook));
+        self
+    }
+
     /// Resolves against the process's environment.
     pub(crate) fn settings(self) -> Result<Settings, ConfigError> {
         self.settings_in(&|variable| std::env::var_os(variable))
@@ -276,6 +302,7 @@ impl Builder {
             print_trees: self.print_trees || environment.print_trees(),
             summary: self.summary,
             on_notice: self.on_notice,
+            redaction: self.redaction,
             disabled: environment.disabled(),
             propagators: environment.propagators(),
             warnings: environment.into_warnings(),
@@ -297,7 +324,6 @@ mod tests {
 
     use super::*;
     use crate::reporter::backend::ReportError;
-    use crate::reporter::record::SpanRecord;
     use crate::reporter::send::SendError;
     use crate::tracer::env::{self, Propagator};
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::reporter::backend::Reporter;
 use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
+use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;
 use crate::tracer::builder::Builder;
 use crate::tracer::endpoint::Endpoint;
@@ -33,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) print_trees: bool,
     pub(crate) summary: bool,
     pub(crate) on_notice: NoticeHook,
+    pub(crate) redaction: Option<Redaction>,
     /// Nothing is to be recorded: the environment says so.
     pub(crate) disabled: bool,
     /// As the environment has them; `None`: the default.
