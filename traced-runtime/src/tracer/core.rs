@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
 use crate::recorder::registry::Registry;
 use crate::reporter::assemble::OpenSpan;
@@ -21,6 +22,13 @@ use crate::tracer::sampler::Sampler;
 use crate::tracer::settings::{Settings, TraceIdSize};
 use crate::tracer::slot::{Slot, SlotSettings, TRACERS};
 
+/// How contexts cross to other processes and come from them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Crossing {
+    pub(crate) propagation: Propagation,
+    pub(crate) server_span: ServerSpan,
+}
+
 /// One tracer: where its spans are logged, and what becomes of them.
 pub(crate) struct Core {
     /// `None`: it records nothing at all.
@@ -31,6 +39,7 @@ pub(crate) struct Core {
     /// Prints trees beside the backend.
     trees: Option<Arc<Pipeline>>,
     local: Arc<Endpoint>,
+    crossing: Crossing,
     down: AtomicBool,
     /// The process it belongs to: a forked child must not touch its locks.
     process: u32,
@@ -51,9 +60,10 @@ impl Core {
             counted_ids: None,
             crosses_forks: true,
         };
+        let crossing = settings.crossing.clone();
         let (blueprint, parts) = Blueprint::start(settings)?;
         let local = blueprint.endpoint.clone();
-        Self::with(slot, parts, Some(Arc::new(blueprint)), local)
+        Self::with(slot, parts, Some(Arc::new(blueprint)), local, crossing)
     }
 
     /// The same tracer for a forked child. `None`: a thread cannot be started, which was told.
@@ -71,6 +81,7 @@ impl Core {
             pipeline,
             trees,
             local: self.local.clone(),
+            crossing: self.crossing.clone(),
             down: AtomicBool::new(false),
             process: std::process::id(),
             blueprint: Some(blueprint.clone()),
@@ -95,14 +106,15 @@ impl Core {
         log_bytes: usize,
         settings: SlotSettings,
         endpoint: Endpoint,
+        crossing: Crossing,
     ) -> Result<Arc<Self>, ConfigError> {
         let drain = Drain::new(Registry::of_test(clock, log_bytes, settings.counted_ids.unwrap_or(0)));
         let parts = Parts { drain, pipeline: Pipeline::collecting(), trees: None };
-        Self::with(settings, parts, None, Arc::new(endpoint))
+        Self::with(settings, parts, None, Arc::new(endpoint), crossing)
     }
 
     /// A tracer that records nothing: the environment or an error switched tracing off.
-    pub(crate) fn disabled(endpoint: Endpoint) -> Arc<Self> {
+    pub(crate) fn disabled(endpoint: Endpoint, crossing: Crossing) -> Arc<Self> {
         Arc::new(Self {
             slot: None,
             reference: 0,
@@ -110,6 +122,7 @@ impl Core {
             pipeline: Pipeline::collecting(),
             trees: None,
             local: Arc::new(endpoint),
+            crossing,
             down: AtomicBool::new(false),
             process: std::process::id(),
             blueprint: None,
@@ -122,6 +135,7 @@ impl Core {
         parts: Parts,
         blueprint: Option<Arc<Blueprint>>,
         local: Arc<Endpoint>,
+        crossing: Crossing,
     ) -> Result<Arc<Self>, ConfigError> {
         let Parts { drain, pipeline, trees } = parts;
         let slot = Slot::take(settings, drain.registry()).ok_or(Kind::TooManyTracers { limit: TRACERS })?;
@@ -132,6 +146,7 @@ impl Core {
             pipeline,
             trees,
             local,
+            crossing,
             down: AtomicBool::new(false),
             process: std::process::id(),
             blueprint,
@@ -149,6 +164,16 @@ impl Core {
     /// What contexts of this process name it by; 0 if it records nothing.
     pub(crate) fn reference(&self) -> u32 {
         if fork::is_child() { Slot::renamed(self.reference) } else { self.reference }
+    }
+
+    /// The formats in which it reads and writes contexts.
+    pub(crate) const fn propagation(&self) -> &Propagation {
+        &self.crossing.propagation
+    }
+
+    /// What its server spans are to their clients'.
+    pub(crate) const fn server_span(&self) -> ServerSpan {
+        self.crossing.server_span
     }
 
     /// The registry that its spans are logged in.
@@ -258,6 +283,7 @@ impl Core {
         for (reason, spans) in slot.take_lost() {
             self.pipeline.lost(reason, spans);
         }
+        self.pipeline.count_left_out_baggage(slot.take_left_out_baggage());
         let cut = slot.take_cut_values();
         if cut > 0 {
             self.pipeline.count_cut_values(cut);

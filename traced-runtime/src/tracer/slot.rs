@@ -44,6 +44,7 @@ pub(crate) struct Slot {
     /// Spans that could not be recorded, by reason: too deep, log full, thread ended.
     lost: [AtomicU64; LOSSES],
     cut_values: AtomicU64,
+    left_out_baggage: AtomicU64,
     /// Traces that began here and were not sampled.
     unsampled: AtomicU64,
     locked: PerProcess<Locked>,
@@ -128,7 +129,7 @@ impl Slot {
     }
 
     fn count_from_zero(&self) {
-        for count in self.lost.iter().chain([&self.cut_values, &self.unsampled]) {
+        for count in self.lost.iter().chain([&self.cut_values, &self.left_out_baggage, &self.unsampled]) {
             count.store(0, Ordering::Relaxed);
         }
     }
@@ -146,6 +147,7 @@ impl Slot {
             drawn: AtomicU64::new(0),
             lost: [const { AtomicU64::new(0) }; LOSSES],
             cut_values: AtomicU64::new(0),
+            left_out_baggage: AtomicU64::new(0),
             unsampled: AtomicU64::new(0),
             locked: PerProcess::new(),
             parents: PerProcess::new(),
@@ -356,6 +358,16 @@ impl Slot {
     /// Values cut since the last call.
     pub(crate) fn take_cut_values(&self) -> u64 {
         self.cut_values.swap(0, Ordering::Relaxed)
+    }
+
+    /// Counts fields of baggage that could not be kept or sent.
+    pub(crate) fn count_left_out_baggage(&self, fields: u64) {
+        self.left_out_baggage.fetch_add(fields, Ordering::Relaxed);
+    }
+
+    /// Fields of baggage left out since the last call.
+    pub(crate) fn take_left_out_baggage(&self) -> u64 {
+        self.left_out_baggage.swap(0, Ordering::Relaxed)
     }
 
     /// Puts the tracer itself there, or takes it away.
