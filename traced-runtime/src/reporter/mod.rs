@@ -3,6 +3,7 @@
 pub(crate) mod assemble;
 pub(crate) mod attributes;
 pub(crate) mod backend;
+pub(crate) mod backoff;
 pub(crate) mod drain;
 pub(crate) mod encode;
 pub(crate) mod notice;
