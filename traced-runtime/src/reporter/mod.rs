@@ -11,6 +11,8 @@ pub(crate) mod pipeline;
 pub(crate) mod queue;
 pub(crate) mod record;
 pub(crate) mod send;
+#[cfg(feature = "spool")]
+pub(crate) mod spool;
 pub(crate) mod stats;
 pub(crate) mod thread;
 pub(crate) mod tree;

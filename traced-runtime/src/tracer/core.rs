@@ -47,21 +47,21 @@ impl Core {
             DrainError::Spawn(source) => Kind::Thread { name: "traced-drain", source },
         })?;
         let service = settings.endpoint.service_name().unwrap_or_default().to_owned();
-        let pipeline = |output, linger| {
-            let config = PipelineConfig {
-                service: service.clone(),
-                output,
-                queue_bytes: settings.queue_bytes,
-                batch_bytes: settings.batch_bytes,
-                linger,
-                notice: settings.on_notice.clone(),
-                thread_start: || local::with(Local::suppress),
-            };
-            Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source })
+        let config = |output, linger| PipelineConfig {
+            service: service.clone(),
+            output,
+            queue_bytes: settings.queue_bytes,
+            batch_bytes: settings.batch_bytes,
+            linger,
+            notice: settings.on_notice.clone(),
+            #[cfg(feature = "spool")]
+            spool: None,
+            thread_start: || local::with(Local::suppress),
         };
+        let pipeline = |config| Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source });
         let trees = if settings.print_trees {
             let printer = Trees(TreePrinter::new(std::io::stderr()));
-            Some(pipeline(Output::Reporter(Box::new(printer)), Duration::ZERO)?)
+            Some(pipeline(config(Output::Reporter(Box::new(printer)), Duration::ZERO))?)
         } else {
             None
         };
@@ -76,7 +76,10 @@ impl Core {
             Backend::Reporter(reporter) => Output::Reporter(reporter),
             Backend::Nowhere => Output::Reporter(Box::new(Nowhere)),
         };
-        let pipeline = pipeline(output, settings.linger)?;
+        let config = config(output, settings.linger);
+        #[cfg(feature = "spool")]
+        let config = PipelineConfig { spool: settings.spool, ..config };
+        let pipeline = pipeline(config)?;
         let slot = SlotSettings {
             sampler: settings.sampler,
             require_parent: settings.require_parent,
