@@ -81,7 +81,7 @@ pub use reporter::backend::{ReportError, Reporter};
 pub use reporter::notice::{Notice, NoticeKind};
 pub use reporter::record::SpanRecord;
 pub use reporter::send::{SendError, Sender};
-pub use reporter::stats::{DropReason, Stats, Tally};
+pub use reporter::stats::{Adopted, DropReason, Stats, Tally};
 #[doc(inline)]
 pub use traced_macros::traced;
 pub use tracer::builder::Builder;

@@ -12,6 +12,8 @@ pub(crate) mod queue;
 pub(crate) mod record;
 pub(crate) mod redaction;
 pub(crate) mod send;
+#[cfg(feature = "spool")]
+pub(crate) mod spool;
 pub(crate) mod stats;
 pub(crate) mod thread;
 pub(crate) mod tree;

@@ -55,6 +55,8 @@ pub enum NoticeKind {
     ReporterFailed,
     /// The redaction hook panicked.
     RedactionFailed,
+    /// The spool cannot be written or read back, or is full.
+    Spool,
     /// A setting, of the environment or of the program, is not used as it was given.
     Settings,
 }

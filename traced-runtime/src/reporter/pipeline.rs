@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! drain: ended ─► held ─► offer ─► queue ─► in flight ─► sent        one mutex; recorded is the sum of all of them
-//!                           └────────┴──────────┴──────► dropped
+//!                           ├────────┼──────────┴──────► dropped
+//!                           └────────┴────► spool ─► in flight        with a spool: what cannot be sent waits on the disk
 //! ```
 
 mod flushes;
 mod shared;
+#[cfg(feature = "spool")]
+mod spill;
 
 use std::fmt;
 use std::io;
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -20,9 +23,15 @@ use crate::reporter::backoff::Backoff;
 use crate::reporter::notice::NoticeHook;
 use crate::reporter::pipeline::shared::State;
 pub(crate) use crate::reporter::pipeline::shared::{Attempt, Pause, Shared, Task};
+#[cfg(feature = "spool")]
+use crate::reporter::pipeline::spill::Spilling;
+#[cfg(feature = "spool")]
+pub(crate) use crate::reporter::pipeline::spill::{Spill, Written};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;
+#[cfg(feature = "spool")]
+use crate::reporter::spool::{SpoolSettings, Spooler};
 use crate::reporter::stats::{DropReason, Stats, Tally};
 use crate::reporter::thread::spawn_quiet;
 use crate::reporter::worker::Worker;
@@ -41,7 +50,10 @@ pub(crate) struct PipelineConfig {
     /// How long a span waits for others to fill its batch.
     pub(crate) linger: Duration,
     pub(crate) notice: NoticeHook,
-    /// Called first on the thread.
+    /// Where spans wait that cannot be sent.
+    #[cfg(feature = "spool")]
+    pub(crate) spool: Option<SpoolSettings>,
+    /// Called first on each thread.
     pub(crate) thread_start: fn(),
 }
 
@@ -59,49 +71,55 @@ pub(crate) enum Output {
 /// deadline at most. User code runs on the pipeline's thread only, and never while the lock is held.
 pub(crate) struct Pipeline {
     shared: Arc<Shared>,
-    /// The thread that must not wait for itself.
-    worker: Option<ThreadId>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// The threads that must not wait for themselves; none if there is nobody to wait for.
+    own: Vec<ThreadId>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Pipeline {
-    /// Starts the pipeline's thread.
+    /// Starts the pipeline's threads.
     pub(crate) fn start(config: PipelineConfig) -> io::Result<Arc<Self>> {
         Self::start_with(config, Backoff::default())
     }
 
     pub(crate) fn start_with(config: PipelineConfig, backoff: Backoff) -> io::Result<Arc<Self>> {
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(config.queue_bytes)),
-            work: Condvar::new(),
-            settled: Condvar::new(),
-            batch_bytes: config.batch_bytes,
-            linger: config.linger,
-            collects: false,
-        });
-        let worker = Worker::new(Arc::clone(&shared), config.output, config.redaction, config.notice, backoff);
-        let thread_start = config.thread_start;
-        let stopped = Stopped(Arc::clone(&shared));
-        let thread = spawn_quiet(format!("traced {}", config.service), move || {
+        #[cfg_attr(not(feature = "spool"), expect(unused_mut, reason = "a spool is all that may be added"))]
+        let mut state = State::new(config.queue_bytes);
+        #[cfg(feature = "spool")]
+        {
+            state.spill = config.spool.as_ref().map(Spilling::new);
+        }
+        let shared = Shared::new(state, config.batch_bytes, config.linger, false);
+        let mut pipeline = Self { shared, own: Vec::new(), threads: Mutex::default() };
+        let (name, thread_start) = (format!("traced {}", config.service), config.thread_start);
+        #[cfg(feature = "spool")]
+        if config.spool.is_some() {
+            let spooler = Spooler::new(Arc::clone(&pipeline.shared), config.redaction.clone(), config.notice.clone());
+            pipeline.spawn("traced-spool".to_owned(), thread_start, || spooler.run())?;
+        }
+        let worker = Worker::new(Arc::clone(&pipeline.shared), config.output, config.redaction, config.notice, backoff);
+        // One that could not be started whole is dropped, and its other thread ends.
+        pipeline.spawn(name, thread_start, || worker.run())?;
+        Ok(Arc::new(pipeline))
+    }
+
+    fn spawn(&mut self, name: String, start: fn(), run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.shared.lock().threads += 1;
+        let stopped = Stopped(Arc::clone(&self.shared));
+        let thread = spawn_quiet(name, move || {
             let _stopped = stopped;
-            thread_start();
-            worker.run();
+            start();
+            run();
         })?;
-        let worker = Some(thread.thread().id());
-        Ok(Arc::new(Self { shared, worker, thread: Mutex::new(Some(thread)) }))
+        self.own.push(thread.thread().id());
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
     }
 
     /// A pipeline to a list that a test reads: without a thread, and without a bound.
     pub(crate) fn collecting() -> Arc<Self> {
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(0)),
-            work: Condvar::new(),
-            settled: Condvar::new(),
-            batch_bytes: 0,
-            linger: Duration::ZERO,
-            collects: true,
-        });
-        Arc::new(Self { shared, worker: None, thread: Mutex::new(None) })
+        let shared = Shared::new(State::new(0), 0, Duration::ZERO, true);
+        Arc::new(Self { shared, own: Vec::new(), threads: Mutex::default() })
     }
 
     /// Counts spans whose end was read: they are recorded, and held until they are [offered](Self::offer).
@@ -146,8 +164,10 @@ impl Pipeline {
             state.overflow += dropped;
         }
         let full = state.queue.waiting_bytes() >= self.shared.batch_bytes;
+        #[cfg(feature = "spool")]
+        let full = full || state.queue.waiting_bytes() > state.queue.bound() / 2;
         if (was_empty && !state.queue.is_empty()) || full || dropped > 0 {
-            self.shared.work.notify_one();
+            self.shared.work.notify_all();
         }
         // Freed after the lock is given back.
         drop(state);
@@ -194,7 +214,7 @@ impl Pipeline {
     }
 
     /// Waits until every span offered before the call is sent or dropped, and a reporter was flushed, but not beyond the
-    /// deadline. On the pipeline's own thread, where user code may call it, it does not wait.
+    /// deadline. On the pipeline's own threads, where user code may call it, it does not wait.
     pub(crate) fn flush(&self, deadline: Instant) -> Tally {
         let mut state = self.shared.lock();
         if !self.can_wait() || state.closed {
@@ -202,19 +222,23 @@ impl Pipeline {
         }
         let offered = state.offered;
         let ticket = state.flushes.ask(offered, deadline);
-        self.shared.work.notify_one();
+        self.shared.work.notify_all();
         self.shared.wait(state, deadline, |state| state.closed || state.flushes.done >= ticket).tally()
     }
 
-    /// Flushes, and ends the thread. What is left at the deadline is dropped, and so is whatever is offered later. A
-    /// collector that refuses connections gets one last attempt, and the deadline is not waited for.
+    /// Flushes, and ends the threads. What is left at the deadline is dropped, and so is whatever is offered later. A
+    /// collector that refuses connections gets one last attempt, and the deadline is not waited for. With a spool, what is left
+    /// goes there; it counts as queued for ever.
     ///
     /// Called again, it tells how things stand.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Tally {
         if self.can_wait() {
             {
                 let mut state = self.shared.lock();
-                state.closing = Some(state.closing.map_or(deadline, |earlier| earlier.min(deadline)));
+                let deadline = state.closing.map_or(deadline, |earlier| earlier.min(deadline));
+                state.closing = Some(deadline);
+                #[cfg(feature = "spool")]
+                state.save_before(deadline);
             }
             self.flush(deadline);
         }
@@ -222,8 +246,8 @@ impl Pipeline {
         if self.can_wait() {
             let state = self.shared.lock();
             let stopped = self.shared.wait(state, deadline, |state| state.stopped).stopped;
-            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(thread) = thread.filter(|_| stopped) {
+            let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+            for thread in threads.into_iter().filter(|_| stopped) {
                 // It has nothing left to do but to end, and its panics were contained.
                 thread.join().ok();
             }
@@ -243,8 +267,20 @@ impl Pipeline {
         mem::take(&mut self.shared.lock().collected)
     }
 
+    /// Waits until things stand like this, or until the deadline; tells how they stand.
+    #[cfg(all(test, feature = "spool"))]
+    pub(crate) fn wait_until(&self, deadline: Instant, is_there: impl Fn(&Stats) -> bool) -> Stats {
+        let mut state = self.shared.lock();
+        while !is_there(&state.stats()) && Instant::now() < deadline {
+            // Not every change wakes those who wait for work.
+            let step = Duration::from_millis(5);
+            state = self.shared.work.wait_timeout(state, step).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.stats()
+    }
+
     fn can_wait(&self) -> bool {
-        self.worker.is_some_and(|worker| worker != std::thread::current().id())
+        !self.own.is_empty() && !self.own.contains(&std::thread::current().id())
     }
 }
 
@@ -261,13 +297,26 @@ impl fmt::Debug for Pipeline {
     }
 }
 
-/// Closes the pipeline when its thread ends, however it ends: nobody waits for a thread that is gone.
+/// Closes the pipeline when one of its threads ends, however it ends: nobody waits for a thread that is gone.
 struct Stopped(Arc<Shared>);
 
 impl Drop for Stopped {
     fn drop(&mut self) {
         self.0.close();
-        self.0.lock().stopped = true;
+        let mut state = self.0.lock();
+        state.threads -= 1;
+        if state.threads > 0 {
+            return;
+        }
+        #[cfg(feature = "spool")]
+        {
+            // Given back before anybody hears of the end: whoever starts next finds them.
+            let folders = state.give_back_folders();
+            drop(state);
+            drop(folders);
+            state = self.0.lock();
+        }
+        state.stopped = true;
         self.0.settled.notify_all();
     }
 }

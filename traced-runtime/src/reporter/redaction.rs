@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::reporter::notice::contain;
 use crate::reporter::record::SpanRecord;
+use crate::reporter::stats::Count;
 
-/// A hook that changes finished spans. It is called on the tracer's own thread.
+/// A hook that changes finished spans. It is called on the tracer's own threads.
 #[derive(Clone)]
 pub(crate) struct Redaction(Arc<dyn Fn(&mut SpanRecord) + Send + Sync>);
 
@@ -29,6 +30,11 @@ impl Redaction {
         });
         message.map(|message| (before - spans.len(), message))
     }
+}
+
+/// What is told when the hook panicked.
+pub(crate) fn failed_text(spans: u64, panic: &str) -> String {
+    format!("{} dropped because the redaction hook panicked: {panic}", Count(spans, "span"))
 }
 
 impl fmt::Debug for Redaction {

@@ -1,17 +1,21 @@
-//! The thread of a pipeline: takes batches from the queue and gets them to the backend, whatever that takes.
+//! The sending thread of a pipeline: takes batches from the queue and the spool, and gets them to the backend, whatever that
+//! takes.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::reporter::backend::Reporter;
 use crate::reporter::backoff::Backoff;
-use crate::reporter::encode::{Added, Body};
+use crate::reporter::encode::Body;
 use crate::reporter::notice::{NoticeHook, NoticeKind, Notices, contain};
 use crate::reporter::pipeline::{Attempt, Output, Pause, Shared, Task};
 use crate::reporter::record::SpanRecord;
-use crate::reporter::redaction::Redaction;
+use crate::reporter::redaction::{Redaction, failed_text};
 use crate::reporter::send::{Fate, Sender};
+#[cfg(feature = "spool")]
+use crate::reporter::spool::Stored;
 use crate::reporter::stats::{Count, DropReason, Number};
 
 /// Requests that may be spent on finding the spans of one batch that a collector rejects. Beyond it the parts in which they
@@ -20,7 +24,7 @@ const BISECT_REQUESTS: usize = 64;
 
 /// The end of every line about a backend that cannot be reached.
 const WHAT_TO_DO: &str =
-    "Check that the backend runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go";
+    " Check that the backend runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go";
 
 /// The longest `Retry-After` that is heeded.
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(300);
@@ -28,7 +32,7 @@ const RETRY_AFTER_MOST: Duration = Duration::from_secs(300);
 /// A pause from which on trouble is told at its first failure, not at the second one in a row.
 const TELLING_PAUSE: Duration = Duration::from_secs(1);
 
-/// The state of a pipeline's thread.
+/// The state of the thread that sends.
 ///
 /// It tells before it counts: whoever waited for the count, and perhaps ends the process then, was told.
 pub(crate) struct Worker {
@@ -42,7 +46,12 @@ pub(crate) struct Worker {
 
 /// An output that has a thread.
 enum Live {
-    Zipkin { sender: Box<dyn Sender>, body: Body, scratch: Vec<u8> },
+    Zipkin {
+        sender: Box<dyn Sender>,
+        /// Shared with the spool's thread, which may write it while it is being sent.
+        body: Arc<Body>,
+        scratch: Vec<u8>,
+    },
     Reporter(Box<dyn Reporter>),
 }
 
@@ -50,9 +59,18 @@ enum Live {
 #[derive(Clone, Copy)]
 struct Trouble {
     since: Instant,
-    /// Spans dropped as unreachable before it began.
+    /// Spans that the backend had not taken before it began.
     dropped: u64,
     told: bool,
+}
+
+/// What becomes of spans while there is trouble.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    /// They wait; the trouble may pass.
+    Wait,
+    /// They are dropped; somebody has to change something.
+    Dropped,
 }
 
 /// Why an attempt failed.
@@ -79,7 +97,10 @@ impl Worker {
         backoff: Backoff,
     ) -> Self {
         let output = match output {
-            Output::Zipkin(sender) => Live::Zipkin { sender, body: Body::new(shared.batch_bytes), scratch: Vec::new() },
+            Output::Zipkin(sender) => {
+                let body = Arc::new(Body::new(shared.batch_bytes));
+                Live::Zipkin { sender, body, scratch: Vec::new() }
+            }
             Output::Reporter(reporter) => Live::Reporter(reporter),
         };
         Self { shared, output, redaction, notices: Notices::new(hook), backoff, trouble: None }
@@ -94,9 +115,11 @@ impl Worker {
                     match &self.output {
                         _ if spans.is_empty() => {}
                         Live::Zipkin { .. } => self.send(spans),
-                        Live::Reporter(_) => self.report(&spans),
+                        Live::Reporter(_) => self.report(spans),
                     }
                 }
+                #[cfg(feature = "spool")]
+                Task::SendStored(batch) => self.send_stored(&batch),
                 Task::Flush(flush) => {
                     self.flush(flush.deadline);
                     self.shared.flushed(flush);
@@ -121,36 +144,75 @@ impl Worker {
     fn redact(&mut self, spans: &mut Vec<SpanRecord>) {
         let failed = self.redaction.as_ref().and_then(|redaction| redaction.apply(spans));
         if let Some((failed, panic)) = failed {
-            self.tell(NoticeKind::RedactionFailed, failed as u64, |spans| {
-                format!("{} dropped because the redaction hook panicked: {panic}", Count(spans, "span"))
-            });
+            self.tell(NoticeKind::RedactionFailed, failed as u64, |spans| failed_text(spans, &panic));
             self.shared.dropped(failed, DropReason::RedactionFailed);
         }
     }
 
     /// Gives spans to the reporter.
-    fn report(&mut self, spans: &[SpanRecord]) {
-        match self.persist(|output| output.report(spans)) {
+    fn report(&mut self, spans: Vec<SpanRecord>) {
+        self.shared.taken_whole();
+        match self.persist(|output| output.report(&spans)) {
             Delivery::Done => self.shared.sent(spans.len(), 0),
-            Delivery::Failed(failure) => self.drop_failed(spans.len(), &failure),
+            Delivery::Failed(failure) => self.drop_failed(spans.len(), &failure, None),
             Delivery::Ended => {}
         }
     }
 
-    /// Encodes spans and sends them, in parts if need be.
-    fn send(&mut self, spans: Vec<SpanRecord>) {
-        let batch = self.encode(spans);
+    /// Encodes spans, as many as fit into one request, and sends them.
+    fn send(&mut self, mut spans: Vec<SpanRecord>) {
+        let batch_bytes = self.shared.batch_bytes;
+        let Live::Zipkin { body, .. } = &mut self.output else { return };
+        // The spool's thread may still have the last one.
+        if Arc::get_mut(body).is_none() {
+            *body = Arc::new(Body::new(batch_bytes));
+        }
+        let Some(list) = Arc::get_mut(body) else { return };
+        list.clear();
+        let filled = list.fill(&mut spans);
+        self.shared.encoded(spans.drain(filled.taken..), filled.cut_tags, body);
+        drop(spans);
+        if filled.too_large > 0 {
+            self.tell(NoticeKind::TooLarge, filled.too_large as u64, too_large);
+            self.shared.dropped(filled.too_large, DropReason::TooLarge);
+        }
+        self.deliver();
+    }
+
+    /// Sends a batch that was spooled.
+    #[cfg(feature = "spool")]
+    fn send_stored(&mut self, batch: &Stored) {
+        let Live::Zipkin { body, .. } = &mut self.output else { return };
+        let mut list = Body::new(self.shared.batch_bytes);
+        let read = batch.folder.read(batch.number, &mut list);
+        *body = Arc::new(list);
+        if let Err(error) = read {
+            self.tell(NoticeKind::Spool, batch.spans, |spans| {
+                format!("{} in the spool lost: a file cannot be read back: {error}", Count(spans, "span"))
+            });
+            self.shared.damaged(batch.spans, batch.folder.set_aside(batch.number));
+            drop(self.shared.finished());
+            return;
+        }
+        self.deliver();
+    }
+
+    /// Sends what is encoded, in parts if need be.
+    fn deliver(&mut self) {
+        let Live::Zipkin { body, .. } = &self.output else { return };
+        let body = Arc::clone(body);
         // Oldest first: the last part is the next.
         let mut parts = Vec::new();
-        parts.push(0..batch);
+        parts.push(0..body.spans());
         let mut requests = 0;
-        let mut cause = None;
         let mut rejected = 0;
+        // The first one that is found to be at fault, and why.
+        let mut cause: Option<(Failure, Option<String>)> = None;
         while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
             let spans = part.len();
             requests += 1;
             let mut bytes = 0;
-            match self.persist(|output| output.send(part.clone(), &mut bytes)) {
+            match self.persist(|output| output.send(&body, part.clone(), &mut bytes)) {
                 Delivery::Done => self.shared.sent(spans, bytes),
                 Delivery::Ended => return,
                 Delivery::Failed(failure) => {
@@ -172,49 +234,26 @@ impl Worker {
                         }
                     } else if failure.fate == Fate::Rejected {
                         rejected += spans;
-                        cause = Some(failure);
+                        let named = (spans == 1).then(|| body.describe(part.start));
+                        match &mut cause {
+                            None => cause = Some((failure, named)),
+                            Some((first, name @ None)) if named.is_some() => (*first, *name) = (failure, named),
+                            Some(_) => {}
+                        }
                     } else {
-                        self.drop_failed(spans, &failure);
+                        self.drop_failed(spans, &failure, None);
                     }
                 }
             }
         }
         // One notice for all that was found in this batch.
-        if let Some(failure) = cause {
-            self.drop_failed(rejected, &failure);
+        if let Some((failure, name)) = cause {
+            self.drop_failed(rejected, &failure, name.as_deref());
         }
-    }
-
-    /// Encodes as many spans as fit into one request; returns how many that are.
-    fn encode(&mut self, spans: Vec<SpanRecord>) -> usize {
-        let Live::Zipkin { body, .. } = &mut self.output else { return 0 };
-        body.clear();
-        let (mut cut_tags, mut too_large) = (0, 0);
-        let mut rest = spans.into_iter();
-        let mut first = None;
-        for mut span in rest.by_ref() {
-            match body.add(&mut span) {
-                Added::Fits { cut_tags: cut } => cut_tags += cut,
-                Added::TooLarge => too_large += 1,
-                Added::Full => {
-                    first = Some(span);
-                    break;
-                }
-            }
+        #[cfg(feature = "spool")]
+        if let Some(batch) = self.shared.finished() {
+            batch.folder.remove(batch.number);
         }
-        let encoded = body.spans();
-        let rest: Vec<SpanRecord> = first.into_iter().chain(rest).collect();
-        self.shared.encoded(rest.into_iter(), cut_tags);
-        if too_large > 0 {
-            self.tell(NoticeKind::TooLarge, too_large as u64, |spans| {
-                format!(
-                    "{} dropped, too large for a request even without tags; raise batch_bytes, or annotate less",
-                    Count(spans, "span")
-                )
-            });
-            self.shared.dropped(too_large, DropReason::TooLarge);
-        }
-        encoded
     }
 
     /// Tries until it works, fails for good, or the pipeline closes.
@@ -231,32 +270,43 @@ impl Worker {
                 }
                 Err(failure) => failure,
             };
-            let (after, unreachable) = match failure.fate {
+            let (after, hopeless) = match failure.fate {
                 Fate::Retry { after } => (after, false),
                 Fate::Unreachable => (None, true),
-                Fate::Rejected | Fate::TooLarge | Fate::Refused | Fate::Failed => {
+                // What waits in the spool can wait for somebody to set things right, too.
+                Fate::Refused if self.shared.spools() => (None, true),
+                Fate::Refused => {
+                    self.trouble_goes_on(&failure, true, Meanwhile::Dropped);
+                    return Delivery::Failed(failure);
+                }
+                Fate::Rejected | Fate::TooLarge | Fate::Failed => {
                     self.trouble_ends();
                     return Delivery::Failed(failure);
                 }
             };
             failures = failures.saturating_add(1);
-            let pause = self.backoff.pause(failures).max(after.unwrap_or_default().min(RETRY_AFTER_MOST));
-            self.trouble_goes_on(&failure, failures > 1 || pause >= TELLING_PAUSE);
-            match self.pause(pause, after.is_some(), unreachable, attempt, &failure) {
+            let pause = self.backoff.pause().max(after.unwrap_or_default().min(RETRY_AFTER_MOST));
+            self.trouble_goes_on(&failure, failures > 1 || pause >= TELLING_PAUSE, Meanwhile::Wait);
+            match self.pause(pause, after.is_some(), hopeless, attempt, &failure) {
                 Pause::Over => {}
-                Pause::Hurried => failures = 0,
+                Pause::Hurried => {
+                    failures = 0;
+                    self.backoff.reset();
+                }
                 Pause::GiveUp | Pause::Closed => return Delivery::Ended,
             }
         }
     }
 
-    fn pause(&mut self, pause: Duration, heed: bool, unreachable: bool, attempt: Attempt, failure: &Failure) -> Pause {
-        let end = self.shared.pause(pause, heed, unreachable, attempt);
+    fn pause(&mut self, pause: Duration, heed: bool, hopeless: bool, attempt: Attempt, failure: &Failure) -> Pause {
+        let end = self.shared.pause(pause, heed, hopeless, attempt);
         if end == Pause::GiveUp {
             let text = &failure.text;
-            let spans = self.shared.unsettled();
+            let cost = self.shared.trouble(true, true);
+            let spans = cost.waiting + cost.in_hand;
+            let fate = if self.shared.spools() { "left in the spool" } else { "dropped" };
             self.tell(NoticeKind::Unreachable, spans, |spans| {
-                format!("{text}; {} dropped at shutdown. {WHAT_TO_DO}", Count(spans, "span"))
+                format!("{text}; {} {fate} at shutdown.{WHAT_TO_DO}", Count(spans, "span"))
             });
             self.shared.give_up();
         }
@@ -265,44 +315,68 @@ impl Worker {
 
     /// The backend failed in a way that may pass: tells so at the second failure in a row, or before a long pause. A
     /// connection that the server closed while it was idle is no trouble.
-    fn trouble_goes_on(&mut self, failure: &Failure, tell: bool) {
-        let (dropped, _) = self.shared.trouble(true);
-        let mut trouble = self.trouble.unwrap_or(Trouble { since: Instant::now(), dropped, told: false });
-        if tell && !trouble.told {
+    fn trouble_goes_on(&mut self, failure: &Failure, lasting: bool, meanwhile: Meanwhile) {
+        let cost = self.shared.trouble(meanwhile == Meanwhile::Wait, lasting);
+        let mut trouble = self.trouble.unwrap_or(Trouble { since: Instant::now(), dropped: cost.dropped, told: false });
+        if lasting && !trouble.told {
             let text = &failure.text;
-            trouble.told = self.tell(NoticeKind::Unreachable, 0, |_| {
-                format!("{text}; spans wait in the queue and are dropped when it is full. {WHAT_TO_DO}")
-            });
+            let spans = Count(cost.waiting + cost.in_hand, "span");
+            let (kind, fate, advice) = match meanwhile {
+                Meanwhile::Wait if self.shared.spools() => {
+                    let fate = "for the spool; when that is full, the oldest are dropped";
+                    (NoticeKind::Unreachable, format!("{spans} wait {fate}"), WHAT_TO_DO)
+                }
+                Meanwhile::Wait => {
+                    let fate = "in the queue; what finds no room there is dropped";
+                    (NoticeKind::Unreachable, format!("{spans} wait {fate}"), WHAT_TO_DO)
+                }
+                Meanwhile::Dropped => (
+                    NoticeKind::Rejected,
+                    format!("{spans} dropped, and so are all to come until that is set right"),
+                    "",
+                ),
+            };
+            trouble.told = self.tell(kind, 0, |_| format!("{text}; {fate}.{advice}"));
         }
         self.trouble = Some(trouble);
     }
 
     fn trouble_ends(&mut self) {
+        self.backoff.reset();
         let Some(trouble) = self.trouble.take() else { return };
-        let (dropped, waiting) = self.shared.trouble(false);
+        let cost = self.shared.trouble(false, false);
         if trouble.told {
             let seconds = trouble.since.elapsed().as_secs();
-            let dropped = dropped.saturating_sub(trouble.dropped);
+            let dropped = cost.dropped.saturating_sub(trouble.dropped);
             self.tell(NoticeKind::Recovered, dropped, |dropped| {
+                let spooled = if cost.spooled > 0 { " in the spool" } else { "" };
                 format!(
-                    "the backend takes spans again after {}; {} dropped meanwhile, {} waiting",
+                    "the backend takes spans again after {}; {} dropped meanwhile, {} waiting{spooled}",
                     Count(seconds, "second"),
                     Count(dropped, "span"),
-                    Number(waiting)
+                    Number(cost.waiting)
                 )
             });
         }
     }
 
-    /// Drops spans in flight that will never be taken.
-    fn drop_failed(&mut self, spans: usize, failure: &Failure) {
+    /// Drops spans in flight that will never be taken; `name` is one of them, if one was found.
+    fn drop_failed(&mut self, spans: usize, failure: &Failure, name: Option<&str>) {
         let (reason, kind) = match failure.fate {
             Fate::TooLarge => (DropReason::TooLarge, NoticeKind::TooLarge),
             Fate::Failed => (DropReason::ReporterFailed, NoticeKind::ReporterFailed),
             _ => (DropReason::Rejected, NoticeKind::Rejected),
         };
-        let text = &failure.text;
-        self.tell(kind, spans as u64, |spans| format!("{} dropped: {text}", Count(spans, "span")));
+        // Refusals are trouble: told at its beginning and at its end.
+        if failure.fate != Fate::Refused {
+            let text = &failure.text;
+            let name = match name {
+                Some(name) if spans == 1 => format!("; it is {name}"),
+                Some(name) => format!("; the first is {name}"),
+                None => String::new(),
+            };
+            self.tell(kind, spans as u64, |spans| format!("{} dropped: {text}{name}", Count(spans, "span")));
+        }
         self.shared.dropped(spans, reason);
     }
 
@@ -335,14 +409,22 @@ impl Live {
     }
 
     /// One attempt to send some of the encoded spans.
-    fn send(&mut self, part: std::ops::Range<usize>, bytes: &mut usize) -> Result<(), Failure> {
-        let Self::Zipkin { sender, body, scratch } = self else { return Ok(()) };
+    fn send(&mut self, body: &Body, part: Range<usize>, bytes: &mut usize) -> Result<(), Failure> {
+        let Self::Zipkin { sender, scratch, .. } = self else { return Ok(()) };
         let part = body.part(part, scratch);
         *bytes = part.len();
         let result =
             contain(|| sender.send(part).map_err(|error| Failure { fate: error.fate, text: error.to_string() }));
         result.unwrap_or_else(|panic| Err(Failure::panicked("sender", &panic)))
     }
+}
+
+/// The notice about spans that no request holds.
+pub(crate) fn too_large(spans: u64) -> String {
+    format!(
+        "{} dropped, too large for a request even without tags; raise batch_bytes, or annotate less",
+        Count(spans, "span")
+    )
 }
 
 impl Failure {

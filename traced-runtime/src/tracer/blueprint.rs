@@ -9,6 +9,8 @@ use crate::reporter::notice::NoticeHook;
 use crate::reporter::pipeline::{Output, Pipeline, PipelineConfig};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::Redaction;
+#[cfg(feature = "spool")]
+use crate::reporter::spool::SpoolSettings;
 use crate::reporter::tree_printer::TreePrinter;
 use crate::tracer::builder::Builder;
 use crate::tracer::endpoint::Endpoint;
@@ -29,6 +31,8 @@ pub(crate) struct Blueprint {
     batch_bytes: usize,
     linger: Duration,
     print_trees: bool,
+    #[cfg(feature = "spool")]
+    spool: Option<SpoolSettings>,
 }
 
 /// How the backend is made.
@@ -72,6 +76,8 @@ impl Blueprint {
             batch_bytes: settings.batch_bytes,
             linger: settings.linger,
             print_trees: settings.print_trees,
+            #[cfg(feature = "spool")]
+            spool: settings.spool,
         };
         let parts = blueprint.parts(output)?;
         Ok((blueprint, parts))
@@ -94,15 +100,20 @@ impl Blueprint {
         })?;
         let trees = if self.print_trees {
             let printer = Trees(TreePrinter::new(std::io::stderr()));
-            Some(self.pipeline(Output::Reporter(Box::new(printer)), Duration::ZERO)?)
+            Some(start(self.config(Output::Reporter(Box::new(printer)), Duration::ZERO))?)
         } else {
             None
         };
+        #[cfg(feature = "spool")]
+        let is_left_behind = output.is_none() && !self.has_backend_again();
         let output = match output {
             Some(output) => output,
             None => self.output()?,
         };
-        let pipeline = self.pipeline(output, self.linger)?;
+        let config = self.config(output, self.linger);
+        #[cfg(feature = "spool")]
+        let config = PipelineConfig { spool: self.spool.clone().filter(|_| !is_left_behind), ..config };
+        let pipeline = start(config)?;
         Ok(Parts { drain, pipeline, trees })
     }
 
@@ -119,8 +130,8 @@ impl Blueprint {
         })
     }
 
-    fn pipeline(&self, output: Output, linger: Duration) -> Result<Arc<Pipeline>, ConfigError> {
-        let config = PipelineConfig {
+    fn config(&self, output: Output, linger: Duration) -> PipelineConfig {
+        PipelineConfig {
             service: self.endpoint.service_name().unwrap_or_default().to_owned(),
             output,
             redaction: self.redaction.clone(),
@@ -128,10 +139,15 @@ impl Blueprint {
             batch_bytes: self.batch_bytes,
             linger,
             notice: self.notice.clone(),
+            #[cfg(feature = "spool")]
+            spool: None,
             thread_start: || local::with(Local::suppress),
-        };
-        Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source }.into())
+        }
     }
+}
+
+fn start(config: PipelineConfig) -> Result<Arc<Pipeline>, ConfigError> {
+    Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source }.into())
 }
 
 /// Prints whole traces to standard error.

@@ -41,13 +41,15 @@ fn config(output: Output) -> (PipelineConfig, Notes) {
         batch_bytes: 1 << 20,
         linger: HOUR,
         notice,
+        #[cfg(feature = "spool")]
+        spool: None,
         thread_start: || (),
     };
     (config, notes)
 }
 
 fn start(config: PipelineConfig) -> Arc<Pipeline> {
-    let backoff = Backoff { first: Duration::from_micros(10), most: Duration::from_micros(50) };
+    let backoff = Backoff::new(Duration::from_micros(10), Duration::from_micros(50));
     Pipeline::start_with(config, backoff).unwrap()
 }
 
@@ -139,7 +141,7 @@ fn trouble_is_retried_and_told_once_when_it_starts_and_once_when_it_ends() {
     assert_eq!(
         *notes.lock().unwrap(),
         [
-            "cannot reach HOST; spans wait in the queue and are dropped when it is full. Check that the backend \
+            "cannot reach HOST; 3 spans wait in the queue; what finds no room there is dropped. Check that the backend \
              runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go",
             "the backend takes spans again after 0 seconds; 0 spans dropped meanwhile, 0 waiting"
         ]
@@ -174,7 +176,10 @@ fn a_rejected_batch_is_halved_until_the_spans_at_fault_are_found() {
     assert_eq!(drops(&tally), [(DropReason::Rejected, 3)]);
     let expected: Vec<u64> = (1..=100).filter(|id| ![7, 8, 90].contains(id)).collect();
     assert_eq!(*accepted.lock().unwrap(), expected);
-    assert_eq!(*notes.lock().unwrap(), ["3 spans dropped: HOST answered 400"]);
+    assert_eq!(
+        *notes.lock().unwrap(),
+        ["3 spans dropped: HOST answered 400; the first is span (0000000000000001-0000000000000007)"]
+    );
 }
 
 #[test]
@@ -189,20 +194,32 @@ fn a_collector_that_rejects_everything_is_not_asked_about_every_span() {
     let asked = asked.try_iter().count();
     // Beyond the bound each part that is left is asked about once.
     assert!((BISECT_REQUESTS..BISECT_REQUESTS + 12).contains(&asked), "{asked}");
-    assert_eq!(*notes.lock().unwrap(), ["1,000 spans dropped: no"]);
+    assert_eq!(
+        *notes.lock().unwrap(),
+        ["1,000 spans dropped: no; the first is span (0000000000000001-0000000000000001)"]
+    );
 }
 
 #[test]
-fn a_refused_batch_is_dropped_whole() {
+fn refused_batches_are_dropped_whole_and_told_once_with_an_end() {
     let (tell, asked) = channel();
     let (pipeline, notes) = with_sender(move |ids| {
         tell.send(ids.len()).unwrap();
-        Err(SendError::refused("HOST answered 404"))
+        if ids[0] < 31 { Err(SendError::refused("HOST answered 404; check the path")) } else { Ok(()) }
     });
-    offer(&pipeline, 1..=10);
-    assert_eq!(drops(&pipeline.flush(soon())), [(DropReason::Rejected, 10)]);
-    assert_eq!(asked.try_iter().collect::<Vec<_>>(), [10]);
-    assert_eq!(*notes.lock().unwrap(), ["10 spans dropped: HOST answered 404"]);
+    for first in [1, 11, 21, 31] {
+        offer(&pipeline, first..=first + 9);
+        pipeline.flush(soon());
+    }
+    assert_eq!(drops(&pipeline.tally()), [(DropReason::Rejected, 30)]);
+    assert_eq!(asked.try_iter().collect::<Vec<_>>(), [10; 4]);
+    assert_eq!(
+        *notes.lock().unwrap(),
+        [
+            "HOST answered 404; check the path; 10 spans dropped, and so are all to come until that is set right.",
+            "the backend takes spans again after 0 seconds; 30 spans dropped meanwhile, 0 waiting"
+        ]
+    );
 }
 
 #[test]
@@ -315,7 +332,7 @@ fn a_shutdown_gives_a_dead_collector_one_last_attempt_and_does_not_wait() {
 fn a_shutdown_wakes_a_pause_for_its_last_attempt() {
     let (gate, send) = gate();
     let (config, _) = config(Output::Zipkin(Box::new(Fake(send))));
-    let pipeline = Pipeline::start_with(config, Backoff { first: HOUR, most: HOUR }).unwrap();
+    let pipeline = Pipeline::start_with(config, Backoff::new(HOUR, HOUR)).unwrap();
     offer(&pipeline, 1..=2);
     assert_eq!(pipeline.flush(Instant::now()).queued(), 2);
     gate.arrived.recv().unwrap();
@@ -343,7 +360,7 @@ fn a_shutdown_does_not_wait_for_what_comes_after_its_deadline() {
     assert_eq!(drops(&tally), [(DropReason::Unreachable, 2)]);
     // Told at the first failure already, because the pause is long.
     let notes = notes.lock().unwrap();
-    assert!(notes.len() == 1 && notes[0].starts_with("429; spans wait"), "{notes:?}");
+    assert!(notes.len() == 1 && notes[0].starts_with("429; 2 spans wait"), "{notes:?}");
 }
 
 #[test]
@@ -444,7 +461,7 @@ fn a_reporters_error_keeps_or_drops_the_batch_as_it_says() {
     assert_eq!((tally.sent(), drops(&tally)), (1, vec![(DropReason::ReporterFailed, 2)]));
     let notes = notes.lock().unwrap();
     assert_eq!(notes[0], "1 span dropped: the reporter failed: disk full");
-    assert!(notes[1].starts_with("the reporter failed: busy; spans wait"), "{}", notes[1]);
+    assert!(notes[1].starts_with("the reporter failed: busy; 1 span wait"), "{}", notes[1]);
     assert_eq!(notes.len(), 3);
 }
 
@@ -486,16 +503,6 @@ fn the_thread_is_prepared_before_anything_else_runs_on_it() {
     let pipeline = start(config);
     offer(&pipeline, 1..=1);
     assert_eq!(pipeline.shutdown(soon()).sent(), 1);
-}
-
-#[test]
-fn pauses_double_up_to_a_bound() {
-    let backoff = Backoff::default();
-    for (failures, most) in [(1, 100), (2, 200), (5, 1_600), (9, 25_600), (10, 30_000), (u32::MAX, 30_000)] {
-        let pause = backoff.pause(failures);
-        let most = Duration::from_millis(most);
-        assert!(pause >= most / 2 && pause <= most, "{failures}: {pause:?}");
-    }
 }
 
 /// Whatever the backend does and whenever somebody looks: nothing is lost without a count, nothing counted twice.
@@ -589,3 +596,6 @@ fn every_span_is_accounted_for_at_every_instant() {
         }
     }
 }
+
+#[cfg(feature = "spool")]
+mod spool;
