@@ -113,7 +113,7 @@ impl Worker {
                 Task::Send(mut spans) => {
                     self.redact(&mut spans);
                     match &self.output {
-                        _ if spans.is_empty() => {}
+                        _ if spans.is_empty() => self.shared.taken_whole(),
                         Live::Zipkin { .. } => self.send(spans),
                         Live::Reporter(_) => self.report(spans),
                     }
