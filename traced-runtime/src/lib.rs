@@ -57,6 +57,9 @@ extern crate self as traced_runtime;
 #[path = "private/mod.rs"]
 pub mod __private;
 use __private as private;
+#[cfg(traced_fuzz)]
+#[doc(hidden)]
+pub mod fuzz;
 mod propagation;
 mod recorder;
 mod reporter;

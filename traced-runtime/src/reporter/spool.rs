@@ -17,7 +17,10 @@
 //! Folders of tracers that are gone are adopted at the start and once a minute. Their spans were recorded elsewhere, and are
 //! counted apart.
 
+#[cfg(not(traced_fuzz))]
 mod file;
+#[cfg(traced_fuzz)]
+pub(crate) mod file;
 mod folder;
 mod index;
 mod lock;
