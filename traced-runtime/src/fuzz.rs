@@ -78,22 +78,17 @@ fn record(parts: Parts<'_>) -> SpanRecord {
         name: Some(Cow::Owned(parts.name.to_owned())),
         kind: [None, Some(Kind::Client), Some(Kind::Server), Some(Kind::Producer), Some(Kind::Consumer)]
             [usize::from(parts.kinds.0) % 5],
-        remote: parts.remote.map(|(service, ip, port)| {
-            Box::new(Endpoint::new().service(service.to_owned()).ip(ip).port(port))
-        }),
+        remote: parts
+            .remote
+            .map(|(service, ip, port)| Box::new(Endpoint::new().service(service.to_owned()).ip(ip).port(port))),
         local: Arc::new(Endpoint::named("fuzz")),
         trace: TraceId::new(trace.max(1)).expect("it is not zero"),
         id: SpanId::new(id.max(1)).expect("it is not zero"),
         parent: SpanId::new(parent),
         start: parts.times.0,
         duration: parts.times.1,
-        outcome: [
-            Outcome::Returned,
-            Outcome::Error,
-            Outcome::Panicked,
-            Outcome::Cancelled,
-            Outcome::Unfinished,
-        ][usize::from(parts.kinds.1) % 5],
+        outcome: [Outcome::Returned, Outcome::Error, Outcome::Panicked, Outcome::Cancelled, Outcome::Unfinished]
+            [usize::from(parts.kinds.1) % 5],
         debug: parts.flags.0,
         shared: parts.flags.1,
         local_root: parent == 0,

@@ -41,6 +41,9 @@
 //! It knows no levels, no links between spans and no filters by callsite; it records no argument by itself. With `panic = "abort"` a panic loses what is not sent. `std::process::exit`
 //! runs no destructors: see [`Tracer::shutdown`].
 //!
+//! Not in this release, with the seams kept: Kafka as a transport (implement [`Sender`]), Zipkin's proto3 encoding, and policies
+//! that decide when the local root ends (keep errors, keep what is slow).
+//!
 //! # Other names
 //! Generated code names `::traced_runtime`. A crate that knows it under another name says so in its root, `extern crate traced
 //! as traced_runtime;`, or in an attribute, `#[traced(crate = ::acme::traced)]`.

@@ -7,6 +7,8 @@
 //! ```
 
 mod flushes;
+#[cfg(all(loom, test))]
+mod model;
 mod shared;
 #[cfg(feature = "spool")]
 mod spill;
@@ -35,6 +37,14 @@ use crate::reporter::spool::{SpoolSettings, Spooler};
 use crate::reporter::stats::{DropReason, Stats, Tally};
 use crate::reporter::thread::spawn_quiet;
 use crate::reporter::worker::Worker;
+
+/// The lock and the conditions in use: loom's in its model, else the standard library's.
+mod sync {
+    #[cfg(loom)]
+    pub(super) use loom::sync::{Condvar, Mutex, MutexGuard};
+    #[cfg(not(loom))]
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
+}
 
 /// How a tracer's spans leave the process.
 pub(crate) struct PipelineConfig {

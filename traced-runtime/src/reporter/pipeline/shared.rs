@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::reporter::encode::Body;
 use crate::reporter::pipeline::flushes::{Flush, Flushes};
 #[cfg(feature = "spool")]
 use crate::reporter::pipeline::spill::Spilling;
+use crate::reporter::pipeline::sync::{Condvar, Mutex, MutexGuard};
 use crate::reporter::queue::Queue;
 use crate::reporter::record::SpanRecord;
 #[cfg(feature = "spool")]
