@@ -1,5 +1,6 @@
 //! Reads the logs, again and again: one thread for the process, or whoever asks a test's tracer.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use crate::recorder::registry::Registry;
 use crate::reporter::assemble::{Assembler, OpenSpan};
 use crate::reporter::thread::spawn_quiet;
 use crate::tracer::fork::PerProcess;
+use crate::tracer::id::{SpanId, TraceId};
 use crate::tracer::local;
 
 /// Time between two rounds while spans come.
@@ -102,6 +104,11 @@ impl Drain {
         let mut assembler = self.assembler();
         assembler.round(&self.registry);
         assembler.open_spans(tracer)
+    }
+
+    /// Takes out of these spans those that are open here, and those whose end was not handed on yet.
+    pub(crate) fn remove_open(&self, spans: &mut HashSet<(TraceId, SpanId)>) {
+        self.assembler().remove_open(spans);
     }
 
     /// The rate of ticks is measured against the OS clock: waits until that has been possible for a millisecond.

@@ -37,6 +37,7 @@ use crate::reporter::spool::{SpoolSettings, Spooler};
 use crate::reporter::stats::{DropReason, Stats, Tally};
 use crate::reporter::thread::spawn_quiet;
 use crate::reporter::worker::Worker;
+use crate::tracer::id::TraceId;
 
 /// The lock and the conditions in use: loom's in its model, else the standard library's.
 mod sync {
@@ -60,12 +61,17 @@ pub(crate) struct PipelineConfig {
     /// How long a span waits for others to fill its batch.
     pub(crate) linger: Duration,
     pub(crate) notice: NoticeHook,
+    /// Called on the thread with the traces of local roots that a collector has accepted.
+    pub(crate) accepted: Option<AcceptHook>,
     /// Where spans wait that cannot be sent.
     #[cfg(feature = "spool")]
     pub(crate) spool: Option<SpoolSettings>,
     /// Called first on each thread.
     pub(crate) thread_start: fn(),
 }
+
+/// Who wants to know which traces were accepted.
+pub(crate) type AcceptHook = Box<dyn Fn(Vec<TraceId>) + Send>;
 
 /// Where a tracer's spans go.
 pub(crate) enum Output {
@@ -107,7 +113,14 @@ impl Pipeline {
             let spooler = Spooler::new(Arc::clone(&pipeline.shared), config.redaction.clone(), config.notice.clone());
             pipeline.spawn("traced-spool".to_owned(), thread_start, || spooler.run())?;
         }
-        let worker = Worker::new(Arc::clone(&pipeline.shared), config.output, config.redaction, config.notice, backoff);
+        let worker = Worker::new(
+            Arc::clone(&pipeline.shared),
+            config.output,
+            config.redaction,
+            config.notice,
+            config.accepted,
+            backoff,
+        );
         // One that could not be started whole is dropped, and its other thread ends.
         pipeline.spawn(name, thread_start, || worker.run())?;
         Ok(Arc::new(pipeline))

@@ -10,13 +10,14 @@ use crate::reporter::backend::Reporter;
 use crate::reporter::backoff::Backoff;
 use crate::reporter::encode::Body;
 use crate::reporter::notice::{NoticeHook, NoticeKind, Notices, contain};
-use crate::reporter::pipeline::{Attempt, Output, Pause, Shared, Task};
+use crate::reporter::pipeline::{AcceptHook, Attempt, Output, Pause, Shared, Task};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::{Redaction, failed_text};
 use crate::reporter::send::{Fate, Sender};
 #[cfg(feature = "spool")]
 use crate::reporter::spool::Stored;
 use crate::reporter::stats::{Count, DropReason, Number};
+use crate::tracer::id::TraceId;
 
 /// Requests that may be spent on finding the spans of one batch that a collector rejects. Beyond it the parts in which they
 /// are get dropped whole: a collector that rejects everything is not asked about every span.
@@ -40,6 +41,9 @@ pub(crate) struct Worker {
     output: Live,
     redaction: Option<Redaction>,
     notices: Notices,
+    accepted: Option<AcceptHook>,
+    /// Places in the body and traces of the local roots that are encoded, if somebody wants to know of them.
+    roots: Vec<(usize, TraceId)>,
     backoff: Backoff,
     trouble: Option<Trouble>,
 }
@@ -94,6 +98,7 @@ impl Worker {
         output: Output,
         redaction: Option<Redaction>,
         hook: NoticeHook,
+        accepted: Option<AcceptHook>,
         backoff: Backoff,
     ) -> Self {
         let output = match output {
@@ -103,7 +108,8 @@ impl Worker {
             }
             Output::Reporter(reporter) => Live::Reporter(reporter),
         };
-        Self { shared, output, redaction, notices: Notices::new(hook), backoff, trouble: None }
+        let (notices, roots) = (Notices::new(hook), Vec::new());
+        Self { shared, output, redaction, notices, accepted, roots, backoff, trouble: None }
     }
 
     /// Works until the pipeline is closed.
@@ -172,6 +178,7 @@ impl Worker {
         let filled = list.fill(&mut spans);
         self.shared.encoded(spans.drain(filled.taken..), filled.cut_tags, body);
         drop(spans);
+        self.roots = filled.roots;
         if filled.too_large > 0 {
             self.tell(NoticeKind::TooLarge, filled.too_large as u64, too_large);
             self.shared.dropped(filled.too_large, DropReason::TooLarge);
@@ -184,6 +191,7 @@ impl Worker {
     fn send_stored(&mut self, batch: &Stored) {
         let Live::Zipkin { body, .. } = &mut self.output else { return };
         let mut list = Body::new(self.shared.batch_bytes);
+        self.roots.clear();
         let read = batch.folder.read(batch.number, &mut list);
         *body = Arc::new(list);
         if let Err(error) = read {
@@ -213,7 +221,10 @@ impl Worker {
             requests += 1;
             let mut bytes = 0;
             match self.persist(|output| output.send(&body, part.clone(), &mut bytes)) {
-                Delivery::Done => self.shared.sent(spans, bytes),
+                Delivery::Done => {
+                    self.tell_accepted(&part);
+                    self.shared.sent(spans, bytes);
+                }
                 Delivery::Ended => return,
                 Delivery::Failed(failure) => {
                     let divisible = match failure.fate {
@@ -253,6 +264,17 @@ impl Worker {
         #[cfg(feature = "spool")]
         if let Some(batch) = self.shared.finished() {
             batch.folder.remove(batch.number);
+        }
+    }
+
+    /// Tells whose local roots are in an accepted part of the body.
+    fn tell_accepted(&self, part: &std::ops::Range<usize>) {
+        let Some(hook) = &self.accepted else { return };
+        let mut traces: Vec<TraceId> =
+            self.roots.iter().filter(|(at, _)| part.contains(at)).map(|(_, trace)| *trace).collect();
+        traces.dedup();
+        if !traces.is_empty() {
+            hook(traces);
         }
     }
 

@@ -11,7 +11,8 @@ use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::Redaction;
 #[cfg(feature = "spool")]
 use crate::reporter::spool::SpoolSettings;
-use crate::reporter::tree_printer::TreePrinter;
+use crate::reporter::tree::link::traces_at;
+use crate::reporter::tree::terminal::Terminal;
 use crate::tracer::builder::Builder;
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
@@ -52,7 +53,7 @@ pub(crate) struct Parts {
     pub(crate) drain: Arc<Drain>,
     pub(crate) pipeline: Arc<Pipeline>,
     /// Prints trees beside the backend.
-    pub(crate) trees: Option<Arc<Pipeline>>,
+    pub(crate) trees: Option<Terminal>,
 }
 
 impl Blueprint {
@@ -98,22 +99,34 @@ impl Blueprint {
             DrainError::LogBytes { bytes } => Kind::LogBytes { given: self.log_bytes.unwrap_or(0), set: bytes },
             DrainError::Spawn(source) => Kind::Thread { name: "traced-drain", source },
         })?;
-        let trees = if self.print_trees {
-            let printer = Trees(TreePrinter::new(std::io::stderr()));
-            Some(start(self.config(Output::Reporter(Box::new(printer)), Duration::ZERO))?)
-        } else {
-            None
+        let print_trees = self.print_trees.then(|| Terminal::of_process(&drain, self.redaction.clone())).transpose();
+        let trees = print_trees.map_err(|source| Kind::Thread { name: "traced-trees", source })?;
+        let collector = match &self.backend {
+            #[cfg(feature = "collector")]
+            Rebuild::Collector { url, .. } => Some(url.as_str()),
+            _ => None,
         };
+        let accepted = trees.as_ref().zip(collector.and_then(traces_at)).map(|(trees, at)| trees.link(at));
         #[cfg(feature = "spool")]
         let is_left_behind = output.is_none() && !self.has_backend_again();
         let output = match output {
             Some(output) => output,
             None => self.output()?,
         };
-        let config = self.config(output, self.linger);
-        #[cfg(feature = "spool")]
-        let config = PipelineConfig { spool: self.spool.clone().filter(|_| !is_left_behind), ..config };
-        let pipeline = start(config)?;
+        let config = PipelineConfig {
+            service: self.endpoint.service_name().unwrap_or_default().to_owned(),
+            output,
+            redaction: self.redaction.clone(),
+            queue_bytes: self.queue_bytes,
+            batch_bytes: self.batch_bytes,
+            linger: self.linger,
+            notice: self.notice.clone(),
+            accepted,
+            #[cfg(feature = "spool")]
+            spool: self.spool.clone().filter(|_| !is_left_behind),
+            thread_start: || local::with(Local::suppress),
+        };
+        let pipeline = Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source })?;
         Ok(Parts { drain, pipeline, trees })
     }
 
@@ -128,41 +141,6 @@ impl Blueprint {
             Rebuild::Nowhere => Output::Reporter(Box::new(Nowhere)),
             Rebuild::Never => Output::Reporter(Box::new(LeftBehind)),
         })
-    }
-
-    fn config(&self, output: Output, linger: Duration) -> PipelineConfig {
-        PipelineConfig {
-            service: self.endpoint.service_name().unwrap_or_default().to_owned(),
-            output,
-            redaction: self.redaction.clone(),
-            queue_bytes: self.queue_bytes,
-            batch_bytes: self.batch_bytes,
-            linger,
-            notice: self.notice.clone(),
-            #[cfg(feature = "spool")]
-            spool: None,
-            thread_start: || local::with(Local::suppress),
-        }
-    }
-}
-
-fn start(config: PipelineConfig) -> Result<Arc<Pipeline>, ConfigError> {
-    Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source }.into())
-}
-
-/// Prints whole traces to standard error.
-struct Trees(TreePrinter<std::io::Stderr>);
-
-impl Reporter for Trees {
-    fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
-        self.0.report(batch);
-        Ok(())
-    }
-}
-
-impl Drop for Trees {
-    fn drop(&mut self) {
-        self.0.finish();
     }
 }
 

@@ -14,6 +14,7 @@ use crate::reporter::notice::{Notice, NoticeKind};
 use crate::reporter::pipeline::Pipeline;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::stats::{Count, Stats, Tally};
+use crate::reporter::tree::terminal::Terminal;
 use crate::tracer::blueprint::{Blueprint, Parts};
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
@@ -37,7 +38,7 @@ pub(crate) struct Core {
     drain: Arc<Drain>,
     pipeline: Arc<Pipeline>,
     /// Prints trees beside the backend.
-    trees: Option<Arc<Pipeline>>,
+    trees: Option<Terminal>,
     local: Arc<Endpoint>,
     crossing: Crossing,
     down: AtomicBool,
@@ -194,15 +195,12 @@ impl Core {
     /// Counts spans whose end was read.
     pub(crate) fn ended(&self, spans: u64) {
         self.pipeline.ended(spans);
-        if let Some(trees) = &self.trees {
-            trees.ended(spans);
-        }
     }
 
     /// Takes finished spans.
     pub(crate) fn offer(&self, spans: Vec<SpanRecord>) {
         if let Some(trees) = &self.trees {
-            trees.offer(spans.clone());
+            trees.print(spans.clone());
         }
         self.pipeline.offer(spans);
     }
@@ -239,7 +237,9 @@ impl Core {
             if let Some(trees) = &core.trees {
                 trees.flush(deadline);
             }
-            core.pipeline.flush(deadline)
+            let tally = core.pipeline.flush(deadline);
+            core.print_links(deadline);
+            tally
         };
         self.here(flush).unwrap_or_default()
     }
@@ -253,11 +253,20 @@ impl Core {
                 slot.give_back();
             }
             if let Some(trees) = &core.trees {
-                trees.shutdown(deadline);
+                trees.finish(deadline);
             }
-            core.pipeline.shutdown(deadline)
+            let tally = core.pipeline.shutdown(deadline);
+            core.print_links(deadline);
+            tally
         };
         self.here(shutdown).unwrap_or_default()
+    }
+
+    /// Waits until the links of what was accepted are printed, too.
+    fn print_links(&self, deadline: Instant) {
+        if let Some(trees) = &self.trees {
+            trees.flush(deadline);
+        }
     }
 
     /// Whether it has started in this process; a forked child's does so with the first record.

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::reporter::attributes::TagValue;
 use crate::reporter::record::SpanRecord;
+use crate::tracer::id::TraceId;
 
 /// The tag that tells what a span lost because it was too large for a request.
 pub(crate) const CUT_TAG: &str = "traced.cut";
@@ -38,7 +39,7 @@ pub(crate) enum Added {
 }
 
 /// How far a [`Body`] was filled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filled {
     /// Spans that are in, or too large: the rest is for the next request.
     pub(crate) taken: usize,
@@ -46,6 +47,8 @@ pub(crate) struct Filled {
     pub(crate) too_large: usize,
     /// Tags removed to make others fit.
     pub(crate) cut_tags: u64,
+    /// Places in the list and traces of the local roots.
+    pub(crate) roots: Vec<(usize, TraceId)>,
 }
 
 /// Finds the end of each element of a JSON list: the places of the commas between them, and of the bracket behind the last.
@@ -119,7 +122,12 @@ impl Body {
         let mut filled = Filled::default();
         for span in spans {
             match self.add(span) {
-                Added::Fits { cut_tags } => filled.cut_tags += cut_tags,
+                Added::Fits { cut_tags } => {
+                    filled.cut_tags += cut_tags;
+                    if span.local_root {
+                        filled.roots.push((self.spans() - 1, span.trace));
+                    }
+                }
                 Added::TooLarge => filled.too_large += 1,
                 Added::Full => break,
             }

@@ -41,6 +41,7 @@ fn config(output: Output) -> (PipelineConfig, Notes) {
         batch_bytes: 1 << 20,
         linger: HOUR,
         notice,
+        accepted: None,
         #[cfg(feature = "spool")]
         spool: None,
         thread_start: || (),
