@@ -140,8 +140,8 @@ impl State {
     }
 
     /// Counts what waits on the disk, without the batch in hand.
-    pub(super) fn add_spooled(&self, cost: &mut Cost) {
-        let Some(spill) = &self.spill else { return };
+    pub(super) fn with_spooled(&self, mut cost: Cost) -> Cost {
+        let Some(spill) = &self.spill else { return cost };
         cost.spooled = spill.spooled;
         if let InHand::Stored(place) = spill.in_hand {
             let spans = if place.is_own() { spill.index.get(place).map_or(0, |stored| stored.spans) } else { 0 };
@@ -149,6 +149,7 @@ impl State {
             cost.spooled -= cost.in_hand;
         }
         cost.waiting += spill.writing + cost.spooled;
+        cost
     }
 
     /// Settles spans of a batch from the disk: whether they are this tracer's own. `None`: the batch is from the queue.
