@@ -148,7 +148,9 @@ fn zipkin_frozen_killed_and_started_again() {
     let second = Duration::from_secs(1);
     program.run(second);
     assert_eq!(program.tracer.flush(SOON).queued(), 0);
-    assert_eq!(zipkin.metrics().spans, program.recorded);
+    // More only if an answer took longer than the time for a request, as on a busy machine.
+    let (spans, retries) = (zipkin.metrics().spans, program.tracer.stats().retries());
+    assert!(spans == program.recorded || (retries > 0 && spans > program.recorded), "{spans} spans, {retries} retries");
 
     zipkin.signal("STOP");
     program.run(outage());
