@@ -16,5 +16,4 @@ pub(crate) mod spool;
 pub(crate) mod stats;
 pub(crate) mod thread;
 pub(crate) mod tree;
-pub(crate) mod tree_printer;
 pub(crate) mod worker;

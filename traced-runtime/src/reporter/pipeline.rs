@@ -34,6 +34,7 @@ use crate::reporter::spool::{SpoolSettings, Spooler};
 use crate::reporter::stats::{DropReason, Stats, Tally};
 use crate::reporter::thread::spawn_quiet;
 use crate::reporter::worker::Worker;
+use crate::tracer::id::TraceId;
 
 /// How a tracer's spans leave the process.
 pub(crate) struct PipelineConfig {
@@ -47,12 +48,17 @@ pub(crate) struct PipelineConfig {
     /// How long a span waits for others to fill its batch.
     pub(crate) linger: Duration,
     pub(crate) notice: NoticeHook,
+    /// Called on the thread with the traces of local roots that a collector has accepted.
+    pub(crate) accepted: Option<AcceptHook>,
     /// Where spans wait that cannot be sent.
     #[cfg(feature = "spool")]
     pub(crate) spool: Option<SpoolSettings>,
     /// Called first on each thread.
     pub(crate) thread_start: fn(),
 }
+
+/// Who wants to know which traces were accepted.
+pub(crate) type AcceptHook = Box<dyn Fn(Vec<TraceId>) + Send>;
 
 /// Where a tracer's spans go.
 pub(crate) enum Output {
@@ -94,7 +100,7 @@ impl Pipeline {
             let spooler = Spooler::new(Arc::clone(&pipeline.shared), config.notice.clone());
             pipeline.spawn("traced-spool".to_owned(), thread_start, || spooler.run())?;
         }
-        let worker = Worker::new(Arc::clone(&pipeline.shared), config.output, config.notice, backoff);
+        let worker = Worker::new(Arc::clone(&pipeline.shared), config.output, config.notice, config.accepted, backoff);
         // One that could not be started whole is dropped, and its other thread ends.
         pipeline.spawn(name, thread_start, || worker.run())?;
         Ok(Arc::new(pipeline))
@@ -191,6 +197,13 @@ impl Pipeline {
     /// Counts values that were cut because they were too long for the log.
     pub(crate) fn count_cut_values(&self, values: u64) {
         self.shared.lock().stats.cut_values += values;
+    }
+
+    /// Counts fields of baggage that could not be kept or sent.
+    pub(crate) fn count_left_out_baggage(&self, fields: u64) {
+        if fields > 0 {
+            self.shared.lock().stats.left_out_baggage += fields;
+        }
     }
 
     /// What became of the spans until now.

@@ -179,6 +179,7 @@ pub struct Stats {
     pub(crate) late_tags: u64,
     pub(crate) cut_values: u64,
     pub(crate) cut_tags: u64,
+    pub(crate) left_out_baggage: u64,
     pub(crate) spooled_bytes: u64,
     pub(crate) spool_failures: u64,
     pub(crate) set_aside: u64,
@@ -289,6 +290,13 @@ impl Stats {
     #[must_use]
     pub const fn adopted(&self) -> Adopted {
         self.adopted
+    }
+
+    /// Fields of baggage that could not be kept or sent on: too long, too many, no UTF-8, or with control characters where
+    /// no header takes them.
+    #[must_use]
+    pub const fn left_out_baggage(&self) -> u64 {
+        self.left_out_baggage
     }
 }
 

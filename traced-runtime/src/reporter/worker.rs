@@ -10,12 +10,13 @@ use crate::reporter::backend::Reporter;
 use crate::reporter::backoff::Backoff;
 use crate::reporter::encode::Body;
 use crate::reporter::notice::{NoticeHook, NoticeKind, Notices, contain};
-use crate::reporter::pipeline::{Attempt, Output, Pause, Shared, Task};
+use crate::reporter::pipeline::{AcceptHook, Attempt, Output, Pause, Shared, Task};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::send::{Fate, Sender};
 #[cfg(feature = "spool")]
 use crate::reporter::spool::Stored;
 use crate::reporter::stats::{Count, DropReason, Number};
+use crate::tracer::id::TraceId;
 
 /// Requests that may be spent on finding the spans of one batch that a collector rejects. Beyond it the parts in which they
 /// are get dropped whole: a collector that rejects everything is not asked about every span.
@@ -38,6 +39,9 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     output: Live,
     notices: Notices,
+    accepted: Option<AcceptHook>,
+    /// Places in the body and traces of the local roots that are encoded, if somebody wants to know of them.
+    roots: Vec<(usize, TraceId)>,
     backoff: Backoff,
     trouble: Option<Trouble>,
 }
@@ -89,7 +93,13 @@ enum Delivery {
 
 impl Worker {
     /// The state of a thread that is to start.
-    pub(crate) fn new(shared: Arc<Shared>, output: Output, hook: NoticeHook, backoff: Backoff) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        output: Output,
+        hook: NoticeHook,
+        accepted: Option<AcceptHook>,
+        backoff: Backoff,
+    ) -> Self {
         let output = match output {
             Output::Zipkin(sender) => {
                 let body = Arc::new(Body::new(shared.batch_bytes));
@@ -97,7 +107,7 @@ impl Worker {
             }
             Output::Reporter(reporter) => Live::Reporter(reporter),
         };
-        Self { shared, output, notices: Notices::new(hook), backoff, trouble: None }
+        Self { shared, output, notices: Notices::new(hook), accepted, roots: Vec::new(), backoff, trouble: None }
     }
 
     /// Works until the pipeline is closed.
@@ -150,7 +160,13 @@ impl Worker {
         }
         let Some(list) = Arc::get_mut(body) else { return };
         list.clear();
-        let filled = list.fill(&mut spans);
+        let (roots, told) = (&mut self.roots, self.accepted.is_some());
+        roots.clear();
+        let filled = list.fill(&mut spans, |at, span| {
+            if told && span.local_root {
+                roots.push((at, span.trace));
+            }
+        });
         self.shared.encoded(spans.drain(filled.taken..), filled.cut_tags, body);
         drop(spans);
         if filled.too_large > 0 {
@@ -164,6 +180,8 @@ impl Worker {
     #[cfg(feature = "spool")]
     fn send_stored(&mut self, batch: &Stored) {
         let Live::Zipkin { body, .. } = &mut self.output else { return };
+        // Whose roots they are is not in the file.
+        self.roots.clear();
         let mut list = Body::new(self.shared.batch_bytes);
         let read = batch.folder.read(batch.number, &mut list);
         *body = Arc::new(list);
@@ -194,7 +212,10 @@ impl Worker {
             requests += 1;
             let mut bytes = 0;
             match self.persist(|output| output.send(&body, part.clone(), &mut bytes)) {
-                Delivery::Done => self.shared.sent(spans, bytes),
+                Delivery::Done => {
+                    self.tell_accepted(&part);
+                    self.shared.sent(spans, bytes);
+                }
                 Delivery::Ended => return,
                 Delivery::Failed(failure) => {
                     let divisible = match failure.fate {
@@ -234,6 +255,17 @@ impl Worker {
         #[cfg(feature = "spool")]
         if let Some(batch) = self.shared.finished() {
             batch.folder.remove(batch.number);
+        }
+    }
+
+    /// Tells whose local roots are in an accepted part of the body.
+    fn tell_accepted(&self, part: &Range<usize>) {
+        let Some(hook) = &self.accepted else { return };
+        let mut traces: Vec<TraceId> =
+            self.roots.iter().filter(|(at, _)| part.contains(at)).map(|(_, trace)| *trace).collect();
+        traces.dedup();
+        if !traces.is_empty() {
+            hook(traces);
         }
     }
 

@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::propagation::{Propagation, ServerSpan};
+use crate::tracer::core::Crossing;
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::env::Environment;
 use crate::tracer::error::{ConfigError, Kind};
@@ -32,9 +34,10 @@ use crate::reporter::send::Sender;
 /// | `OTEL_EXPORTER_ZIPKIN_TIMEOUT` | [`timeout`](Self::timeout), in milliseconds |
 /// | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | [`sampler`](Self::sampler): `always_on`, `always_off`, `traceidratio`; with `parentbased_` before it the same, because a decision made upstream is always followed |
 /// | `OTEL_SERVICE_NAME` | the service's name, for `init` alone: a name given to a builder beats it |
+/// | `OTEL_PROPAGATORS` | [`propagation`](Self::propagation), a list of `b3`, `b3multi`, `tracecontext`, `baggage`, or `none`; fields of baggage are the program's to name |
 /// | `OTEL_SDK_DISABLED` | `true`: nothing is recorded, whatever is set here |
 /// | `TRACED_SPOOL` | the directory of [`spool`](Self::spool); needs the feature `spool` |
-/// | `TRACED_TREE` | `1`: [`print_trees`](Self::print_trees) |
+/// | `TRACED_TREE` | `1`: [`print_trees`](Self::print_trees); `ascii`: the same without other characters |
 #[must_use = "a builder does nothing until `install` or `build`"]
 pub struct Builder {
     service: String,
@@ -49,6 +52,8 @@ pub struct Builder {
     reporter: Option<Box<dyn Reporter>>,
     sampler: Option<Sampler>,
     trace_id: TraceIdSize,
+    propagation: Option<Propagation>,
+    server_span: ServerSpan,
     require_parent: bool,
     log_bytes: Option<usize>,
     queue_bytes: Option<usize>,
@@ -111,6 +116,8 @@ impl Builder {
             reporter: None,
             sampler: None,
             trace_id: TraceIdSize::default(),
+            propagation: None,
+            server_span: ServerSpan::default(),
             require_parent: false,
             log_bytes: None,
             queue_bytes: None,
@@ -177,6 +184,20 @@ impl Builder {
     /// Makes trace ids of 64 bits instead of 128, for old systems on the way; a trace's id is then its first span's, too.
     pub fn trace_id_64(mut self) -> Self {
         self.trace_id = TraceIdSize::Bits64;
+        self
+    }
+
+    /// Reads and writes contexts in these formats, and lets these fields of baggage cross. Default:
+    /// [`b3`](Propagation::b3) and [`w3c`](Propagation::w3c), without baggage.
+    pub fn propagation(mut self, propagation: Propagation) -> Self {
+        self.propagation = Some(propagation);
+        self
+    }
+
+    /// Whether the span of a server joins the client's or is its child. Default: it [joins](ServerSpan::Joined), as Zipkin
+    /// has it.
+    pub fn server_span(mut self, server_span: ServerSpan) -> Self {
+        self.server_span = server_span;
         self
     }
 
@@ -251,6 +272,34 @@ impl Builder {
     }
 
     /// Prints each finished trace to standard error, as a tree, beside sending it. For development.
+    ///
+    /// ```text
+    /// trace 4e441824…53df3 · 48.2 ms · 4 spans · 2 services · 1 error
+    ///                                                    0             48.2 ms
+    ///   callGet               client         C  48.2 ms  █░░░░░░░░░░░░░░░░░░░█
+    ///   └─ cache.Get          cache-service  S  45.1 ms  ██░░░░░░░░░░░░░░░░███
+    ///      ├─ cache::lookup   cache-service      900 µs  ██                     @ cache miss
+    /// ✗    └─ db::query_user  cache-service  C  39.0 ms   ██████████████████
+    ///         error: deadlock found when trying to get lock
+    /// critical path  db::query_user 39.0 ms 81% · cache.Get 5.2 ms 11% · callGet 3.1 ms 6%
+    /// open  http://localhost:9411/zipkin/traces/4e441824ec2b6a44ffdc9bb9a6453df3
+    /// ```
+    ///
+    /// A row is a span: its name, its service where there are several, its kind (`C` client, `S` server, `P` producer, `K`
+    /// consumer), how long it took, when it ran, and of its tags and annotations what fits. A bar is `█` where the span
+    /// held up the whole trace, the *critical path*, and `░` elsewhere. In the margin stands how it ended: `✗` with an error, `!`
+    /// panicked, `⊘` cancelled, `…` unfinished. An error's text stands below the span that it came from. Four or more
+    /// siblings that are alike are one row, `db::query ×48`, with their times added up. The link is there when a Zipkin
+    /// collector has accepted the trace; it may follow its tree as a line of its own.
+    ///
+    /// A tree is printed when the root of its trace in this process has ended: what ends later follows as a tree marked
+    /// *late*, what waits in vain is printed at the end of the program, or when 16 MiB are waiting, marked *incomplete*.
+    /// Beyond ten traces in a second they are summed up by the names of their roots; of a tree 200 rows are shown, what
+    /// failed among them, and the rest is a number.
+    ///
+    /// The tree is as wide as the terminal, or as `COLUMNS` says, from 40 columns to 200; elsewhere 100. Colours, one hue
+    /// for a service, are used in a terminal, and as `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` say. A locale without UTF-8, or
+    /// `TRACED_TREE=ascii`, gets ASCII. Whatever would do something to a terminal is escaped.
     pub fn print_trees(mut self) -> Self {
         self.print_trees = true;
         self
@@ -297,6 +346,15 @@ impl Builder {
         #[cfg(feature = "collector")]
         let backend = or_collector(backend, self.collector, self.timeout, &mut environment)?;
 
+        let from_environment = environment.propagators();
+        let propagation = self
+            .propagation
+            .or_else(|| from_environment.map(|formats| Propagation::of_formats(&formats)))
+            .unwrap_or_default();
+        if let Some(problem) = propagation.problem() {
+            return Err(Kind::Baggage { problem }.into());
+        }
+
         let log_bytes = self.log_bytes.map(|bytes| not_zero("log_bytes", bytes)).transpose()?;
         let queue_bytes = not_zero("queue_bytes", self.queue_bytes.unwrap_or(Builder::QUEUE_BYTES))?;
         let batch_bytes = not_zero("batch_bytes", self.batch_bytes.unwrap_or(Builder::BATCH_BYTES.min(queue_bytes)))?;
@@ -326,7 +384,7 @@ impl Builder {
             summary: self.summary,
             on_notice: self.on_notice,
             disabled: environment.disabled(),
-            propagators: environment.propagators(),
+            crossing: Crossing { propagation, server_span: self.server_span },
             warnings: environment.into_warnings(),
         })
     }
@@ -345,10 +403,11 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::propagation::Format;
     use crate::reporter::backend::ReportError;
     use crate::reporter::record::SpanRecord;
     use crate::reporter::send::SendError;
-    use crate::tracer::env::{self, Propagator};
+    use crate::tracer::env;
 
     struct Nothing;
     impl Reporter for Nothing {
@@ -400,7 +459,9 @@ mod tests {
         assert_eq!((settings.queue_bytes, settings.batch_bytes), (4 << 20, 512 << 10));
         assert_eq!((settings.linger, settings.shutdown_deadline), (Builder::LINGER, Builder::SHUTDOWN_DEADLINE));
         assert!(settings.summary && !settings.print_trees && !settings.require_parent && !settings.disabled);
-        assert_eq!((settings.propagators, settings.warnings), (None, vec![]));
+        assert_eq!(settings.crossing.propagation, Propagation::b3().and(Propagation::w3c()));
+        assert_eq!(settings.crossing.server_span, ServerSpan::Joined);
+        assert_eq!(settings.warnings, vec![]);
     }
 
     #[test]
@@ -443,7 +504,7 @@ mod tests {
         let settings = resolve(builder(), &variables).unwrap();
         assert_eq!(settings.sampler.boundary(), Some(0));
         assert!(settings.print_trees && settings.disabled);
-        assert_eq!(settings.propagators, Some(vec![Propagator::B3Single]));
+        assert_eq!(settings.crossing.propagation, Propagation::of_formats(&[Format::B3Single]));
         assert_eq!(settings.endpoint.service_name(), Some("shop"), "the builder's name is explicit");
         let settings = resolve(Builder::with_fallback_name("shop"), &variables).unwrap();
         assert_eq!(settings.endpoint.service_name(), Some("renamed"));

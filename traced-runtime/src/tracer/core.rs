@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
 use crate::recorder::registry::Registry;
 use crate::reporter::assemble::OpenSpan;
@@ -13,7 +14,8 @@ use crate::reporter::drain::{Drain, DrainError};
 use crate::reporter::pipeline::{Output, Pipeline, PipelineConfig};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::stats::{Count, Stats, Tally};
-use crate::reporter::tree_printer::TreePrinter;
+use crate::reporter::tree::link::traces_at;
+use crate::reporter::tree::terminal::Terminal;
 use crate::tracer::builder::Builder;
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
@@ -23,6 +25,13 @@ use crate::tracer::sampler::Sampler;
 use crate::tracer::settings::{Backend, Settings, TraceIdSize};
 use crate::tracer::slot::{Slot, SlotSettings, TRACERS};
 
+/// How contexts cross to other processes and come from them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Crossing {
+    pub(crate) propagation: Propagation,
+    pub(crate) server_span: ServerSpan,
+}
+
 /// One tracer: where its spans are logged, and what becomes of them.
 pub(crate) struct Core {
     /// `None`: it records nothing at all.
@@ -31,8 +40,9 @@ pub(crate) struct Core {
     drain: Arc<Drain>,
     pipeline: Arc<Pipeline>,
     /// Prints trees beside the backend.
-    trees: Option<Arc<Pipeline>>,
+    trees: Option<Terminal>,
     local: Arc<Endpoint>,
+    crossing: Crossing,
     down: AtomicBool,
     /// The process it belongs to: a forked child must not touch its locks.
     process: u32,
@@ -46,25 +56,14 @@ impl Core {
             DrainError::LogBytes { bytes } => Kind::LogBytes { given: settings.log_bytes.unwrap_or(0), set: bytes },
             DrainError::Spawn(source) => Kind::Thread { name: "traced-drain", source },
         })?;
-        let service = settings.endpoint.service_name().unwrap_or_default().to_owned();
-        let config = |output, linger| PipelineConfig {
-            service: service.clone(),
-            output,
-            queue_bytes: settings.queue_bytes,
-            batch_bytes: settings.batch_bytes,
-            linger,
-            notice: settings.on_notice.clone(),
-            #[cfg(feature = "spool")]
-            spool: None,
-            thread_start: || local::with(Local::suppress),
+        let print_trees = settings.print_trees.then(|| Terminal::of_process(&drain)).transpose();
+        let trees = print_trees.map_err(|source| Kind::Thread { name: "traced-trees", source })?;
+        let collector = match &settings.backend {
+            #[cfg(feature = "collector")]
+            Backend::Collector { url, .. } => Some(url.as_str()),
+            _ => None,
         };
-        let pipeline = |config| Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source });
-        let trees = if settings.print_trees {
-            let printer = Trees(TreePrinter::new(std::io::stderr()));
-            Some(pipeline(config(Output::Reporter(Box::new(printer)), Duration::ZERO))?)
-        } else {
-            None
-        };
+        let accepted = trees.as_ref().zip(collector.and_then(traces_at)).map(|(trees, at)| trees.link(at));
         let output = match settings.backend {
             #[cfg(feature = "collector")]
             Backend::Collector { url, timeout } => {
@@ -76,17 +75,26 @@ impl Core {
             Backend::Reporter(reporter) => Output::Reporter(reporter),
             Backend::Nowhere => Output::Reporter(Box::new(Nowhere)),
         };
-        let config = config(output, settings.linger);
-        #[cfg(feature = "spool")]
-        let config = PipelineConfig { spool: settings.spool, ..config };
-        let pipeline = pipeline(config)?;
+        let config = PipelineConfig {
+            service: settings.endpoint.service_name().unwrap_or_default().to_owned(),
+            output,
+            queue_bytes: settings.queue_bytes,
+            batch_bytes: settings.batch_bytes,
+            linger: settings.linger,
+            notice: settings.on_notice.clone(),
+            accepted,
+            #[cfg(feature = "spool")]
+            spool: settings.spool,
+            thread_start: || local::with(Local::suppress),
+        };
+        let pipeline = Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source })?;
         let slot = SlotSettings {
             sampler: settings.sampler,
             require_parent: settings.require_parent,
             short_trace_ids: settings.trace_id == TraceIdSize::Bits64,
             counted_ids: None,
         };
-        Self::with(slot, drain, pipeline, trees, settings.endpoint)
+        Self::with(slot, drain, pipeline, trees, settings.endpoint, settings.crossing)
     }
 
     /// A tracer for one test: logs, clock and ids of its own, no thread, and spans collected in a list.
@@ -96,13 +104,14 @@ impl Core {
         log_bytes: usize,
         settings: SlotSettings,
         endpoint: Endpoint,
+        crossing: Crossing,
     ) -> Result<Arc<Self>, ConfigError> {
         let drain = Drain::new(Registry::of_test(clock, log_bytes, settings.counted_ids.unwrap_or(0)));
-        Self::with(settings, drain, Pipeline::collecting(), None, endpoint)
+        Self::with(settings, drain, Pipeline::collecting(), None, endpoint, crossing)
     }
 
     /// A tracer that records nothing: the environment or an error switched tracing off.
-    pub(crate) fn disabled(endpoint: Endpoint) -> Arc<Self> {
+    pub(crate) fn disabled(endpoint: Endpoint, crossing: Crossing) -> Arc<Self> {
         Arc::new(Self {
             slot: None,
             reference: 0,
@@ -110,6 +119,7 @@ impl Core {
             pipeline: Pipeline::collecting(),
             trees: None,
             local: Arc::new(endpoint),
+            crossing,
             down: AtomicBool::new(false),
             process: std::process::id(),
         })
@@ -119,8 +129,9 @@ impl Core {
         settings: SlotSettings,
         drain: Arc<Drain>,
         pipeline: Arc<Pipeline>,
-        trees: Option<Arc<Pipeline>>,
+        trees: Option<Terminal>,
         endpoint: Endpoint,
+        crossing: Crossing,
     ) -> Result<Arc<Self>, ConfigError> {
         let slot = Slot::take(settings, drain.registry()).ok_or(Kind::TooManyTracers { limit: TRACERS })?;
         let core = Arc::new(Self {
@@ -130,6 +141,7 @@ impl Core {
             pipeline,
             trees,
             local: Arc::new(endpoint),
+            crossing,
             down: AtomicBool::new(false),
             process: std::process::id(),
         });
@@ -145,6 +157,16 @@ impl Core {
     /// What contexts name it by; 0 if it records nothing.
     pub(crate) const fn reference(&self) -> u32 {
         self.reference
+    }
+
+    /// The formats in which it reads and writes contexts.
+    pub(crate) const fn propagation(&self) -> &Propagation {
+        &self.crossing.propagation
+    }
+
+    /// What its server spans are to their clients'.
+    pub(crate) const fn server_span(&self) -> ServerSpan {
+        self.crossing.server_span
     }
 
     /// The registry that its spans are logged in.
@@ -165,15 +187,12 @@ impl Core {
     /// Counts spans whose end was read.
     pub(crate) fn ended(&self, spans: u64) {
         self.pipeline.ended(spans);
-        if let Some(trees) = &self.trees {
-            trees.ended(spans);
-        }
     }
 
     /// Takes finished spans.
     pub(crate) fn offer(&self, spans: Vec<SpanRecord>) {
         if let Some(trees) = &self.trees {
-            trees.offer(spans.clone());
+            trees.print(spans.clone());
         }
         self.pipeline.offer(spans);
     }
@@ -211,7 +230,9 @@ impl Core {
         if let Some(trees) = &self.trees {
             trees.flush(deadline);
         }
-        self.pipeline.flush(deadline)
+        let tally = self.pipeline.flush(deadline);
+        self.print_links(deadline);
+        tally
     }
 
     /// Flushes, reports what is open as unfinished, and ends the tracer's thread.
@@ -225,9 +246,18 @@ impl Core {
             slot.give_back();
         }
         if let Some(trees) = &self.trees {
-            trees.shutdown(deadline);
+            trees.finish(deadline);
         }
-        self.pipeline.shutdown(deadline)
+        let tally = self.pipeline.shutdown(deadline);
+        self.print_links(deadline);
+        tally
+    }
+
+    /// Waits until the links of what was accepted are printed, too.
+    fn print_links(&self, deadline: Instant) {
+        if let Some(trees) = &self.trees {
+            trees.flush(deadline);
+        }
     }
 
     /// Why there may be nothing to report.
@@ -248,6 +278,7 @@ impl Core {
         for (reason, spans) in slot.take_lost() {
             self.pipeline.lost(reason, spans);
         }
+        self.pipeline.count_left_out_baggage(slot.take_left_out_baggage());
         let cut = slot.take_cut_values();
         if cut > 0 {
             self.pipeline.count_cut_values(cut);
@@ -267,22 +298,6 @@ impl Core {
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core").field("local", &self.local).finish_non_exhaustive()
-    }
-}
-
-/// Prints whole traces to standard error.
-struct Trees(TreePrinter<std::io::Stderr>);
-
-impl Reporter for Trees {
-    fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
-        self.0.report(batch);
-        Ok(())
-    }
-}
-
-impl Drop for Trees {
-    fn drop(&mut self) {
-        self.0.finish();
     }
 }
 

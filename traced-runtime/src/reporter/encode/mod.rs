@@ -114,12 +114,15 @@ impl Body {
         Added::Fits { cut_tags }
     }
 
-    /// Adds spans from the first on, until one finds no room.
-    pub(crate) fn fill(&mut self, spans: &mut [SpanRecord]) -> Filled {
+    /// Adds spans from the first on, until one finds no room. Tells of each that is in, and its number.
+    pub(crate) fn fill(&mut self, spans: &mut [SpanRecord], mut added: impl FnMut(usize, &SpanRecord)) -> Filled {
         let mut filled = Filled::default();
         for span in spans {
             match self.add(span) {
-                Added::Fits { cut_tags } => filled.cut_tags += cut_tags,
+                Added::Fits { cut_tags } => {
+                    filled.cut_tags += cut_tags;
+                    added(self.spans() - 1, span);
+                }
                 Added::TooLarge => filled.too_large += 1,
                 Added::Full => break,
             }

@@ -65,7 +65,7 @@ impl Spooler {
     fn spill(&mut self, number: u64, mut spans: Vec<SpanRecord>) {
         let mut body = std::mem::replace(&mut self.body, Body::new(0));
         body.clear();
-        let filled = body.fill(&mut spans);
+        let filled = body.fill(&mut spans, |_, _| ());
         let encoded = body.spans();
         let written = if encoded == 0 { Ok(None) } else { self.write(number, body.list(), encoded).map(Some) };
         self.body = body;

@@ -40,6 +40,7 @@ fn config(output: Output) -> (PipelineConfig, Notes) {
         batch_bytes: 1 << 20,
         linger: HOUR,
         notice,
+        accepted: None,
         #[cfg(feature = "spool")]
         spool: None,
         thread_start: || (),
@@ -490,6 +491,31 @@ fn a_collecting_pipeline_has_no_thread() {
     assert_eq!(pipeline.take().len(), 0);
     offer(&pipeline, 3..=3);
     assert_eq!(pipeline.shutdown(Instant::now() + HOUR).sent(), 3);
+}
+
+#[test]
+fn the_traces_of_accepted_roots_are_told_before_they_are_counted() {
+    let (mut config, _) =
+        config(Output::Zipkin(Box::new(Fake(
+            |ids: Vec<u64>| {
+                if ids.contains(&3) { Err(SendError::rejected("x")) } else { Ok(()) }
+            },
+        ))));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&told);
+    config.accepted = Some(Box::new(move |traces| sink.lock().unwrap().extend(traces)));
+    let pipeline = start(config);
+    let mut roots = spans(1..=5);
+    for (number, root) in (1_u128..).zip(&mut roots) {
+        root.trace = TraceId::new(number).unwrap();
+        root.local_root = number != 2;
+    }
+    let first = roots[0].clone();
+    pipeline.ended(6);
+    pipeline.offer(std::iter::once(first).chain(roots).collect());
+    assert_eq!(pipeline.flush(soon()).sent(), 5);
+    let told: Vec<_> = told.lock().unwrap().iter().map(TraceId::to_string).collect();
+    assert_eq!(told, ["1", "4", "5"].map(|trace| format!("{trace:0>16}")));
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! The span of a call, from the request to the last byte of the response.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Buf;
+use http::HeaderMap;
+use pin_project_lite::pin_project;
+use traced_runtime::Span;
+
+use crate::http::exchange::Exchange;
+
+/// A call that goes on: its span, and what its protocol knows. It ends once, by whichever of these comes first.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) span: Span,
+    pub(crate) protocol: Protocol,
+}
+
+/// What the rest of a response means.
+#[derive(Debug)]
+pub(crate) enum Protocol {
+    Http(Exchange),
+}
+
+impl Call {
+    /// A part of the body has passed.
+    pub(crate) fn data(&mut self, data: &impl Buf) {
+        match &mut self.protocol {
+            Protocol::Http(exchange) => exchange.data(data.remaining()),
+        }
+    }
+
+    /// The trailers, after which nothing comes.
+    pub(crate) fn trailers(self, _trailers: &HeaderMap) {
+        match self.protocol {
+            Protocol::Http(_) => self.span.finish(),
+        }
+    }
+
+    /// The body has passed as a whole.
+    pub(crate) fn complete(self) {
+        match self.protocol {
+            Protocol::Http(_) => self.span.finish(),
+        }
+    }
+
+    /// Neither a response nor the rest of one will come.
+    pub(crate) fn failed(self, error: &(dyn Error + 'static)) {
+        match self.protocol {
+            Protocol::Http(_) => self.span.error(error),
+        }
+    }
+
+    /// Nobody waits for the response any more.
+    pub(crate) fn abandoned(self) {
+        self.span.cancel();
+    }
+
+    /// The body was dropped before its end.
+    pub(crate) fn cut(self) {
+        match self.protocol {
+            Protocol::Http(exchange) if exchange.ends_well_when_cut() => self.span.finish(),
+            Protocol::Http(_) => self.span.cancel(),
+        }
+    }
+}
+
+pin_project! {
+    /// A future or a body of a call. It is polled and dropped inside the call's span; a panic ends the call.
+    #[derive(Debug)]
+    pub(crate) struct Inside<T> {
+        // There until it is dropped, if it ever was.
+        #[pin]
+        inner: Option<T>,
+        call: Option<Call>,
+        ending: fn(Call),
+    }
+
+    impl<T> PinnedDrop for Inside<T> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            {
+                let _scope = this.call.as_ref().map(|call| call.span.context().attach());
+                this.inner.set(None);
+            }
+            if let Some(call) = this.call.take() {
+                (this.ending)(call);
+            }
+        }
+    }
+}
+
+impl<T> Inside<T> {
+    /// `inner` inside the span of `call`; what happens to it when `inner` is dropped before its end, `ending` says.
+    pub(crate) const fn new(inner: T, call: Option<Call>, ending: fn(Call)) -> Self {
+        Self { inner: Some(inner), call, ending }
+    }
+
+    /// Nothing, in no call.
+    pub(crate) const fn empty() -> Self {
+        Self { inner: None, call: None, ending: drop::<Call> }
+    }
+
+    /// Polls a future inside the span; with what it gives comes the call, which the future has outlived.
+    pub(crate) fn poll_call(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<(T::Output, Option<Call>)>
+    where
+        T: Future,
+    {
+        self.as_mut().poll(|future| future.poll(task)).map(|output| (output, self.call().take()))
+    }
+
+    /// What is inside, until it is dropped.
+    pub(crate) const fn inner(&self) -> Option<&T> {
+        self.inner.as_ref()
+    }
+
+    /// The call, unless it has ended.
+    pub(crate) fn call(self: Pin<&mut Self>) -> &mut Option<Call> {
+        self.project().call
+    }
+
+    /// Polls what is inside, in the span.
+    pub(crate) fn poll<R>(self: Pin<&mut Self>, poll: impl FnOnce(Pin<&mut T>) -> Poll<R>) -> Poll<R> {
+        let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Pending };
+        let Some(context) = this.call.as_ref().map(|call| call.span.context()) else { return poll(inner) };
+        let mut unwinding = Unwinding { call: Some(this.call) };
+        let _scope = context.attach();
+        let result = poll(inner);
+        unwinding.call = None;
+        result
+    }
+}
+
+/// Ends the call of a poll that panics: its span sees that it is dropped by a panic.
+struct Unwinding<'a> {
+    call: Option<&'a mut Option<Call>>,
+}
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = &mut self.call {
+            drop(call.take());
+        }
+    }
+}
