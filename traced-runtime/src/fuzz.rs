@@ -52,7 +52,7 @@ pub fn encode(parts: Vec<Parts<'_>>, bound: usize) -> Encoded {
     let mut encoded = Encoded::default();
     while !spans.is_empty() {
         body.clear();
-        let filled = body.fill(&mut spans);
+        let filled = body.fill(&mut spans, |_, _| ());
         encoded.too_large += filled.too_large;
         encoded.cut_tags += filled.cut_tags;
         if body.spans() > 0 {

@@ -49,8 +49,9 @@
 //! as traced_runtime;`, or in an attribute, `#[traced(crate = ::acme::traced)]`.
 //!
 //! # Features
-//! `collector` (default): sends to a Zipkin collector over HTTP. `gzip`: compresses what is sent. `tls`: collectors behind
-//! `https://`. `http`: `http::HeaderMap` as a [`Carrier`]. `stream`: [`InContext`] for streams. `testing`: the test kit. A library that only annotates needs none
+//! `collector` (default): sends to a Zipkin collector over HTTP. `gzip`: compresses what is sent. `spool`: keeps in files what
+//! cannot be sent. `tls`: collectors behind `https://`, with the system's roots. `http`: `http::HeaderMap` as a [`Carrier`].
+//! `stream`: [`InContext`] for streams. `testing`: the test kit. A library that only annotates needs none
 //! of them.
 
 // Generated code names this crate by its own name, here, too.

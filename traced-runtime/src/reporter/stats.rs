@@ -272,13 +272,6 @@ impl Stats {
         self.cut_tags
     }
 
-    /// Fields of baggage that could not be kept or sent on: too long, too many, no UTF-8, or with control characters where
-    /// no header takes them.
-    #[must_use]
-    pub const fn left_out_baggage(&self) -> u64 {
-        self.left_out_baggage
-    }
-
     /// Bytes of files in the spool that are this tracer's to send, in whole blocks; the bound is `spool_bytes`.
     #[must_use]
     pub const fn spooled_bytes(&self) -> u64 {
@@ -301,6 +294,13 @@ impl Stats {
     #[must_use]
     pub const fn adopted(&self) -> Adopted {
         self.adopted
+    }
+
+    /// Fields of baggage that could not be kept or sent on: too long, too many, no UTF-8, or with control characters where
+    /// no header takes them.
+    #[must_use]
+    pub const fn left_out_baggage(&self) -> u64 {
+        self.left_out_baggage
     }
 }
 

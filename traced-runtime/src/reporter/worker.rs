@@ -65,6 +65,8 @@ struct Trouble {
     since: Instant,
     /// Spans that the backend had not taken before it began.
     dropped: u64,
+    /// It is more than a slip: a connection that the server closed while it was idle is none.
+    lasting: bool,
     told: bool,
 }
 
@@ -175,10 +177,15 @@ impl Worker {
         }
         let Some(list) = Arc::get_mut(body) else { return };
         list.clear();
-        let filled = list.fill(&mut spans);
+        let (roots, told) = (&mut self.roots, self.accepted.is_some());
+        roots.clear();
+        let filled = list.fill(&mut spans, |at, span| {
+            if told && span.local_root {
+                roots.push((at, span.trace));
+            }
+        });
         self.shared.encoded(spans.drain(filled.taken..), filled.cut_tags, body);
         drop(spans);
-        self.roots = filled.roots;
         if filled.too_large > 0 {
             self.tell(NoticeKind::TooLarge, filled.too_large as u64, too_large);
             self.shared.dropped(filled.too_large, DropReason::TooLarge);
@@ -190,8 +197,9 @@ impl Worker {
     #[cfg(feature = "spool")]
     fn send_stored(&mut self, batch: &Stored) {
         let Live::Zipkin { body, .. } = &mut self.output else { return };
-        let mut list = Body::new(self.shared.batch_bytes);
+        // Whose roots they are is not in the file.
         self.roots.clear();
+        let mut list = Body::new(self.shared.batch_bytes);
         let read = batch.folder.read(batch.number, &mut list);
         *body = Arc::new(list);
         if let Err(error) = read {
@@ -268,7 +276,7 @@ impl Worker {
     }
 
     /// Tells whose local roots are in an accepted part of the body.
-    fn tell_accepted(&self, part: &std::ops::Range<usize>) {
+    fn tell_accepted(&self, part: &Range<usize>) {
         let Some(hook) = &self.accepted else { return };
         let mut traces: Vec<TraceId> =
             self.roots.iter().filter(|(at, _)| part.contains(at)).map(|(_, trace)| *trace).collect();
@@ -335,28 +343,37 @@ impl Worker {
         end
     }
 
-    /// The backend failed in a way that may pass: tells so at the second failure in a row, or before a long pause. A
-    /// connection that the server closed while it was idle is no trouble.
+    /// The backend failed in a way that may pass: tells so at the second failure in a row, or before a long pause.
     fn trouble_goes_on(&mut self, failure: &Failure, lasting: bool, meanwhile: Meanwhile) {
+        // Those who wait for a flush have attempts made that are the first ones again; the trouble is the same.
+        let lasting = lasting || self.trouble.is_some_and(|trouble| trouble.lasting);
         let cost = self.shared.trouble(meanwhile == Meanwhile::Wait, lasting);
-        let mut trouble = self.trouble.unwrap_or(Trouble { since: Instant::now(), dropped: cost.dropped, told: false });
+        let new = Trouble { since: Instant::now(), dropped: cost.dropped, lasting, told: false };
+        let mut trouble = Trouble { lasting, ..self.trouble.unwrap_or(new) };
         if lasting && !trouble.told {
             let text = &failure.text;
-            let spans = Count(cost.waiting + cost.in_hand, "span");
+            let spans = cost.waiting + cost.in_hand;
             let (kind, fate, advice) = match meanwhile {
                 Meanwhile::Wait if self.shared.spools() => {
-                    let fate = "for the spool; when that is full, the oldest are dropped";
-                    (NoticeKind::Unreachable, format!("{spans} wait {fate}"), WHAT_TO_DO)
+                    let fate = format!(
+                        "spans wait in the spool, {} by now; when it is full, the oldest are dropped",
+                        Number(spans)
+                    );
+                    (NoticeKind::Unreachable, fate, WHAT_TO_DO)
                 }
                 Meanwhile::Wait => {
-                    let fate = "in the queue; what finds no room there is dropped";
-                    (NoticeKind::Unreachable, format!("{spans} wait {fate}"), WHAT_TO_DO)
+                    let fate =
+                        format!("spans wait in the queue, {} by now; what finds no room is dropped", Number(spans));
+                    (NoticeKind::Unreachable, fate, WHAT_TO_DO)
                 }
-                Meanwhile::Dropped => (
-                    NoticeKind::Rejected,
-                    format!("{spans} dropped, and so are all to come until that is set right"),
-                    "",
-                ),
+                Meanwhile::Dropped => {
+                    let spans = Count(spans, "span");
+                    (
+                        NoticeKind::Rejected,
+                        format!("{spans} dropped, and so are all to come until that is set right"),
+                        "",
+                    )
+                }
             };
             trouble.told = self.tell(kind, 0, |_| format!("{text}; {fate}.{advice}"));
         }

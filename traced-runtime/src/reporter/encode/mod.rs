@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use crate::reporter::attributes::TagValue;
 use crate::reporter::record::SpanRecord;
-use crate::tracer::id::TraceId;
 
 /// The tag that tells what a span lost because it was too large for a request.
 pub(crate) const CUT_TAG: &str = "traced.cut";
@@ -39,7 +38,7 @@ pub(crate) enum Added {
 }
 
 /// How far a [`Body`] was filled.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filled {
     /// Spans that are in, or too large: the rest is for the next request.
     pub(crate) taken: usize,
@@ -47,8 +46,6 @@ pub(crate) struct Filled {
     pub(crate) too_large: usize,
     /// Tags removed to make others fit.
     pub(crate) cut_tags: u64,
-    /// Places in the list and traces of the local roots.
-    pub(crate) roots: Vec<(usize, TraceId)>,
 }
 
 /// Finds the end of each element of a JSON list: the places of the commas between them, and of the bracket behind the last.
@@ -117,16 +114,14 @@ impl Body {
         Added::Fits { cut_tags }
     }
 
-    /// Adds spans from the first on, until one finds no room.
-    pub(crate) fn fill(&mut self, spans: &mut [SpanRecord]) -> Filled {
+    /// Adds spans from the first on, until one finds no room. Tells of each that is in, and its number.
+    pub(crate) fn fill(&mut self, spans: &mut [SpanRecord], mut added: impl FnMut(usize, &SpanRecord)) -> Filled {
         let mut filled = Filled::default();
         for span in spans {
             match self.add(span) {
                 Added::Fits { cut_tags } => {
                     filled.cut_tags += cut_tags;
-                    if span.local_root {
-                        filled.roots.push((self.spans() - 1, span.trace));
-                    }
+                    added(self.spans() - 1, span);
                 }
                 Added::TooLarge => filled.too_large += 1,
                 Added::Full => break,

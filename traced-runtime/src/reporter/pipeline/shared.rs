@@ -394,9 +394,9 @@ impl Shared {
         let tally = state.tally();
         let lost = [DropReason::Unreachable, DropReason::Rejected, DropReason::SpoolFull];
         let dropped = lost.into_iter().map(|reason| tally.dropped_by(reason)).sum();
-        let mut cost = Cost { dropped, waiting: state.queue.len() as u64, spooled: 0, in_hand: state.in_flight };
+        let cost = Cost { dropped, waiting: state.queue.len() as u64, spooled: 0, in_hand: state.in_flight };
         #[cfg(feature = "spool")]
-        state.add_spooled(&mut cost);
+        let cost = state.with_spooled(cost);
         cost
     }
 

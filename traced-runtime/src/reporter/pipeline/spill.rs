@@ -49,10 +49,10 @@ pub(super) struct Spilling {
 #[derive(Debug)]
 enum InHand {
     Nothing,
-    /// From the queue; shown once it is encoded.
+    /// From the queue, encoded.
     Queue {
         number: u64,
-        body: Option<Arc<Body>>,
+        body: Arc<Body>,
         saved: bool,
     },
     /// From the disk.
@@ -140,8 +140,8 @@ impl State {
     }
 
     /// Counts what waits on the disk, without the batch in hand.
-    pub(super) fn add_spooled(&self, cost: &mut Cost) {
-        let Some(spill) = &self.spill else { return };
+    pub(super) fn with_spooled(&self, mut cost: Cost) -> Cost {
+        let Some(spill) = &self.spill else { return cost };
         cost.spooled = spill.spooled;
         if let InHand::Stored(place) = spill.in_hand {
             let spans = if place.is_own() { spill.index.get(place).map_or(0, |stored| stored.spans) } else { 0 };
@@ -149,6 +149,7 @@ impl State {
             cost.spooled -= cost.in_hand;
         }
         cost.waiting += spill.writing + cost.spooled;
+        cost
     }
 
     /// Settles spans of a batch from the disk: whether they are this tracer's own. `None`: the batch is from the queue.
@@ -228,7 +229,7 @@ impl State {
     pub(super) fn show_in_flight(&mut self, body: &Arc<Body>) {
         let Some(spill) = &mut self.spill else { return };
         spill.taken += 1;
-        spill.in_hand = InHand::Queue { number: spill.taken, body: Some(Arc::clone(body)), saved: false };
+        spill.in_hand = InHand::Queue { number: spill.taken, body: Arc::clone(body), saved: false };
     }
 
     /// A shutdown has begun, and has time until the deadline.
@@ -254,7 +255,7 @@ impl State {
         let mut wake = if closing { None } else { Some(spill.adopt_at) };
         if spill.can_write(now) {
             let urgent = spill.is_urgent(closing, now);
-            if let InHand::Queue { number, body: Some(body), saved: false } = &spill.in_hand {
+            if let InHand::Queue { number, body, saved: false } = &spill.in_hand {
                 if (urgent || spill.lasting) && self.in_flight > 0 {
                     return Ok(Spill::InFlight { number: *number, body: Arc::clone(body) });
                 }

@@ -113,14 +113,27 @@ impl HttpSender {
             ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => {
                 SendError::unreachable(format!("cannot reach {url}: {error}"))
             }
-            // Certificates are renewed, and clocks set.
             #[cfg(feature = "tls")]
-            ureq::Error::Rustls(error) => SendError::retry(format!(
-                "no secure connection to {url}: {error}; its certificate has to be for this host, and of an authority that \
-                 this machine trusts"
-            )),
+            ureq::Error::Rustls(error) => self.insecure(error),
+            // What is wrong with a certificate comes in this wrapping.
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData && self.is_secure() => {
+                self.insecure(error)
+            }
             error => SendError::retry(format!("{url}: {error}")),
         }
+    }
+
+    /// The collector did not prove who it is. Certificates are renewed, and clocks set: it may pass.
+    fn insecure(&self, error: &dyn fmt::Display) -> SendError {
+        SendError::retry(format!(
+            "no secure connection to {}: {error}; its certificate has to be for this host, and of an authority that this \
+             machine trusts",
+            self.shown
+        ))
+    }
+
+    fn is_secure(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
     }
 
     /// An answer came, and it is not "accepted".

@@ -122,10 +122,11 @@ impl Folder {
             let name = entry.file_name();
             let Some((stem, BATCH)) = name.to_str().and_then(|name| name.rsplit_once('.')) else { continue };
             let number = u64::from_str_radix(stem, 16).ok().filter(|number| format!("{number:016x}") == stem);
-            let header = number.and_then(|number| Some((number, self.header(number).ok()?)));
-            match header {
-                Some((number, header)) => batches.push(Found { number, header }),
-                None => bad += u64::from(self.set_aside_file(&entry.path(), stem)),
+            match number.map(|number| (number, self.header(number))) {
+                Some((number, Ok(header))) => batches.push(Found { number, header }),
+                // Of a later release, or not to be read now: somebody else's, or another time's.
+                Some((_, Err(ReadError::Damage(Damage::Version(_)) | ReadError::Io(_)))) => {}
+                _ => bad += u64::from(self.set_aside_file(&entry.path(), stem)),
             }
         }
         batches.sort_by_key(|batch| batch.number);

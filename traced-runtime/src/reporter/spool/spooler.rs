@@ -72,7 +72,7 @@ impl Spooler {
         }
         let mut body = std::mem::replace(&mut self.body, Body::new(0));
         body.clear();
-        let filled = body.fill(&mut spans);
+        let filled = body.fill(&mut spans, |_, _| ());
         let encoded = body.spans();
         let written = if encoded == 0 { Ok(None) } else { self.write(number, body.list(), encoded).map(Some) };
         self.body = body;

@@ -142,7 +142,7 @@ fn trouble_is_retried_and_told_once_when_it_starts_and_once_when_it_ends() {
     assert_eq!(
         *notes.lock().unwrap(),
         [
-            "cannot reach HOST; 3 spans wait in the queue; what finds no room there is dropped. Check that the backend \
+            "cannot reach HOST; spans wait in the queue, 3 by now; what finds no room is dropped. Check that the backend \
              runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go",
             "the backend takes spans again after 0 seconds; 0 spans dropped meanwhile, 0 waiting"
         ]
@@ -361,7 +361,7 @@ fn a_shutdown_does_not_wait_for_what_comes_after_its_deadline() {
     assert_eq!(drops(&tally), [(DropReason::Unreachable, 2)]);
     // Told at the first failure already, because the pause is long.
     let notes = notes.lock().unwrap();
-    assert!(notes.len() == 1 && notes[0].starts_with("429; 2 spans wait"), "{notes:?}");
+    assert!(notes.len() == 1 && notes[0].starts_with("429; spans wait"), "{notes:?}");
 }
 
 #[test]
@@ -462,7 +462,7 @@ fn a_reporters_error_keeps_or_drops_the_batch_as_it_says() {
     assert_eq!((tally.sent(), drops(&tally)), (1, vec![(DropReason::ReporterFailed, 2)]));
     let notes = notes.lock().unwrap();
     assert_eq!(notes[0], "1 span dropped: the reporter failed: disk full");
-    assert!(notes[1].starts_with("the reporter failed: busy; 1 span wait"), "{}", notes[1]);
+    assert!(notes[1].starts_with("the reporter failed: busy; spans wait"), "{}", notes[1]);
     assert_eq!(notes.len(), 3);
 }
 
@@ -492,6 +492,31 @@ fn a_collecting_pipeline_has_no_thread() {
     assert_eq!(pipeline.take().len(), 0);
     offer(&pipeline, 3..=3);
     assert_eq!(pipeline.shutdown(Instant::now() + HOUR).sent(), 3);
+}
+
+#[test]
+fn the_traces_of_accepted_roots_are_told_before_they_are_counted() {
+    let (mut config, _) =
+        config(Output::Zipkin(Box::new(Fake(
+            |ids: Vec<u64>| {
+                if ids.contains(&3) { Err(SendError::rejected("x")) } else { Ok(()) }
+            },
+        ))));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&told);
+    config.accepted = Some(Box::new(move |traces| sink.lock().unwrap().extend(traces)));
+    let pipeline = start(config);
+    let mut roots = spans(1..=5);
+    for (number, root) in (1_u128..).zip(&mut roots) {
+        root.trace = TraceId::new(number).unwrap();
+        root.local_root = number != 2;
+    }
+    let first = roots[0].clone();
+    pipeline.ended(6);
+    pipeline.offer(std::iter::once(first).chain(roots).collect());
+    assert_eq!(pipeline.flush(soon()).sent(), 5);
+    let told: Vec<_> = told.lock().unwrap().iter().map(TraceId::to_string).collect();
+    assert_eq!(told, ["1", "4", "5"].map(|trace| format!("{trace:0>16}")));
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn what_cannot_be_sent_waits_on_the_disk_and_is_sent_oldest_first() {
     let notes = notes.lock().unwrap();
     assert_eq!(
         notes[0],
-        "HOST is off; 1 span wait for the spool; when that is full, the oldest are dropped. Check that the backend runs \
+        "HOST is off; spans wait in the spool, 1 by now; when it is full, the oldest are dropped. Check that the backend runs \
          there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go"
     );
     assert_eq!(
@@ -104,6 +104,21 @@ fn what_cannot_be_sent_waits_on_the_disk_and_is_sent_oldest_first() {
         "the backend takes spans again after 0 seconds; 0 spans dropped meanwhile, 19 waiting in the spool"
     );
     assert_eq!(notes.len(), 2);
+}
+
+/// Each flush has an attempt made at once; that must not look like a new trouble each time.
+#[test]
+fn flushes_in_an_outage_do_not_keep_spans_from_the_disk() {
+    let (folder, collector) = (folder(), Switch::default());
+    let (config, _) = config_with(folder.path(), collector.sender());
+    let pipeline = Pipeline::start_with(config, Backoff::new(Duration::from_millis(50), HOUR)).unwrap();
+    for id in 1..=20 {
+        offer(&pipeline, id..=id);
+        pipeline.flush(Instant::now() + Duration::from_millis(1));
+    }
+    until(&pipeline, |stats| stats.tally().spooled() == 20);
+    collector.on(true);
+    assert_eq!(pipeline.shutdown(soon()).sent(), 20);
 }
 
 #[test]
