@@ -109,7 +109,7 @@ pub fn read_spool_file(bytes: &[u8]) -> Option<(usize, usize, Vec<u8>)> {
     let mut parts = Vec::new();
     for at in 0..body.spans() {
         // Whoever reads a file describes its spans, and sends it in parts.
-        let _ = body.describe(at);
+        drop(body.describe(at));
         parts.clear();
         let _ = body.part(at..at + 1, &mut parts);
     }

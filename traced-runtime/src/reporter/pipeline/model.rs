@@ -66,7 +66,7 @@ fn model(code: impl Fn() + Send + Sync + 'static) {
     elsewhere();
     let mut builder = loom::model::Builder::new();
     // A thread is interrupted so often where it does not wait: more finds nothing more in models of locks, and takes days.
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(2);
     builder.check(code);
 }
 
