@@ -78,6 +78,12 @@ impl Program {
         Program { name: path.file_name().unwrap_or_default().display().to_string(), command: Command::new(path) }
     }
 
+    /// Where the binary is.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(self.command.get_program())
+    }
+
     /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, arg: impl ToString) -> Self {

@@ -549,6 +549,7 @@ impl Spans {
             local_root: ids.is(flag::LOCAL_ROOT),
             polls,
             attributes: details.attributes,
+            redacted: false,
         };
         self.count(ids.tracer);
         self.ended_bytes += record.size();

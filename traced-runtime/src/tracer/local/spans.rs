@@ -8,6 +8,7 @@ use crate::recorder::event::{self, Ids, kind};
 use crate::recorder::log::{Need, Writer};
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::{Callsite, Roots};
+use crate::tracer::fork;
 use crate::tracer::kind::Outcome;
 use crate::tracer::slot::Slot;
 
@@ -21,7 +22,7 @@ impl Local {
         if self.by_tsc.get() && parent.is_recorded() && parent.tracer == self.known.get() && parent.span != 0 {
             return Some(below(parent, self.draw_random(), tsc()));
         }
-        let mut ids = self.adopt(parent);
+        let mut ids = self.adopt(if fork::is_child() { parent.across_fork() } else { parent });
         if !ids.has_trace() {
             let (slot, flags) = match ids.tracer {
                 0 => (Slot::installed()?, 0),
