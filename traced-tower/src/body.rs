@@ -92,7 +92,7 @@ pin_project! {
 }
 
 impl<B> InContext<B> {
-    #[cfg(feature = "reqwest")]
+    #[cfg(any(feature = "reqwest", feature = "tonic"))]
     pub(crate) const fn new(inner: B, context: traced_runtime::Context) -> Self {
         Self { inner, context }
     }

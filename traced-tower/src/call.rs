@@ -6,9 +6,12 @@ use std::task::{Context, Poll};
 
 use bytes::Buf;
 use http::HeaderMap;
+use http::response::Parts;
 use pin_project_lite::pin_project;
 use traced_runtime::Span;
 
+#[cfg(feature = "tonic")]
+use crate::grpc;
 use crate::http::exchange::Exchange;
 
 /// A call that goes on: its span, and what its protocol knows. It ends once, by whichever of these comes first.
@@ -22,20 +25,38 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(crate) enum Protocol {
     Http(Exchange),
+    #[cfg(feature = "tonic")]
+    Grpc(grpc::exchange::Exchange),
 }
 
 impl Call {
+    /// The response of an HTTP call is there, with a body of so many bytes if that is known.
+    pub(crate) fn expect(&mut self, response: &Parts, exact: Option<u64>) {
+        match &mut self.protocol {
+            Protocol::Http(exchange) => exchange.expect(response, exact),
+            #[cfg(feature = "tonic")]
+            Protocol::Grpc(_) => {}
+        }
+    }
+
     /// A part of the body has passed.
     pub(crate) fn data(&mut self, data: &impl Buf) {
         match &mut self.protocol {
             Protocol::Http(exchange) => exchange.data(data.remaining()),
+            #[cfg(feature = "tonic")]
+            Protocol::Grpc(exchange) => exchange.data(data),
         }
     }
 
     /// The trailers, after which nothing comes.
-    pub(crate) fn trailers(self, _trailers: &HeaderMap) {
+    pub(crate) fn trailers(self, trailers: &HeaderMap) {
         match self.protocol {
-            Protocol::Http(_) => self.span.finish(),
+            Protocol::Http(_) => {
+                let _ = trailers;
+                self.span.finish();
+            }
+            #[cfg(feature = "tonic")]
+            Protocol::Grpc(exchange) => exchange.complete(Some(trailers), self.span),
         }
     }
 
@@ -43,6 +64,8 @@ impl Call {
     pub(crate) fn complete(self) {
         match self.protocol {
             Protocol::Http(_) => self.span.finish(),
+            #[cfg(feature = "tonic")]
+            Protocol::Grpc(exchange) => exchange.complete(None, self.span),
         }
     }
 
@@ -50,19 +73,30 @@ impl Call {
     pub(crate) fn failed(self, error: &(dyn Error + 'static)) {
         match self.protocol {
             Protocol::Http(_) => self.span.error(error),
+            #[cfg(feature = "tonic")]
+            Protocol::Grpc(exchange) => exchange.failed(error, self.span),
         }
     }
 
     /// Nobody waits for the response any more.
     pub(crate) fn abandoned(self) {
-        self.span.cancel();
+        match self.protocol {
+            // The destructor of a span sees the panic.
+            _ if std::thread::panicking() => drop(self.span),
+            Protocol::Http(_) => self.span.cancel(),
+            #[cfg(feature = "tonic")]
+            Protocol::Grpc(exchange) => exchange.cancelled(self.span),
+        }
     }
 
     /// The body was dropped before its end.
     pub(crate) fn cut(self) {
         match self.protocol {
+            _ if std::thread::panicking() => drop(self.span),
             Protocol::Http(exchange) if exchange.ends_well_when_cut() => self.span.finish(),
             Protocol::Http(_) => self.span.cancel(),
+            #[cfg(feature = "tonic")]
+            Protocol::Grpc(exchange) => exchange.cancelled(self.span),
         }
     }
 }

@@ -45,6 +45,8 @@
 
 mod body;
 mod call;
+#[cfg(feature = "tonic")]
+pub mod grpc;
 pub mod http;
 mod layer;
 #[cfg(feature = "reqwest")]

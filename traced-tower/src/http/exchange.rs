@@ -7,7 +7,7 @@ use traced_runtime::Span;
 
 use super::policy;
 use crate::body::Body;
-use crate::call::{Call, Protocol};
+use crate::call::Call;
 
 /// Which side of the call this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +84,7 @@ pub(crate) fn go_on<B: http_body::Body>(call: Option<Call>, response: &Parts, bo
         call.complete();
         return Body::new(body, None);
     }
-    let Protocol::Http(exchange) = &mut call.protocol;
-    exchange.expect(response, body.size_hint().exact());
+    call.expect(response, body.size_hint().exact());
     Body::new(body, Some(call))
 }
 

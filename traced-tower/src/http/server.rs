@@ -57,31 +57,26 @@ impl Layer<Server> {
     }
 }
 
-/// What the server knows of the routes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Routing<'a> {
-    /// It has none, or has not looked yet.
-    Unsupported,
-    /// None matches.
-    Unmatched,
-    /// This one matches.
-    Matched(&'a str),
-}
-
+/// The template of the route that matches, as far as axum says so.
 #[cfg(feature = "axum")]
-fn routing(request: &Parts) -> Routing<'_> {
-    use axum::extract::{MatchedPath, OriginalUri};
-    match request.extensions.get::<MatchedPath>() {
-        Some(path) => Routing::Matched(path.as_str()),
-        // A router leaves it with every request.
-        None if request.extensions.get::<OriginalUri>().is_some() => Routing::Unmatched,
-        None => Routing::Unsupported,
-    }
+fn route(request: &Parts) -> Option<&str> {
+    request.extensions.get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
 }
 
 #[cfg(not(feature = "axum"))]
-const fn routing(_: &Parts) -> Routing<'_> {
-    Routing::Unsupported
+const fn route(_: &Parts) -> Option<&str> {
+    None
+}
+
+/// Whether a router has looked for a route: every one of axum's leaves the address with the request.
+#[cfg(feature = "axum")]
+fn is_routed(request: &Parts) -> bool {
+    request.extensions.get::<axum::extract::OriginalUri>().is_some()
+}
+
+#[cfg(not(feature = "axum"))]
+const fn is_routed(_: &Parts) -> bool {
+    false
 }
 
 /// The path that the caller has asked for, of which a nested router sees a part.
@@ -96,11 +91,13 @@ fn path(request: &Parts) -> &str {
 /// The span of a request, and its method if the response's status can tell more of the name.
 fn start(settings: &Settings<Server>, request: &Parts) -> (Span, Option<Method>) {
     let start = |name: &str| settings.server_span(settings.role.form, name, &request.headers, request);
-    let (span, unnamed) = match (settings.name(request), routing(request)) {
-        (Some(name), _) => (start(&name), None),
-        (None, Routing::Matched(route)) => (start(&policy::server_name(&request.method, Some(route))), None),
-        (None, Routing::Unmatched) => (start(request.method.as_str()), Some(request.method.clone())),
-        (None, Routing::Unsupported) => (start(request.method.as_str()), None),
+    let (span, unnamed) = match settings.name(request) {
+        Some(name) => (start(&name), None),
+        None => {
+            let route = route(request);
+            let unnamed = (route.is_none() && is_routed(request)).then(|| request.method.clone());
+            (start(&policy::server_name(&request.method, route)), unnamed)
+        }
     };
     if span.is_recorded() {
         span.tag(policy::METHOD, request.method.as_str());
