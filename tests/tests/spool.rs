@@ -62,7 +62,7 @@ fn a_killed_program_loses_nothing_that_was_spooled() {
     let kept = batches(spool.path()).len();
     assert!(kept > 10, "{kept} batches");
     collector.up();
-    program(&collector.url(), spool.path()).arg("send").run(SOON).success().stderr.clear();
+    drop(program(&collector.url(), spool.path()).arg("send").run(SOON).success());
     assert_eq!(arrived(&collector), (SPANS, 0));
     assert_eq!(std::fs::read_dir(spool.path()).unwrap().count(), 0, "nothing is left behind");
 }
@@ -106,7 +106,7 @@ fn a_kill_while_writing_costs_what_was_in_memory_alone() {
     }
     let kept = batches(spool.path()).len();
     collector.up();
-    program(&collector.url(), spool.path()).arg("send").run(SOON).success().stderr.clear();
+    drop(program(&collector.url(), spool.path()).arg("send").run(SOON).success());
     let set_aside = std::fs::read_dir(spool.path()).unwrap().count();
     assert!(set_aside <= 3, "one for each kill, if it came in the middle of a file");
     let requests = collector.received().len();
@@ -122,7 +122,7 @@ fn two_programs_share_a_spool() {
     // Who is alive keeps what is theirs; who is not is inherited from.
     kill(one);
     collector.up();
-    program(&collector.url(), spool.path()).arg("send").run(SOON).success().stderr.clear();
+    drop(program(&collector.url(), spool.path()).arg("send").run(SOON).success());
     collector.wait_for_spans(300);
     eventually("the files' end", SOON, || batches(spool.path()).is_empty().then_some(()));
     kill(two);
