@@ -48,7 +48,7 @@ export async function comparePage(leftId, rightId) {
     throw new Error("Two traces are needed to compare");
   }
   const rows = comparedRows(left, right);
-  const largest = Math.max(1, ...rows.map((row) => Math.abs(difference(row))));
+  const largest = rows.reduce((most, row) => Math.max(most, Math.abs(difference(row))), 1);
   const head = html("div", { class: "compared head", role: "row", "aria-rowindex": "1" },
     ...["Name", "A", "B", "B − A"].map((title) => html("span", { role: "columnheader" }, title)));
   const table = html("div", {

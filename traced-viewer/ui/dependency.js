@@ -3,7 +3,7 @@
 import { fetchDependencies } from "./api.js";
 import { hued, html, svg } from "./element.js";
 import { formatCount, formatPercent, plural } from "./format.js";
-import { serviceHues } from "./hue.js";
+import { serviceHue } from "./hue.js";
 import { layServices } from "./layers.js";
 
 /** @import {Dependency} from "./api.js" */
@@ -40,7 +40,6 @@ export async function dependencyPage() {
 function graph(links) {
   const layers = layServices(links.map(({ parent, child }) => ({ from: parent, to: child })));
   const tallest = Math.max(...layers.map((layer) => layer.length));
-  const hues = serviceHues(layers.flat().map(({ name }) => name));
   /** @type {Map<string, {x: number, y: number}>} */
   const places = new Map();
   for (const layer of layers) {
@@ -60,12 +59,17 @@ function graph(links) {
   },
   svg("defs", {}, svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" },
     svg("path", { d: "M0 0 8 4 0 8z" }))));
+  // Numbers above all lines.
+  const numbers = [];
   for (const link of links) {
     const [from, to] = [places.get(link.parent), places.get(link.child)];
     if (from !== undefined && to !== undefined) {
-      picture.append(call(link, from, to));
+      const [line, number] = call(link, from, to);
+      picture.append(line);
+      numbers.push(number);
     }
   }
+  picture.append(...numbers);
   for (const [name, { x, y }] of places) {
     const choose = () => {
       picture.querySelectorAll(".service-box, .call").forEach((other) => {
@@ -86,7 +90,7 @@ function graph(links) {
         }
       },
     }, svg("title", {}, name), svg("rect", { width: BOX.width, height: BOX.height, rx: 8 }),
-    svg("text", { x: BOX.width / 2, y: BOX.height / 2, "text-anchor": "middle", "dominant-baseline": "central" }, shown)), hues.get(name) ?? 255));
+    svg("text", { x: BOX.width / 2, y: BOX.height / 2, "text-anchor": "middle", "dominant-baseline": "central" }, shown)), serviceHue(name)));
   }
   return html("div", { class: "graph-area" }, html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Graph" }, picture), about);
 }
@@ -95,6 +99,7 @@ function graph(links) {
  * @param {Dependency} link
  * @param {{x: number, y: number}} from
  * @param {{x: number, y: number}} to
+ * @returns {[SVGElement, SVGElement]} the line and its number
  */
 function call(link, from, to) {
   const errors = link.errorCount ?? 0;
@@ -117,9 +122,12 @@ function call(link, from, to) {
     path = `M${x1} ${from.y + BOX.height}C${x1} ${low} ${x2} ${low} ${x2} ${to.y + BOX.height}`;
     label = { x: (x1 + x2) / 2, y: low - 10 };
   }
-  return svg("g", { class: errors > 0 ? "call error" : "call", "aria-hidden": "true", "data-from": link.parent, "data-to": link.child },
-    svg("path", { d: path, fill: "none", "stroke-width": Math.min(6, 1 + Math.log10(Math.max(1, link.callCount))), "marker-end": "url(#arrow)" }),
-    svg("text", { x: label.x, y: label.y, "text-anchor": "middle" }, text));
+  const attributes = { class: errors > 0 ? "call error" : "call", "aria-hidden": "true", "data-from": link.parent, "data-to": link.child };
+  const width = Math.min(6, 1 + Math.log10(Math.max(1, link.callCount)));
+  return [
+    svg("path", { ...attributes, d: path, fill: "none", "stroke-width": width, "marker-end": "url(#arrow)" }),
+    svg("text", { ...attributes, x: label.x, y: label.y, "text-anchor": "middle" }, text),
+  ];
 }
 
 /**

@@ -39,6 +39,7 @@ export function svg(tag, attributes = {}, ...children) {
  */
 export function hued(element, hue) {
   element.style.setProperty("--hue", String(hue));
+  element.classList.add("hued");
   return element;
 }
 

@@ -2,6 +2,7 @@
 
 import { hued, html } from "./element.js";
 import { formatDuration, formatPercent, plural } from "./format.js";
+import { serviceHue } from "./hue.js";
 
 /** @import {SpanNode} from "./trace.js" */
 /** @import {View} from "./view.js" */
@@ -104,7 +105,7 @@ export function flameView(view) {
     const placed = [...above, ...layFrames(zoomed).map((one) => ({ ...one, level: one.level + above.length }))];
     const levels = Math.max(...placed.map(({ level }) => level)) + 1;
     picture.style.height = `${levels * FRAME_HEIGHT}px`;
-    picture.replaceChildren(...placed.map((one) => frameElement(view, top, one, one.frame === zoomed)));
+    picture.replaceChildren(...placed.map((one) => frameElement(top, one, one.frame === zoomed)));
     placed.forEach(({ frame }, at) => {
       picture.children[at]?.addEventListener("click", () => {
         show(frame);
@@ -118,12 +119,11 @@ export function flameView(view) {
 }
 
 /**
- * @param {View} view
  * @param {Frame} top
  * @param {{frame: Frame, left: number, width: number, level: number}} placed
  * @param {boolean} zoomed
  */
-function frameElement(view, top, { frame, left, width, level }, zoomed) {
+function frameElement(top, { frame, left, width, level }, zoomed) {
   const title = `${frame.name || "(no name)"}${frame.service === "" ? "" : ` · ${frame.service}`}`;
   const numbers = [formatDuration(frame.total), formatPercent(frame.total, top.total)];
   if (frame !== top) {
@@ -136,7 +136,7 @@ function frameElement(view, top, { frame, left, width, level }, zoomed) {
   element.style.left = `${100 * left}%`;
   element.style.width = `${100 * width}%`;
   element.style.top = `${level * FRAME_HEIGHT}px`;
-  return frame === top ? element : hued(element, view.hues.get(frame.service) ?? 255);
+  return frame === top ? element : hued(element, serviceHue(frame.service));
 }
 
 /**

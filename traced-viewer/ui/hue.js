@@ -1,40 +1,45 @@
-// A hue for each service, the same on every page.
+// A hue for each service, the same in all pictures.
 
-/** Far enough apart to be told from each other, and none near the red of errors. */
-const HUES = [255, 145, 300, 75, 195, 330, 110, 225, 55, 170, 280, 95];
+/** Degrees in OKLCH, far enough apart to be told from each other, and none near the red of errors. */
+const HUES = [255, 150, 65, 305, 195, 110, 345];
+
+/** @type {Map<string, number>} places in `HUES` */
+const slots = new Map();
+/** Services by place. */
+const used = HUES.map(() => 0);
 
 /**
+ * The service's hue: by its name, unless another service has that already and a hue is left that fewer have.
  * @param {string} service
- * @returns {number} degrees in OKLCH
+ * @returns {number}
  */
 export function serviceHue(service) {
-  return HUES[hueSlot(service)] ?? 255;
+  let slot = slots.get(service);
+  if (slot === undefined) {
+    slot = freeSlot(nameHash(service) % HUES.length);
+    slots.set(service, slot);
+    used[slot] = (used[slot] ?? 0) + 1;
+  }
+  return HUES[slot] ?? 255;
 }
 
-/**
- * Hues of the services of one picture: two services share one only where there are more than hues.
- * @param {Iterable<string>} services
- * @returns {Map<string, number>}
- */
-export function serviceHues(services) {
-  const hues = new Map();
-  const taken = new Set();
-  for (const service of [...new Set(services)].sort()) {
-    let slot = hueSlot(service);
-    for (let tries = 0; taken.has(slot) && tries < HUES.length; tries++) {
-      slot = (slot + 1) % HUES.length;
+/** @param {number} wanted */
+function freeSlot(wanted) {
+  const least = Math.min(...used);
+  for (let step = 0; step < HUES.length; step++) {
+    const slot = (wanted + step) % HUES.length;
+    if (used[slot] === least) {
+      return slot;
     }
-    taken.add(slot);
-    hues.set(service, HUES[slot] ?? 255);
   }
-  return hues;
+  return wanted;
 }
 
-/** @param {string} service */
-function hueSlot(service) {
+/** @param {string} name */
+function nameHash(name) {
   let hash = 2_166_136_261;
-  for (let at = 0; at < service.length; at++) {
-    hash = Math.imul(hash ^ service.charCodeAt(at), 16_777_619) >>> 0;
+  for (let at = 0; at < name.length; at++) {
+    hash = Math.imul(hash ^ name.charCodeAt(at), 16_777_619) >>> 0;
   }
-  return (hash ^ (hash >>> 15)) % HUES.length;
+  return (hash ^ (hash >>> 15)) >>> 0;
 }

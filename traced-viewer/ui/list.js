@@ -38,7 +38,7 @@ export function listPage(app, start) {
   let asked = new AbortController();
 
   const count = html("p", { class: "list-count", role: "status" });
-  const state = html("span", { class: "live-state" });
+  const state = html("span", { class: "live-state" }, "○ connecting");
   const pause = html("button", { type: "button", "aria-pressed": "false", click: () => setPaused(!paused) }, "Pause");
   const compare = html("a", { class: "button", "aria-disabled": "true" }, "Compare");
   const list = html("div", { class: "traces", role: "table", "aria-label": "Traces, newest first" });
@@ -338,12 +338,12 @@ class ListRow {
     this.#spans.replaceChildren(formatCount(spanCount), spoken(spanCount === 1 ? " span" : " spans"),
       truncated ? html("span", { class: "chip", title: "The trace has more spans than the viewer keeps" }, "truncated") : "");
     this.#services.replaceChildren(...serviceChips(services));
-    this.#time.textContent = formatTime(timestamp);
+    this.#time.textContent = timestamp > 0 ? formatTime(timestamp) : "no time";
     this.showAge();
   }
 
   showAge() {
-    this.#age.textContent = formatAge(this.#timestamp);
+    this.#age.textContent = this.#timestamp > 0 ? formatAge(this.#timestamp) : "";
   }
 }
 

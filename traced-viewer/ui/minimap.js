@@ -147,7 +147,8 @@ function paint(canvas, view) {
     return;
   }
   const style = getComputedStyle(canvas);
-  const red = style.getPropertyValue("--minimap-error");
+  // A custom property is not resolved when it is read; `color` is.
+  const red = style.color;
   const light = style.getPropertyValue("--minimap-light");
   const length = Math.max(1, end - start);
   const line = Math.max(sharpness, Math.min(4 * sharpness, (canvas.height / nodes.length) * 0.7));

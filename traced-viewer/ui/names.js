@@ -77,7 +77,7 @@ export function nameTable(rows, caption, pick) {
   /** @type {{column: NameColumn, down: boolean}} */
   let order = { column: "total", down: true };
   const body = html("tbody");
-  const most = Math.max(1, ...rows.map(({ self }) => self));
+  const most = rows.reduce((largest, { self }) => Math.max(largest, self), 1);
   const heads = COLUMNS.map(({ column, title, hint }) => html("th", { scope: "col", class: column === "name" ? null : "number" },
     html("button", { type: "button", class: "plain", title: hint, click: () => sort(column) }, title)));
   /** @param {NameColumn} column */
@@ -117,9 +117,9 @@ function tableRow(row, most, pick) {
       " ", html("span", { class: "service" }, row.service)),
     html("td", { class: "number" }, formatCount(row.count)),
     html("td", { class: row.errors > 0 ? "number error" : "number" }, row.errors > 0 ? `✗ ${formatCount(row.errors)}` : "–"),
-    ...[row.p50, row.p95, row.max].map((value) => html("td", { class: "number" }, formatDuration(value))),
-    html("td", { class: "number self" }, bar, html("span", {}, formatDuration(row.self))),
-    html("td", { class: "number" }, formatDuration(row.total)),
+    ...[row.p50, row.p95, row.max].map((value) => html("td", { class: "number" }, durationText(value))),
+    html("td", { class: "number self" }, bar, html("span", {}, durationText(row.self))),
+    html("td", { class: "number" }, durationText(row.total)),
   ), serviceHue(row.service));
 }
 
@@ -129,4 +129,9 @@ function tableRow(row, most, pick) {
  */
 function compareText(left, right) {
   return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/** @param {number} micros */
+function durationText(micros) {
+  return micros > 0 ? formatDuration(micros) : "–";
 }

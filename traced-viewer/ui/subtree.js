@@ -7,6 +7,8 @@ import { errorText } from "./outcome.js";
 
 /** Tags that are left out, because the line says it already. */
 const SAID = new Set(["error", "outcome"]);
+/** Levels that are drawn; of what is deeper than that the nearest ones. */
+const DRAWN_LEVELS = 100;
 
 /**
  * The text that the terminal tree has, without its bars.
@@ -17,8 +19,8 @@ const SAID = new Set(["error", "outcome"]);
 export function subtreeText(trace, top) {
   const nodes = trace.nodes.slice(top.index, top.index + top.size);
   const lines = nodes.map((node) => ({ node, name: `${branch(node, top)}${node.name || "(no name)"}` }));
-  const nameWidth = Math.min(60, Math.max(...lines.map(({ name }) => name.length)));
-  const serviceWidth = Math.max(...nodes.map((node) => node.service.length));
+  const nameWidth = Math.min(60, longest(lines.map(({ name }) => name)));
+  const serviceWidth = longest(nodes.map(({ service }) => service));
   const text = lines.map(({ node, name }) => {
     const kind = (node.span.kind ?? "").slice(0, 1).padEnd(1);
     const duration = node.timed ? formatDuration(node.end - node.start) : "no time";
@@ -55,10 +57,17 @@ function branch(node, top) {
     return "";
   }
   let text = isLast(node) ? "└─ " : "├─ ";
-  for (let above = node.parent; above !== null && above !== top; above = above.parent) {
+  let levels = 1;
+  for (let above = node.parent; above !== null && above !== top && levels < DRAWN_LEVELS; above = above.parent) {
+    levels += 1;
     text = (isLast(above) ? "   " : "│  ") + text;
   }
   return text;
+}
+
+/** @param {string[]} texts */
+function longest(texts) {
+  return texts.reduce((length, text) => Math.max(length, text.length), 0);
 }
 
 /** @param {SpanNode} node */

@@ -6,6 +6,7 @@ import { hued, html } from "./element.js";
 import { eventList } from "./events.js";
 import { flameView } from "./flame.js";
 import { formatDuration, formatPercent, formatTime, plural } from "./format.js";
+import { serviceHue } from "./hue.js";
 import { minimap } from "./minimap.js";
 import { nameRows, nameTable } from "./names.js";
 import { OUTCOME_SIGNS } from "./outcome.js";
@@ -91,8 +92,7 @@ export function tracePage(app, spans, source) {
   const fresh = html("button", { type: "button", class: "fresh", hidden: true, click: () => app.reload() });
   const element = html("div", { class: "page trace-page" },
     traceHead(view, source, app),
-    criticalLine(view),
-    html("div", { class: "toolbar" }, html("div", { class: "tabs", role: "group", "aria-label": "Picture" }, ...tabs), fresh),
+    html("div", { class: "toolbar" }, html("div", { class: "tabs", role: "group", "aria-label": "Picture" }, ...tabs), criticalLine(view), fresh),
     html("div", { class: "trace-body" }, pictures, panel));
 
   let stopListening = () => {};
@@ -164,14 +164,14 @@ function traceHead(view, source, app) {
   }, html("code", {}, traceId));
   return html("header", { class: "trace-head" },
     html("h1", {}, root?.name || "(no name)", " ", html("span", { class: "service" }, root?.service ?? "")),
-    html("p", { class: "trace-facts" },
+    html("div", { class: "trace-id" }, html("span", {}, formatTime(trace.start)), copyId),
+    exportMenu(trace, source),
+    html("div", { class: "trace-facts" },
       html("b", {}, formatDuration(trace.end - trace.start)), html("span", {}, plural(nodes.length, "span")),
       html("span", {}, plural(services.length, "service")), html("span", {}, plural(trace.depth, "level")),
       ...[...outcomes].map(([outcome, count]) => html("span", { class: `chip ${outcome}` }, `${OUTCOME_SIGNS[outcome]} ${count} ${outcome}`)),
-      html("span", {}, formatTime(trace.start)), copyId),
-    exportMenu(trace, source),
-    html("p", { class: "services" }, ...services.map(({ name, count }) =>
-      hued(html("span", { class: "chip hue" }, `${name || "no service"} ${count}`), view.hues.get(name) ?? 255))));
+      html("span", { class: "services" }, ...services.map(({ name, count }) =>
+      hued(html("span", { class: "chip hue" }, `${name || "no service"} ${count}`), serviceHue(name))))));
 }
 
 /**

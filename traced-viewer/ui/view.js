@@ -1,7 +1,7 @@
 // What of a trace is shown: the stretch of time, the open subtrees, the spans that match, the one that is selected.
 
 import { criticalPath, sectionsByNode, selfTimes } from "./critical.js";
-import { serviceHues } from "./hue.js";
+import { serviceHue } from "./hue.js";
 import { isError } from "./outcome.js";
 
 /** @import {Section} from "./critical.js" */
@@ -37,7 +37,6 @@ export class View {
     this.sections = criticalPath(trace.root);
     this.critical = sectionsByNode(this.sections);
     this.self = selfTimes(trace);
-    this.hues = serviceHues(trace.services.map(({ name }) => name));
     this.#layOut();
   }
 
@@ -51,7 +50,7 @@ export class View {
 
   /** @param {SpanNode} node */
   hue(node) {
-    return this.hues.get(node.service) ?? 255;
+    return serviceHue(node.service);
   }
 
   /** Whether less than the whole trace is shown. */

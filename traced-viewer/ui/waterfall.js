@@ -24,6 +24,7 @@ export class Waterfall {
   #view;
   #open;
   #scale = html("div", { class: "scale", role: "columnheader", "aria-label": "Time" });
+  #lines = html("div", { class: "lines", "aria-hidden": "true" });
   #head;
   #grid;
   #rows;
@@ -40,7 +41,7 @@ export class Waterfall {
     });
     this.#head = html("div", { class: "span-row head", role: "row", "aria-rowindex": "1" },
       html("div", { class: "label", role: "columnheader" }, "Span", this.#splitter()), this.#scale);
-    this.#grid.append(this.#head);
+    this.#grid.append(this.#head, this.#lines);
     this.#grid.classList.toggle("deep", view.trace.depth > GUIDED_LEVELS);
     this.#grid.style.setProperty("--levels", String(Math.max(1, view.trace.depth)));
     this.#rows = new Rows(this.#grid, SPAN_ROW_HEIGHT, (index) => this.#row(index), this.#head);
@@ -185,8 +186,11 @@ export class Waterfall {
     const { from, to, trace } = this.#view;
     const parts = Math.max(1, Math.floor(this.#scale.clientWidth / 120));
     const marks = ticks(from - trace.start, to - trace.start, parts);
+    /** @param {number} mark */
+    const part = (mark) => (mark + trace.start - from) / (to - from);
     this.#scale.replaceChildren(...marks.map((mark) =>
-      place(html("span", { class: "tick" }, mark === 0 ? "0" : formatDuration(mark)), (mark + trace.start - from) / (to - from), 0)));
+      place(html("span", { class: "tick" }, mark === 0 ? "0" : formatDuration(mark)), part(mark), 0)));
+    this.#lines.replaceChildren(...marks.map((mark) => place(html("span", { class: "line" }), part(mark), 0)));
     this.#grid.style.setProperty("--lines", `${this.#grid.clientHeight - this.#head.offsetHeight}px`);
   }
 
