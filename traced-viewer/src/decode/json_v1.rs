@@ -58,7 +58,10 @@ fn source(value: Value<'_>) -> Result<Source, String> {
                 annotations.push(Event { timestamp, value, endpoint });
                 Ok(())
             })?,
-            "binaryAnnotations" => value.elements(|value| Ok(binary.extend(binary_annotation(value)?)))?,
+            "binaryAnnotations" => value.elements(|value| {
+                binary.extend(binary_annotation(value)?);
+                Ok(())
+            })?,
             "debug" => debug = value.boolean()?,
             _ => {}
         }

@@ -4,8 +4,13 @@ use super::json::{Path, Value};
 use crate::id::{SpanId, TraceId};
 use crate::span::{Annotation, Endpoint, Kind, Span, Tags, lower_case};
 
-/// Decodes one span.
-pub(super) fn span(value: Value<'_>) -> Result<Span, String> {
+/// Decodes one span, and adds it to others.
+pub(super) fn span_into(value: Value<'_>, spans: &mut Vec<Span>) -> Result<(), String> {
+    spans.push(span(value)?);
+    Ok(())
+}
+
+fn span(value: Value<'_>) -> Result<Span, String> {
     let (mut trace_id, mut id, mut parent_id) = (None, None, None);
     let (mut kind, mut name, mut timestamp, mut duration) = (None, None, 0, 0);
     let (mut local_endpoint, mut remote_endpoint) = (None, None);
@@ -23,7 +28,10 @@ pub(super) fn span(value: Value<'_>) -> Result<Span, String> {
             "duration" => duration = not_negative(value.long()?),
             "localEndpoint" => local_endpoint = endpoint(value)?.known(),
             "remoteEndpoint" => remote_endpoint = endpoint(value)?.known(),
-            "annotations" => value.elements(|value| Ok(annotations.push(annotation(value)?.0)))?,
+            "annotations" => value.elements(|value| {
+                annotations.push(annotation(value)?.0);
+                Ok(())
+            })?,
             "tags" => value.fields(|key, value| {
                 if value.is_null() {
                     return Err(format!("No value at {}", value.path()));

@@ -29,7 +29,7 @@ impl Encoding {
         let text = file.trim_ascii();
         match text.strip_prefix(b"[").map(<[u8]>::trim_ascii_start) {
             Some([b'[', ..]) => {
-                json::list(text, |trace, spans| trace.elements(|value| Ok(spans.push(json_v2::span(value)?))))
+                json::list(text, |trace, spans| trace.elements(|value| json_v2::span_into(value, spans)))
             }
             _ => self.decode(text),
         }
@@ -57,7 +57,7 @@ impl Encoding {
         }
         match self {
             Self::JsonV1 => json::list(body, json_v1::spans),
-            Self::JsonV2 => json::list(body, |value, spans| Ok(spans.push(json_v2::span(value)?))),
+            Self::JsonV2 => json::list(body, json_v2::span_into),
             Self::Proto3 => proto3::list(body),
         }
     }

@@ -132,7 +132,11 @@ fn endpoint(reader: &mut Reader<'_>) -> Result<Endpoint, String> {
                 let length = reader.length()?;
                 endpoint.set_ip_bytes(reader.take(length)?);
             }
-            PORT => endpoint.set_port(reader.varint32()?.cast_signed())?,
+            PORT => {
+                #[expect(clippy::cast_possible_wrap, reason = "as Java reads it")]
+                let port = reader.varint32()? as i32;
+                endpoint.set_port(port)?;
+            }
             key => reader.skip(key)?,
         }
         Ok(())
@@ -147,7 +151,11 @@ fn annotation(reader: &mut Reader<'_>) -> Result<Option<Annotation>, String> {
     let length = reader.length()?;
     reader.message(length, |key, reader| {
         match key {
-            TIMESTAMP => timestamp = reader.fixed64()?.cast_signed(),
+            TIMESTAMP => {
+                #[expect(clippy::cast_possible_wrap, reason = "as Java reads it")]
+                let time = reader.fixed64()? as i64;
+                timestamp = time;
+            }
             VALUE => value = reader.text()?,
             key => reader.skip(key)?,
         }

@@ -54,10 +54,7 @@ impl Nesting {
                 if places.contains_key(&at) {
                     continue;
                 }
-                let place = match tree.span(at) {
-                    None => None,
-                    Some(span) => Some(self.push(span, parent, earliest)),
-                };
+                let place = tree.span(at).map(|span| self.push(span, parent, earliest));
                 places.insert(at, place.unwrap_or(usize::MAX));
                 below.extend(tree.children(at).iter().rev().map(|child| (*child, place)));
             }

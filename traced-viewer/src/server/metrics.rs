@@ -63,8 +63,8 @@ impl Metrics {
         }
     }
 
-    /// The body of `GET /metrics`. Zipkin writes counts as floating-point numbers.
-    pub(super) fn json(&self) -> Value {
+    /// The body of `GET /metrics`: Zipkin's names, and one of our own. Zipkin writes counts as floating-point numbers.
+    pub(super) fn json(&self, evicted_traces: u64) -> Value {
         let gauge = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
         let counts = self.counts();
         let named = [
@@ -75,6 +75,7 @@ impl Metrics {
             ("counter.zipkin_collector.spans_dropped.http", counts.spans_dropped),
             ("gauge.zipkin_collector.message_spans.http", gauge(&self.message_spans)),
             ("gauge.zipkin_collector.message_bytes.http", gauge(&self.message_bytes)),
+            ("counter.traced_viewer.evicted_traces", evicted_traces),
         ];
         #[expect(clippy::cast_precision_loss, reason = "as Zipkin writes them")]
         let all: Map<_, _> = named.into_iter().map(|(name, count)| (name.to_owned(), (count as f64).into())).collect();

@@ -57,7 +57,7 @@ impl Viewer {
                 "zipkin": {"status": "UP", "details": {"traced-viewer": {"status": "UP"}}},
             })),
             "/info" => self.json(&json!({"zipkin": {"version": env!("CARGO_PKG_VERSION"), "commit": "traced-viewer"}})),
-            "/metrics" => self.json(&self.metrics.json()),
+            "/metrics" => self.json(&self.metrics.json(self.store().evicted_traces())),
             "/zipkin/config.json" => self.config(),
             path => match assets::at(path) {
                 Some(asset) => self.answer(StatusCode::OK, asset.content_type, asset.bytes),
@@ -200,7 +200,7 @@ impl Viewer {
                 "name": span.name(),
                 "traceId": span.trace_id().to_string(),
                 "id": span.id().to_string(),
-                "parentId": null,
+                "parentId": span.parent_id().map(|id| id.to_string()),
                 "timestamp": u64::try_from(start.as_micros()).unwrap_or(u64::MAX),
                 "age": u64::try_from(span.age().as_micros()).unwrap_or(u64::MAX),
             })
