@@ -1,0 +1,101 @@
+//! Which services call which, from the spans of traces: Zipkin's rules.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::span::{Kind, Span};
+use crate::tree::Tree;
+
+/// One service that calls another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Link {
+    parent: String,
+    child: String,
+    call_count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_count: Option<u64>,
+}
+
+/// Counts calls, trace by trace.
+#[derive(Debug, Default)]
+pub(crate) struct Linker {
+    links: IndexMap<(String, String), (u64, u64)>,
+}
+
+impl Linker {
+    /// What was counted.
+    pub(crate) fn links(self) -> Vec<Link> {
+        let link = |((parent, child), (call_count, errors))| Link {
+            parent,
+            child,
+            call_count,
+            error_count: (errors > 0).then_some(errors),
+        };
+        self.links.into_iter().map(link).collect()
+    }
+
+    fn call(&mut self, parent: &str, child: &str, failed: bool) {
+        let (calls, errors) = self.links.entry((parent.to_owned(), child.to_owned())).or_default();
+        *calls += 1;
+        *errors += u64::from(failed);
+    }
+
+    /// Counts the calls of one trace: its spans share the lower half of their trace ids.
+    pub(crate) fn put(&mut self, spans: &[Arc<Span>]) {
+        if spans.is_empty() {
+            return;
+        }
+        let tree = Tree::of(spans);
+        for at in tree.breadth_first() {
+            self.put_span(&tree, at);
+        }
+    }
+
+    fn put_span(&mut self, tree: &Tree, at: usize) {
+        let Some(span) = tree.span(at) else { return };
+        // The server knows its own name better than its caller does.
+        if span.kind == Some(Kind::Client) && !tree.children(at).is_empty() {
+            return;
+        }
+        let (local, remote) = (span.local_service(), span.remote_service());
+        let kind = match span.kind {
+            Some(kind) => kind,
+            None if local.is_some() && remote.is_some() => Kind::Client,
+            None => return,
+        };
+        let (mut parent, child) = match kind {
+            Kind::Server | Kind::Consumer if at == tree.root() && remote.is_none() => return,
+            Kind::Server | Kind::Consumer => (remote, local),
+            Kind::Client | Kind::Producer => (local, remote),
+        };
+        let mut failed = span.failed();
+        if matches!(kind, Kind::Producer | Kind::Consumer) {
+            if let (Some(parent), Some(child)) = (parent, child) {
+                self.call(parent, child, failed);
+            }
+            return;
+        }
+        let ancestor = tree.remote_ancestor(at);
+        if let Some((ancestor, name)) = ancestor.and_then(|ancestor| Some((ancestor, ancestor.local_service()?))) {
+            // A client span with the name of the server: its caller is missing between.
+            if let (Kind::Client, Some(local)) = (kind, local) {
+                if local != name {
+                    self.call(name, local, false);
+                }
+            }
+            if kind == Kind::Server || parent.is_none() {
+                parent = Some(name);
+            }
+            // The caller's half, which was passed over, may know of an error.
+            if ancestor.kind == Some(Kind::Client) && span.parent_id == Some(ancestor.id) {
+                failed |= ancestor.failed();
+            }
+        }
+        if let (Some(parent), Some(child)) = (parent, child) {
+            self.call(parent, child, failed);
+        }
+    }
+}
