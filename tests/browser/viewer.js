@@ -18,7 +18,7 @@ export class Viewer {
    * @param {...string} options
    */
   static async start(...options) {
-    const process = spawn(PROGRAM, ["--port", "0", ...options], { stdio: ["ignore", "pipe", "inherit"] });
+    const process = spawn(PROGRAM, ["--listen", "127.0.0.1:0", ...options], { stdio: ["ignore", "pipe", "inherit"] });
     const lines = createInterface({ input: /** @type {import("node:stream").Readable} */ (process.stdout) });
     for await (const line of lines) {
       const found = /http:\/\/(?:localhost|127\.0\.0\.1):\d+/.exec(line);

@@ -54,7 +54,10 @@ export function listPage(app, start) {
   const setAddress = (changed) => {
     address = changed;
     const text = changed.toString();
-    history.pushState(null, "", text === "" ? "/zipkin/" : `/zipkin/?${text}`);
+    // Enter in a changed field asks twice: once for the change.
+    if (text !== location.search.slice(1)) {
+      history.pushState(null, "", text === "" ? "/zipkin/" : `/zipkin/?${text}`);
+    }
     if (text === "") {
       form.element.replaceWith((form = searchForm(address, setAddress)).element);
     }
