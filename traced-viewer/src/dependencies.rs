@@ -48,7 +48,13 @@ impl Linker {
         if spans.is_empty() {
             return;
         }
-        let tree = Tree::of(spans);
+        // Zipkin keeps the spans of one millisecond together, and of two parts of a span the first one counts.
+        let mut milliseconds: IndexMap<u64, Vec<Arc<Span>>> = IndexMap::new();
+        for span in spans {
+            milliseconds.entry(span.timestamp / 1000).or_default().push(span.clone());
+        }
+        let spans: Vec<_> = milliseconds.into_values().flatten().collect();
+        let tree = Tree::of(&spans);
         for at in tree.breadth_first() {
             self.put_span(&tree, at);
         }

@@ -243,6 +243,11 @@ impl Viewer {
         let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let packed = header(header::CONTENT_ENCODING).contains("gzip");
         let media_type = header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
+        if media_type.eq_ignore_ascii_case("application/x-thrift") && request.uri.path() == "/api/v1/spans" {
+            self.metrics.message_dropped();
+            let text = "the viewer reads no Thrift: send Zipkin's JSON, or run Zipkin";
+            return self.text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
+        }
         let encoding = match request.uri.path() {
             "/api/v1/spans" => Encoding::JsonV1,
             _ if media_type.eq_ignore_ascii_case("application/x-protobuf") => Encoding::Proto3,
