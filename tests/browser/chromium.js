@@ -17,12 +17,12 @@ const FLAGS = [
 
 /** @type {Promise<import("playwright-core").Browser> | null} */
 let browser = null;
+after(async () => (await browser)?.close());
 
 /** The browser of this test file. */
 export function launch() {
   if (browser === null) {
     browser = chromium.launch({ executablePath: PROGRAM, args: FLAGS, env: { ...process.env, LC_ALL: "C.UTF-8" } });
-    after(async () => (await browser)?.close());
   }
   return browser;
 }
@@ -42,8 +42,8 @@ export function launch() {
  */
 export function visit(run, { expected, ...options } = {}) {
   return async () => {
-    const viewer = await Viewer.start();
     const context = await (await launch()).newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    const viewer = await Viewer.start();
     try {
       const page = await context.newPage();
       page.setDefaultTimeout(PATIENCE);

@@ -72,9 +72,9 @@ test("each format is offered, and the server gives it", visit(async ({ page, vie
 }));
 
 test("the HTML file works from a disk, without a server and without a request", async () => {
-  const viewer = await Viewer.start();
-  const folder = await mkdtemp(join(tmpdir(), "traced-"));
   const context = await (await launch()).newContext();
+  const folder = await mkdtemp(join(tmpdir(), "traced-"));
+  const viewer = await Viewer.start();
   try {
     await viewer.send([...checkout(hexId(7), START), { ...span(77, 1, 0, 10, { name: "</script><!--<script>", timestamp: START }), traceId: hexId(7) }]);
     const answer = await fetch(`${viewer.origin}/zipkin/api/private/export/${hexId(7)}?format=html`);

@@ -15,10 +15,10 @@ if (missing !== null && process.env["TRACED_REQUIRE_PEERS"] === "1") {
 }
 
 test("Lens lists a trace of the viewer, shows it, and draws its services", { skip: missing ?? false }, async () => {
+  const context = await (await launch()).newContext({ viewport: { width: 1280, height: 800 } });
   const [zipkin, viewer] = await Promise.all([Zipkin.start(), Viewer.start()]);
   const isApi = (/** @type {string} */ path) => /^(\/zipkin)?\/api\/|^\/zipkin\/config\.json/.test(path);
   const proxy = await startProxy((path) => (isApi(path) ? viewer.origin : zipkin.origin));
-  const context = await (await launch()).newContext({ viewport: { width: 1280, height: 800 } });
   try {
     const now = Date.now();
     await viewer.send(checkout(hexId(7), (now - 5_000) * 1_000));

@@ -28,7 +28,7 @@ export class Zipkin {
     const started = new Zipkin(zipkin, `http://127.0.0.1:${port}`);
     const lines = createInterface({ input: /** @type {import("node:stream").Readable} */ (zipkin.stdout) });
     for await (const line of lines) {
-      if (line.includes("Started ZipkinServer")) {
+      if (line.includes("Serving HTTP at")) {
         zipkin.stdout?.resume();
         return started;
       }
