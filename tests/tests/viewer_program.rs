@@ -140,7 +140,7 @@ fn a_collector_that_was_there_gets_the_spans() {
 #[test]
 fn an_endpoint_in_the_environment_switches_the_search_off() {
     let (collector, port) = (Collector::start(), free_port());
-    let program = Meets::start("told", port, &[("OTEL_EXPORTER_ZIPKIN_ENDPOINT", collector.url())]);
+    let program = Meets::start("told", port, &[("OTEL_EXPORTER_ZIPKIN_ENDPOINT", &collector.url())]);
     assert_eq!(program.line, "sent 2 to none");
     assert_eq!(collector.wait_for_spans(2).len(), 2);
     // Nothing asked before, and nothing listens.

@@ -773,7 +773,7 @@ fn what_differs_is_listed() {
     let (zipkin, viewer) = both.send("/api/v2/spans", &gzip, b"[                  ]");
     let text = "Input is not in the GZIP format".to_owned();
     assert_eq!((zipkin, viewer), ((500, text.clone()), (400, text)));
-    // The reference's v1 clients in Go speak Thrift, which is not read.
+    // Old clients speak Thrift, which is not read.
     let (zipkin, viewer) =
         both.send("/api/v1/spans", &[("content-type", "application/x-thrift")], b"\x0c\x00\x00\x00\x00");
     assert_eq!((zipkin.0, viewer.0), (202, 415));
