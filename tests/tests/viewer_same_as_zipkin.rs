@@ -16,38 +16,47 @@ use ureq::Agent;
 const JSON: &str = "application/json";
 const PROTO3: &str = "application/x-protobuf";
 
-/// Bodies that the two answer differently: what is sent to `/api/v2/spans`, Zipkin's answer, ours, and why.
-const DIFFERENCES: [(&str, (u16, &str), (u16, &str), &str); 5] = [
-    (
-        r#"[{"traceId":"d1f","id":"0"}]"#,
-        (202, ""),
-        (400, "id is all zeros reading List<Span> from json"),
-        "Zipkin's check counts sixteen zeros only; no span can have such a parent",
-    ),
-    (
-        r#"[{"traceId":"1""#,
-        (400, "End of input at line 1 column 16 path $[0].traceId reading List<Span> from json"),
-        (400, "End of input at line 1 column 16 path $[0] reading List<Span> from json"),
-        "a whole span is looked for first, then its fields",
-    ),
-    (
-        "[{\"traceId\":\"d2f\",\"id\":\"1\",\"name\":\"a\u{1}b\"}]",
-        (202, ""),
-        (400, "Malformed reading List<Span> from json"),
-        "control characters in strings are no JSON",
-    ),
-    (
-        r#"[{"traceId":"d3f","id":"1","shared":TRUE}]"#,
-        (202, ""),
-        (400, "Malformed reading List<Span> from json"),
-        "words in capitals are no JSON",
-    ),
-    (
-        r#"[{"traceId":"1","debug":5},x"#,
-        (400, NUMBER),
-        (400, NUMBER),
-        "none: a mistake in front of broken JSON is told first by both",
-    ),
+/// A body that the two answer differently.
+struct Difference {
+    /// What is sent to `/api/v2/spans`.
+    body: &'static str,
+    zipkin: (u16, &'static str),
+    viewer: (u16, &'static str),
+    reason: &'static str,
+}
+
+/// All of them, and one body that is answered alike although it breaks off.
+const DIFFERENCES: [Difference; 5] = [
+    Difference {
+        body: r#"[{"traceId":"d1f","id":"0"}]"#,
+        zipkin: (202, ""),
+        viewer: (400, "id is all zeros reading List<Span> from json"),
+        reason: "Zipkin's check counts sixteen zeros only; no span can have such a parent",
+    },
+    Difference {
+        body: r#"[{"traceId":"1""#,
+        zipkin: (400, "End of input at line 1 column 16 path $[0].traceId reading List<Span> from json"),
+        viewer: (400, "End of input at line 1 column 16 path $[0] reading List<Span> from json"),
+        reason: "a whole span is looked for first, then its fields",
+    },
+    Difference {
+        body: "[{\"traceId\":\"d2f\",\"id\":\"1\",\"name\":\"a\u{1}b\"}]",
+        zipkin: (202, ""),
+        viewer: (400, "Malformed reading List<Span> from json"),
+        reason: "control characters in strings are no JSON",
+    },
+    Difference {
+        body: r#"[{"traceId":"d3f","id":"1","shared":TRUE}]"#,
+        zipkin: (202, ""),
+        viewer: (400, "Malformed reading List<Span> from json"),
+        reason: "words in capitals are no JSON",
+    },
+    Difference {
+        body: r#"[{"traceId":"1","debug":5},x"#,
+        zipkin: (400, NUMBER),
+        viewer: (400, NUMBER),
+        reason: "none: a mistake in front of broken JSON is told first by both",
+    },
 ];
 
 const NUMBER: &str = "Expected a boolean but was NUMBER at line 1 column 26 path $[0].debug\n\
@@ -763,7 +772,7 @@ fn what_is_no_mistake_is_taken_by_both() {
 #[test]
 fn what_differs_is_listed() {
     let Some(both) = Both::lock() else { return };
-    for (body, theirs, ours, reason) in DIFFERENCES {
+    for Difference { body, zipkin: theirs, viewer: ours, reason } in DIFFERENCES {
         let own = |(status, text): (u16, &str)| (status, text.to_owned());
         let (zipkin, viewer) = both.send("/api/v2/spans", &[("content-type", JSON)], body.as_bytes());
         assert_eq!((zipkin, viewer), (own(theirs), own(ours)), "{body}: {reason}");
