@@ -68,10 +68,9 @@ fn spans(count: usize, trace: &str) -> Vec<u8> {
     serde_json::to_vec(&(1..=count).map(span).collect::<Vec<_>>()).unwrap()
 }
 
-fn packed(bytes: impl Iterator<Item = u8>) -> Vec<u8> {
+fn packed(mut bytes: impl io::Read) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    let bytes: Vec<u8> = bytes.collect();
-    encoder.write_all(&bytes).unwrap();
+    io::copy(&mut bytes, &mut encoder).unwrap();
     encoder.finish().unwrap()
 }
 
@@ -110,14 +109,14 @@ fn a_body_that_is_too_large_is_zipkins_500() {
 #[test]
 fn a_gzip_bomb_is_not_unpacked_beyond_its_bound() {
     let server = start(|_| {});
-    let bomb = packed(std::iter::repeat_n(b' ', 200 << 20));
+    let bomb = packed(io::repeat(b' ').take(64 << 20));
     let before = resident();
-    for _ in 0..20 {
+    for _ in 0..5 {
         assert!(is(&post(&server, "\r\ncontent-encoding: gzip", &bomb), TOO_LARGE));
     }
     let grown = resident().saturating_sub(before);
-    assert!(grown < 150 << 20, "{grown} bytes");
-    let fits = packed(spans(3, "1").into_iter());
+    assert!(grown < 120 << 20, "{grown} bytes");
+    let fits = packed(&*spans(3, "1"));
     assert_eq!(post(&server, "\r\ncontent-encoding: gzip", &fits), (202, String::new()));
     assert_eq!(summaries(&server)[0]["spanCount"], 3);
 }

@@ -84,9 +84,24 @@ fn a_second_program_finds_the_viewer_of_the_first() {
     assert_eq!(json(&format!("http://localhost:{port}/api/v2/services")), json!(["first", "second"]));
     let config = json(&format!("{ui}config.json"));
     assert_eq!((&config["embedded"], &config["demo"]), (&json!(true), &json!(false)));
+    // What the program that the viewer runs in has open.
+    let open = json(&format!("{ui}api/private/open"));
+    let [outer, inner] = &open.as_array().unwrap()[..] else { unreachable!("{open}") };
+    assert_eq!(
+        (&outer["name"], &outer["serviceName"], &outer["parentId"]),
+        (&json!("waiting"), &json!("first"), &Value::Null)
+    );
+    assert_eq!(
+        (&inner["name"], &inner["parentId"], &inner["traceId"]),
+        (&json!("deeper"), &outer["id"], &outer["traceId"])
+    );
+    assert!(
+        outer["age"].as_u64() > inner["age"].as_u64() && outer["timestamp"].as_u64() <= inner["timestamp"].as_u64(),
+        "{open}"
+    );
     let text = second.end();
     assert!(text.starts_with(&format!("traced: traces at {ui}, by another traced-viewer that was there\n")), "{text}");
-    assert!(text.ends_with("traced: sent 2 spans in 1 batch, 0 dropped\n"), "{text}");
+    assert!(text.ends_with("traced: sent 4 spans in 2 batches, 0 dropped\n"), "{text}");
     let text = first.end();
     assert!(text.starts_with(&format!("traced: traces at {ui} while this program runs\n")), "{text}");
     // It ended with its program.
@@ -134,19 +149,19 @@ fn a_collector_that_was_there_gets_the_spans() {
     );
     let services: Vec<_> =
         collector.accepted_spans().iter().map(|span| span["localEndpoint"]["serviceName"].clone()).collect();
-    assert_eq!(services, ["renamed", "renamed"]);
+    assert_eq!(services, ["renamed"; 4]);
 }
 
 #[test]
 fn an_endpoint_in_the_environment_switches_the_search_off() {
     let (collector, port) = (Collector::start(), free_port());
-    let program = Meets::start("told", port, &[("OTEL_EXPORTER_ZIPKIN_ENDPOINT", collector.url())]);
+    let program = Meets::start("told", port, &[("OTEL_EXPORTER_ZIPKIN_ENDPOINT", &collector.url())]);
     assert_eq!(program.line, "sent 2 to none");
     assert_eq!(collector.wait_for_spans(2).len(), 2);
     // Nothing asked before, and nothing listens.
     assert_eq!(collector.received().len(), 1);
     drop(TcpListener::bind(("127.0.0.1", port)).unwrap());
-    assert_eq!(program.end(), "traced: sent 2 spans in 1 batch, 0 dropped\n");
+    assert_eq!(program.end(), "traced: sent 4 spans in 2 batches, 0 dropped\n");
 }
 
 fn viewer() -> Program {

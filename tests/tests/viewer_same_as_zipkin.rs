@@ -16,38 +16,47 @@ use ureq::Agent;
 const JSON: &str = "application/json";
 const PROTO3: &str = "application/x-protobuf";
 
-/// Bodies that the two answer differently: what is sent to `/api/v2/spans`, Zipkin's answer, ours, and why.
-const DIFFERENCES: [(&str, (u16, &str), (u16, &str), &str); 5] = [
-    (
-        r#"[{"traceId":"d1f","id":"0"}]"#,
-        (202, ""),
-        (400, "id is all zeros reading List<Span> from json"),
-        "Zipkin's check counts sixteen zeros only; no span can have such a parent",
-    ),
-    (
-        r#"[{"traceId":"1""#,
-        (400, "End of input at line 1 column 16 path $[0].traceId reading List<Span> from json"),
-        (400, "End of input at line 1 column 16 path $[0] reading List<Span> from json"),
-        "a whole span is looked for first, then its fields",
-    ),
-    (
-        "[{\"traceId\":\"d2f\",\"id\":\"1\",\"name\":\"a\u{1}b\"}]",
-        (202, ""),
-        (400, "Malformed reading List<Span> from json"),
-        "control characters in strings are no JSON",
-    ),
-    (
-        r#"[{"traceId":"d3f","id":"1","shared":TRUE}]"#,
-        (202, ""),
-        (400, "Malformed reading List<Span> from json"),
-        "words in capitals are no JSON",
-    ),
-    (
-        r#"[{"traceId":"1","debug":5},x"#,
-        (400, NUMBER),
-        (400, NUMBER),
-        "none: a mistake in front of broken JSON is told first by both",
-    ),
+/// A body that the two answer differently.
+struct Difference {
+    /// What is sent to `/api/v2/spans`.
+    body: &'static str,
+    zipkin: (u16, &'static str),
+    viewer: (u16, &'static str),
+    reason: &'static str,
+}
+
+/// All of them, and one body that is answered alike although it breaks off.
+const DIFFERENCES: [Difference; 5] = [
+    Difference {
+        body: r#"[{"traceId":"d1f","id":"0"}]"#,
+        zipkin: (202, ""),
+        viewer: (400, "id is all zeros reading List<Span> from json"),
+        reason: "Zipkin's check counts sixteen zeros only; no span can have such a parent",
+    },
+    Difference {
+        body: r#"[{"traceId":"1""#,
+        zipkin: (400, "End of input at line 1 column 16 path $[0].traceId reading List<Span> from json"),
+        viewer: (400, "End of input at line 1 column 16 path $[0] reading List<Span> from json"),
+        reason: "a whole span is looked for first, then its fields",
+    },
+    Difference {
+        body: "[{\"traceId\":\"d2f\",\"id\":\"1\",\"name\":\"a\u{1}b\"}]",
+        zipkin: (202, ""),
+        viewer: (400, "Malformed reading List<Span> from json"),
+        reason: "control characters in strings are no JSON",
+    },
+    Difference {
+        body: r#"[{"traceId":"d3f","id":"1","shared":TRUE}]"#,
+        zipkin: (202, ""),
+        viewer: (400, "Malformed reading List<Span> from json"),
+        reason: "words in capitals are no JSON",
+    },
+    Difference {
+        body: r#"[{"traceId":"1","debug":5},x"#,
+        zipkin: (400, NUMBER),
+        viewer: (400, NUMBER),
+        reason: "none: a mistake in front of broken JSON is told first by both",
+    },
 ];
 
 const NUMBER: &str = "Expected a boolean but was NUMBER at line 1 column 26 path $[0].debug\n\
@@ -741,9 +750,13 @@ fn what_is_no_mistake_is_taken_by_both() {
     }
     let gzip = [("content-type", JSON), ("content-encoding", "gzip")];
     both.post("/api/v2/spans", &gzip, &packed(br#"[{"traceId":"14","id":"1","name":"packed"}]"#));
-    let list = [proto3_span(0x20), proto3_span(0x21)].concat();
+    let list = [proto3_span(0x20, b""), proto3_span(0x21, b"")].concat();
     both.post("/api/v2/spans", &[("content-type", "Application/X-Protobuf; a=b")], &list);
-    both.post("/api/v2/spans", &[("content-type", PROTO3), ("content-encoding", "gzip")], &packed(&proto3_span(0x22)));
+    both.post(
+        "/api/v2/spans",
+        &[("content-type", PROTO3), ("content-encoding", "gzip")],
+        &packed(&proto3_span(0x22, b"")),
+    );
     both.sent += 4;
     both.settle();
     for id in (1..=0x14).chain(0x20..=0x22) {
@@ -759,20 +772,28 @@ fn what_is_no_mistake_is_taken_by_both() {
 #[test]
 fn what_differs_is_listed() {
     let Some(both) = Both::lock() else { return };
-    for (body, theirs, ours, reason) in DIFFERENCES {
+    for Difference { body, zipkin: theirs, viewer: ours, reason } in DIFFERENCES {
         let own = |(status, text): (u16, &str)| (status, text.to_owned());
         let (zipkin, viewer) = both.send("/api/v2/spans", &[("content-type", JSON)], body.as_bytes());
         assert_eq!((zipkin, viewer), (own(theirs), own(ours)), "{body}: {reason}");
     }
     // What is no gzip: Zipkin's 500 makes clients send it again and again.
     let gzip = [("content-type", JSON), ("content-encoding", "gzip")];
-    let (zipkin, viewer) = both.send("/api/v2/spans", &gzip, b"[]");
+    let (zipkin, viewer) = both.send("/api/v2/spans", &gzip, b"[                  ]");
     let text = "Input is not in the GZIP format".to_owned();
     assert_eq!((zipkin, viewer), ((500, text.clone()), (400, text)));
-    // The reference's v1 clients in Go speak Thrift, which is not read.
+    // Old clients speak Thrift, which is not read.
     let (zipkin, viewer) =
         both.send("/api/v1/spans", &[("content-type", "application/x-thrift")], b"\x0c\x00\x00\x00\x00");
     assert_eq!((zipkin.0, viewer.0), (202, 415));
+    // Behind a field that it does not know Zipkin reads nothing more of the list: the flags of this span are lost.
+    let spans = proto3_span(0x5f, b"\x7a\x03new");
+    let (zipkin, viewer) = both.send("/api/v2/spans", &[("content-type", PROTO3)], &spans);
+    assert_eq!((zipkin.0, viewer.0), (202, 202));
+    assert_eq!(both.zipkin.wait_for_trace("5f", 1)[0]["debug"], Value::Null);
+    let mut ours = both.agent.get(both.viewer_url("/api/v2/trace/5f")).call().unwrap();
+    let ours: Value = serde_json::from_str(&ours.body_mut().read_to_string().unwrap()).unwrap();
+    assert_eq!((&ours[0]["debug"], &ours[0]["shared"]), (&json!(true), &json!(true)));
     // A line separator beside another character that is not ASCII spoils Zipkin's answers, not ours.
     let span = json!([{"traceId": "d4f", "id": "1", "tags": {"a": "é\u{2028}"}}]);
     both.send("/api/v2/spans", &[("content-type", JSON)], span.to_string().as_bytes());
@@ -781,8 +802,8 @@ fn what_differs_is_listed() {
     assert_eq!(ours[0]["tags"]["a"], "é\u{2028}");
 }
 
-/// A list with one span, in protocol buffers.
-fn proto3_span(trace: u8) -> Vec<u8> {
+/// A list with one span, in protocol buffers; with a field of another version, if told.
+fn proto3_span(trace: u8, unknown: &[u8]) -> Vec<u8> {
     fn bytes(number: u8, bytes: &[u8]) -> Vec<u8> {
         [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
     }
@@ -802,8 +823,7 @@ fn proto3_span(trace: u8) -> Vec<u8> {
         bytes(9, &bytes(1, b"remote")),
         bytes(10, &annotation),
         bytes(11, &tag),
-        // A field that nobody knows.
-        bytes(15, b"new"),
+        unknown.to_vec(),
         vec![12 << 3, 1, 13 << 3, 1],
     ];
     bytes(1, &span.concat())

@@ -31,7 +31,8 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Records some traces, sends them to a collector, and goes on with one every two seconds.
+    /// Records some traces, sends them to a collector, and goes on with one every two seconds. It returns when the first ones
+    /// are sent.
     ///
     /// # Errors
     /// The tracers cannot be set up, or no thread can be started: the message says why.
@@ -48,12 +49,16 @@ impl Demo {
         let store_thread = thread("demo-store").spawn(move || serve(&serving, &requests));
         let store_thread = store_thread.map_err(|error| format!("cannot start a thread: {error}"))?;
         let shop = Shop { calls, visits: 0 }.with(shop);
-        let first = shop.0.clone();
+        let (ready, first) = mpsc::channel();
         let shop_thread = thread("demo-shop").spawn(move || {
             let (tracer, mut shop) = shop;
             for _ in 0..VISITS.len() * 2 {
                 tracer.context().run(|| shop.visit());
             }
+            tracer.flush(FLUSH);
+            store.flush(FLUSH);
+            // Whoever waited may have left.
+            ready.send(()).ok();
             while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
                 tracer.context().run(|| shop.visit());
             }
@@ -64,7 +69,7 @@ impl Demo {
             store.shutdown(FLUSH);
         });
         let shop_thread = shop_thread.map_err(|error| format!("cannot start a thread: {error}"))?;
-        first.flush(FLUSH);
+        first.recv().ok();
         Ok(Self { stop: Some(stop), thread: Some(shop_thread) })
     }
 }

@@ -105,3 +105,45 @@ impl Linker {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use crate::decode::Encoding;
+
+    fn links(spans: &str) -> String {
+        let spans: Vec<_> = Encoding::JsonV2.decode(spans.as_bytes()).unwrap().into_iter().map(Arc::new).collect();
+        let mut linker = Linker::default();
+        linker.put(&spans);
+        serde_json::to_string(&linker.links()).unwrap()
+    }
+
+    #[test]
+    fn a_call_is_counted_once_and_knows_the_errors_of_both_halves() {
+        let call = r#"[
+            {"traceId":"1","id":"1","kind":"SERVER","timestamp":1000,"localEndpoint":{"serviceName":"front"}},
+            {"traceId":"1","id":"2","parentId":"1","timestamp":1001,"localEndpoint":{"serviceName":"front"}},
+            {"traceId":"1","id":"3","parentId":"2","kind":"CLIENT","timestamp":1002,"localEndpoint":{"serviceName":"front"},"tags":{"error":""}},
+            {"traceId":"1","id":"3","parentId":"2","kind":"SERVER","timestamp":1003,"localEndpoint":{"serviceName":"back"},"shared":true},
+            {"traceId":"1","id":"4","parentId":"3","kind":"CLIENT","timestamp":1004,"localEndpoint":{"serviceName":"back"},
+             "remoteEndpoint":{"serviceName":"mysql"}}]"#;
+        let expected = concat!(
+            r#"[{"parent":"front","child":"back","callCount":1},"#,
+            r#"{"parent":"back","child":"mysql","callCount":1}]"#
+        );
+        assert_eq!(links(call), expected);
+        // The query below the caller's half is taken for a call of a server that is missing.
+        let split =
+            call.replace(r#""id":"3","parentId":"2","kind":"SERVER""#, r#""id":"5","parentId":"3","kind":"SERVER""#);
+        assert!(links(&split).starts_with(r#"[{"parent":"front","child":"back","callCount":2,"errorCount":1}"#));
+    }
+
+    #[test]
+    fn a_cycle_without_a_root_has_no_links_and_an_end() {
+        let cycle = r#"[
+            {"traceId":"1","id":"1","parentId":"2","kind":"CLIENT","localEndpoint":{"serviceName":"a"},"remoteEndpoint":{"serviceName":"b"}},
+            {"traceId":"1","id":"2","parentId":"1","kind":"SERVER","localEndpoint":{"serviceName":"b"}}]"#;
+        assert_eq!(links(cycle), "[]");
+    }
+}

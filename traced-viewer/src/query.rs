@@ -228,3 +228,79 @@ fn tags(query: &str) -> HashMap<String, String> {
     }
     tags
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use crate::decode::Encoding;
+    use crate::store::StoreLimits;
+
+    /// Traces 1 and 2 at 10 s and 20 s, 3 without a time.
+    fn store() -> Store {
+        let spans = r#"[
+            {"traceId":"1","id":"1","name":"get","timestamp":10000000,"duration":50,"localEndpoint":{"serviceName":"front"}},
+            {"traceId":"1","id":"2","parentId":"1","name":"query","timestamp":10000010,"duration":20,"tags":{"error":"500"},
+             "localEndpoint":{"serviceName":"back"},"remoteEndpoint":{"serviceName":"mysql"},"annotations":[{"timestamp":1,"value":"miss"}]},
+            {"traceId":"2","id":"1","name":"get","timestamp":20000000,"duration":5,"localEndpoint":{"serviceName":"front"}},
+            {"traceId":"3","id":"1","name":"timeless","localEndpoint":{"serviceName":"front"}}]"#;
+        let mut store = Store::new(StoreLimits::default());
+        store.accept(Encoding::JsonV2.decode(spans.as_bytes()).unwrap());
+        store
+    }
+
+    fn found(traces: Vec<Vec<Arc<Span>>>) -> Vec<u64> {
+        traces.iter().map(|spans| spans[0].trace_id.low()).collect()
+    }
+
+    fn find(query: &str) -> Vec<u64> {
+        found(TraceQuery::of(&Parameters::of(query), 30_000).unwrap().find(&store()))
+    }
+
+    #[test]
+    fn all_that_is_asked_for_must_be_there_in_spans_of_the_service() {
+        for (query, traces) in [
+            ("", &[2, 1][..]),
+            ("limit=1", &[2]),
+            ("serviceName=Front", &[2, 1]),
+            ("serviceName=back", &[1]),
+            ("spanName=QUERY", &[1]),
+            ("spanName=all", &[2, 1]),
+            ("serviceName=front&spanName=query", &[]),
+            ("remoteServiceName=mysql", &[1]),
+            ("annotationQuery=error", &[1]),
+            ("annotationQuery=error%3D500%20and%20miss", &[1]),
+            ("annotationQuery=error%3D404", &[]),
+            ("annotationQuery=error&serviceName=front", &[]),
+            ("minDuration=20", &[1]),
+            ("minDuration=1&maxDuration=5", &[2]),
+            ("endTs=15000", &[1]),
+            ("lookback=15000", &[2]),
+        ] {
+            assert_eq!(find(query), traces, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_traces_of_any_time_and_without_one() {
+        let find = |query: &str| found(TraceQuery::of_list(&Parameters::of(query), 30_000).unwrap().find(&store()));
+        assert_eq!(find(""), [2, 1, 3]);
+        assert_eq!(find("spanName=timeless"), [3]);
+        assert_eq!(find("endTs=15000"), [1]);
+    }
+
+    #[test]
+    fn mistakes_are_told_in_zipkins_words() {
+        for (query, error) in [
+            ("limit=0", "limit <= 0"),
+            ("limit=", "Cannot set null to primitive type parameter: limit"),
+            ("endTs=0", "endTs <= 0"),
+            ("lookback=-1", "lookback <= 0"),
+            ("minDuration=x", "For input string: \"x\""),
+            ("minDuration=2&maxDuration=1", "maxDuration < minDuration"),
+            ("maxDuration=1", "maxDuration is only valid with minDuration"),
+        ] {
+            assert_eq!(TraceQuery::of(&Parameters::of(query), 1).unwrap_err(), error);
+        }
+    }
+}

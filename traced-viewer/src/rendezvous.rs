@@ -50,7 +50,7 @@ impl Neighbour {
     #[must_use]
     pub fn at(port: u16) -> Self {
         let agent: Agent =
-            Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER)).build().into();
+            Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(ANSWER)).build().into();
         let probe = agent.post(spans_url(port)).header("content-type", "application/json").send("[]");
         match probe {
             Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Self::Nobody,
@@ -87,8 +87,18 @@ impl Collector {
     /// # Errors
     /// There is none, and none can be started.
     pub fn find() -> Result<Self, ServeError> {
-        let port = env::var(PORT_VARIABLE).ok().and_then(|port| port.trim().parse().ok()).unwrap_or(Server::PORT);
-        Self::find_at(port)
+        let port = variable(PORT_VARIABLE).map(|text| (text.parse(), text));
+        Self::find_at(match port {
+            Some((Ok(port @ 1..), _)) => port,
+            None => Server::PORT,
+            Some((_, text)) => {
+                say(&format!(
+                    "cannot use {PORT_VARIABLE}={text:?}: it is not a port from 1 to 65535; {} is used",
+                    Server::PORT
+                ));
+                Server::PORT
+            }
+        })
     }
 
     fn find_at(port: u16) -> Result<Self, ServeError> {
@@ -216,7 +226,13 @@ pub fn init(service: impl Into<String>) -> Installed {
             return Installed { tracing: traced_runtime::init(service), collector: None };
         }
     };
-    let name = env::var("OTEL_SERVICE_NAME").ok().map(|name| name.trim().to_owned()).filter(|name| is_usable(name));
+    let name = variable(NAME_VARIABLE).filter(|name| {
+        let usable = name.len() <= LONGEST_NAME;
+        if !usable {
+            say(&format!("cannot use {NAME_VARIABLE}: it is longer than {LONGEST_NAME} bytes; {service:?} is used"));
+        }
+        usable
+    });
     let builder = Tracer::builder(name.unwrap_or_else(|| service.clone())).collector(&*collector.spans_url);
     match builder.install() {
         Ok(tracing) => {
@@ -228,15 +244,22 @@ pub fn init(service: impl Into<String>) -> Installed {
     }
 }
 
+/// The environment variable with the service's name, which beats the one that the program gives.
+const NAME_VARIABLE: &str = "OTEL_SERVICE_NAME";
+
+/// Bytes of a service's name.
+const LONGEST_NAME: usize = traced_runtime::Builder::SERVICE_NAME_BYTES;
+
 /// Whether the environment says where spans go, that they go nowhere, or the program has a tracer.
 fn is_decided() -> bool {
-    let set = |variable: &str| env::var_os(variable).is_some_and(|value| !value.is_empty());
-    let disabled = env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.trim().eq_ignore_ascii_case("true"));
-    set("OTEL_EXPORTER_ZIPKIN_ENDPOINT") || disabled || Tracer::installed().is_some()
+    let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    variable("OTEL_EXPORTER_ZIPKIN_ENDPOINT").is_some() || disabled || Tracer::installed().is_some()
 }
 
-fn is_usable(service: &str) -> bool {
-    !service.is_empty() && service.len() <= traced_runtime::Builder::SERVICE_NAME_BYTES
+/// An environment variable without white space around it; none when nothing is left.
+fn variable(name: &str) -> Option<String> {
+    let value = env::var_os(name)?.to_string_lossy().trim().to_owned();
+    (!value.is_empty()).then_some(value)
 }
 
 /// One line for whoever runs the program; nothing when standard error is closed.

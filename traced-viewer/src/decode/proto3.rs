@@ -192,7 +192,9 @@ impl<'a> Reader<'a> {
         length: usize,
         mut field: impl FnMut(u32, &mut Self) -> Result<(), String>,
     ) -> Result<(), String> {
-        let end = self.at.saturating_add(length);
+        let begin = self.at;
+        self.take(length)?;
+        let end = std::mem::replace(&mut self.at, begin);
         while self.at < end {
             let key = self.varint32()?;
             field(key, self)?;

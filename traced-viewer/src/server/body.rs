@@ -46,11 +46,10 @@ impl Viewer {
         let most = limits.unpacked_bytes as u64 + 1;
         match MultiGzDecoder::new(&bytes[..]).take(most).read_to_end(&mut unpacked) {
             Ok(length) if length > limits.unpacked_bytes => Err(Refused::TooLarge),
-            Ok(0) => Err(Refused::Empty),
-            Ok(_) => Ok(use_it(&unpacked)),
             // Zipkin reads what there is of one that ends too early, and finds it incomplete.
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(use_it(&unpacked)),
-            Err(_) => Err(Refused::NotGzip),
+            Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(Refused::NotGzip),
+            _ if unpacked.is_empty() => Err(Refused::Empty),
+            _ => Ok(use_it(&unpacked)),
         }
     }
 
@@ -100,7 +99,7 @@ impl Viewer {
             Refused::Broken(error) => self.text(StatusCode::BAD_REQUEST, error),
             // Zipkin answers 500, which clients take for a reason to send the same again.
             Refused::NotGzip => self.text(StatusCode::BAD_REQUEST, "Input is not in the GZIP format"),
-            Refused::Empty => self.text(StatusCode::BAD_REQUEST, "Cannot gunzip spans\n"),
+            Refused::Empty => self.text(StatusCode::BAD_REQUEST, "Cannot gunzip spans"),
         }
     }
 }
