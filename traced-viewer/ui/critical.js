@@ -88,7 +88,8 @@ export function selfTimes(trace) {
  */
 function visit(node, from, to) {
   const end = (/** @type {SpanNode} */ child) => Math.min(child.end, to);
-  const children = [...node.children].sort((left, right) => end(right) - end(left) || right.start - left.start);
+  // Of those that finish together, the one that explains most.
+  const children = [...node.children].sort((left, right) => end(right) - end(left) || left.start - right.start);
   return { node, from, to, at: to, children, next: 0 };
 }
 

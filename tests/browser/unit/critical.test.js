@@ -21,6 +21,10 @@ test("a child that ends where the next starts is on the path", () => {
   assert.deepEqual(path([span(1, 0, 0, 30), span(2, 1, 0, 10), span(3, 1, 10, 10), span(4, 1, 20, 10)]), ["2 0-10", "3 10-20", "4 20-30"]);
 });
 
+test("of children that end together the one that began first is on the path", () => {
+  assert.deepEqual(path([span(1, 0, 0, 30), span(2, 1, 20, 10), span(3, 1, 10, 20)]), ["1 0-10", "3 10-30"]);
+});
+
 test("what outlasts its parent counts as far as the parent lasted", () => {
   assert.deepEqual(path([span(1, 0, 10, 20), span(2, 1, 0, 90), span(3, 2, 5, 80)]), ["3 10-30"]);
 });
