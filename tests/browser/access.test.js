@@ -95,7 +95,7 @@ test("the keyboard alone reaches everything of a trace, in the order in which it
   await page.locator(".section").first().waitFor();
   await page.evaluate(() => document.querySelector("main")?.focus());
   const reached = [];
-  for (let tabs = 0; tabs < 19; tabs++) {
+  for (let tabs = 0; tabs < 15; tabs++) {
     await page.keyboard.press("Tab");
     reached.push(await page.evaluate(() => {
       const element = document.activeElement;
@@ -105,7 +105,6 @@ test("the keyboard alone reaches everything of a trace, in the order in which it
   assert.deepEqual(reached, [
     TRACE.slice(0, 20), "Download", "Waterfall", "Flame", "Names", "Events", "Start of what is shown", "End of what is shown", "Filter the spans",
     "✗ Errors", "Critical path", "Open all", "Close all", "Spans", "Width of the names",
-    ...reached.slice(15),
   ]);
   await page.getByRole("treegrid").focus();
   await page.keyboard.press("Enter");

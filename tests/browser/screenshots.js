@@ -20,24 +20,25 @@ try {
     const shoot = (name) => page.screenshot({ path: `${FOLDER}${name}${colorScheme === "dark" ? "-dark" : ""}.png` });
     await page.goto(`${viewer.origin}/zipkin/`);
     await page.locator(".trace-row").nth(ENOUGH).waitFor();
-    await page.getByRole("button", { name: "Pause" }).click();
     await shoot("list");
     if (colorScheme === "light") {
       await page.goto(`${viewer.origin}/zipkin/dependency`);
       await page.locator(".service-box").first().waitFor();
+      await page.setViewportSize({ width: 1280, height: 480 });
       await shoot("dependencies");
+      await page.setViewportSize({ width: 1280, height: 800 });
       await page.goto(`${viewer.origin}/zipkin/`);
     }
     // The richest of the newest traces.
     const rows = page.locator(".trace-row:not(.head)");
     await rows.first().waitFor();
-    const spans = await rows.locator(".spans").allTextContents();
-    const errors = await rows.locator(".sign").allTextContents();
-    const richness = spans.map((text, at) => parseInt(text) + (errors[at] === "" ? 0 : 100));
+    const richness = await rows.evaluateAll((all) => all.map((row) =>
+      1_000 * row.querySelectorAll(".services .chip").length + parseInt(row.querySelector(".spans")?.textContent ?? "")));
     await rows.nth(richness.indexOf(Math.max(...richness))).locator("a").click();
     await page.locator(".section").first().waitFor();
-    await page.keyboard.press("n");
-    await page.keyboard.press("Enter");
+    for (const key of ["j", "j", "j", "Enter"]) {
+      await page.keyboard.press(key);
+    }
     await page.locator(".detail h2").waitFor();
     await shoot("waterfall");
     await page.close();

@@ -42,13 +42,21 @@ function graph(links) {
   const tallest = Math.max(...layers.map((layer) => layer.length));
   /** @type {Map<string, {x: number, y: number}>} */
   const places = new Map();
+  /** @type {Map<string, {x: number, y: number}[]>} by caller and called */
+  const passed = new Map();
   for (const layer of layers) {
     const above = ((tallest - layer.length) * (BOX.height + BOX.gapY)) / 2;
-    for (const { name, layer: column, place } of layer) {
-      places.set(name, {
+    for (const { name, layer: column, place, passing } of layer) {
+      const point = {
         x: BOX.margin + column * (BOX.width + BOX.gapX),
         y: BOX.margin + above + place * (BOX.height + BOX.gapY),
-      });
+      };
+      if (passing === null) {
+        places.set(name, point);
+      } else {
+        const key = JSON.stringify([passing.from, passing.to]);
+        passed.set(key, [...(passed.get(key) ?? []), point]);
+      }
     }
   }
   const width = 2 * BOX.margin + layers.length * (BOX.width + BOX.gapX) - BOX.gapX;
@@ -64,7 +72,7 @@ function graph(links) {
   for (const link of links) {
     const [from, to] = [places.get(link.parent), places.get(link.child)];
     if (from !== undefined && to !== undefined) {
-      const [line, number] = call(link, from, to);
+      const [line, number] = call(link, from, passed.get(JSON.stringify([link.parent, link.child])) ?? [], to);
       picture.append(line);
       numbers.push(number);
     }
@@ -98,10 +106,11 @@ function graph(links) {
 /**
  * @param {Dependency} link
  * @param {{x: number, y: number}} from
+ * @param {{x: number, y: number}[]} passed the free places on its way
  * @param {{x: number, y: number}} to
  * @returns {[SVGElement, SVGElement]} the line and its number
  */
-function call(link, from, to) {
+function call(link, from, passed, to) {
   const errors = link.errorCount ?? 0;
   const text = errors > 0 ? `${formatCount(link.callCount)} · ✗ ${formatCount(errors)}` : formatCount(link.callCount);
   const forward = to.x > from.x;
@@ -113,8 +122,18 @@ function call(link, from, to) {
     path = `M${x - 24} ${y}C${x - 24} ${y - 26} ${x + 24} ${y - 26} ${x + 24} ${y}`;
     label = { x: x + 42, y: y - 10 };
   } else if (forward) {
-    const bend = (end.x - start.x) / 2;
-    path = `M${start.x} ${start.y}C${start.x + bend} ${start.y} ${end.x - bend} ${end.y} ${end.x} ${end.y}`;
+    path = `M${start.x} ${start.y}`;
+    let at = start;
+    for (const point of [...passed, null]) {
+      const next = point === null ? end : { x: point.x, y: point.y + BOX.height / 2 };
+      const bend = (next.x - at.x) / 2;
+      path += `C${at.x + bend} ${at.y} ${next.x - bend} ${next.y} ${next.x} ${next.y}`;
+      if (point !== null) {
+        at = { x: next.x + BOX.width, y: next.y };
+        path += `H${at.x}`;
+        label = { x: next.x + BOX.width / 2, y: next.y - 7 };
+      }
+    }
   } else {
     // Back to the left, and below the boxes in between.
     const low = Math.max(from.y, to.y) + BOX.height + 20;

@@ -1,7 +1,12 @@
 // Where the services of a dependency graph stand: callers left of what they call.
 
 /** @typedef {{from: string, to: string}} Edge */
-/** @typedef {{name: string, layer: number, place: number}} Placed */
+
+/**
+ * A service, or where the line of a call passes a layer between its ends: that takes a place, too, so that no line runs through
+ * a box.
+ * @typedef {{name: string, layer: number, place: number, passing: Edge | null}} Placed
+ */
 
 /** How often neighbours are put in order; more changes little. */
 const SWEEPS = 6;
@@ -33,10 +38,30 @@ export function layServices(edges) {
   const layers = [];
   for (const name of order) {
     const own = (layers[Number(layer.get(name))] ??= []);
-    own.push({ name, layer: Number(layer.get(name)), place: own.length });
+    own.push({ name, layer: Number(layer.get(name)), place: own.length, passing: null });
   }
-  untangle(layers, edges);
+  untangle(layers, edges.flatMap((edge) => passLayers(layers, layer, edge)));
   return layers;
+}
+
+/**
+ * Takes a place in each layer between a caller and what it calls.
+ * @param {Placed[][]} layers
+ * @param {ReadonlyMap<string, number>} layerOf
+ * @param {Edge} edge
+ * @returns {Edge[]} the edge in parts that lead from one layer to the next
+ */
+function passLayers(layers, layerOf, edge) {
+  const parts = [];
+  let { from } = edge;
+  for (let at = Number(layerOf.get(edge.from)) + 1; at < Number(layerOf.get(edge.to)); at++) {
+    const own = (layers[at] ??= []);
+    const name = JSON.stringify([edge.from, edge.to, at]);
+    own.push({ name, layer: at, place: own.length, passing: edge });
+    parts.push({ from, to: name });
+    from = name;
+  }
+  return [...parts, { from, to: edge.to }];
 }
 
 /**

@@ -149,11 +149,17 @@ export function listPage(app, start) {
     compare.title = "Mark two traces to compare them";
   };
 
+  let isConnected = false;
+  const showState = () => {
+    state.textContent = !isConnected ? "○ not connected" : paused ? "‖ paused" : "● live";
+    state.classList.toggle("on", isConnected && !paused);
+  };
   /** @param {boolean} on */
   const setPaused = (on) => {
     paused = on;
     pause.setAttribute("aria-pressed", String(on));
     pause.textContent = on ? "Go on" : "Pause";
+    showState();
     if (!on) {
       load();
     }
@@ -264,8 +270,8 @@ export function listPage(app, start) {
           draw();
         },
         connected: (connected) => {
-          state.textContent = connected ? "● live" : "○ not connected";
-          state.classList.toggle("on", connected);
+          isConnected = connected;
+          showState();
           // What came while there was no connection is in no event.
           if (connected && !paused) {
             load();

@@ -169,7 +169,7 @@ function traceHead(view, source, app) {
     html("div", { class: "trace-facts" },
       html("b", {}, formatDuration(trace.end - trace.start)), html("span", {}, plural(nodes.length, "span")),
       html("span", {}, plural(services.length, "service")), html("span", {}, plural(trace.depth, "level")),
-      ...[...outcomes].map(([outcome, count]) => html("span", { class: `chip ${outcome}` }, `${OUTCOME_SIGNS[outcome]} ${count} ${outcome}`)),
+      ...[...outcomes].map(([outcome, count]) => html("span", { class: `chip ${outcome}` }, `${OUTCOME_SIGNS[outcome]} ${outcome === "error" ? plural(count, "error") : `${count} ${outcome}`}`)),
       html("span", { class: "services" }, ...services.map(({ name, count }) =>
       hued(html("span", { class: "chip hue" }, `${name || "no service"} ${count}`), serviceHue(name))))));
 }
