@@ -6,14 +6,15 @@ import { foldFrames } from "./flame.js";
 import { formatCount, formatDuration, formatTime, plural, shortId } from "./format.js";
 import { serviceHue } from "./hue.js";
 import { selfTimes } from "./critical.js";
-import { Rows } from "./rows.js";
+import { rowHeight, Rows } from "./rows.js";
 import { buildTrace } from "./trace.js";
 
 /** @import {Frame} from "./flame.js" */
 /** @import {Page} from "./main.js" */
 /** @import {Trace} from "./trace.js" */
 
-const COMPARE_ROW_HEIGHT = 26;
+/** In rem; the style sheet has it, too. */
+const COMPARE_ROW = 2;
 
 /**
  * One path of names; null where a trace does not have it.
@@ -54,7 +55,7 @@ export async function comparePage(leftId, rightId) {
   const table = html("div", {
     class: "compare scroll", role: "table", tabindex: "0", "aria-label": "Times by path of names", "aria-rowcount": rows.length + 1,
   }, head);
-  const list = new Rows(table, COMPARE_ROW_HEIGHT, (index) =>
+  const list = new Rows(table, rowHeight(COMPARE_ROW), (index) =>
     comparedRow(/** @type {ComparedRow} */ (rows[index]), index, largest), head);
   const swap = html("a", { href: `/zipkin/traces/${rightId}?compare=${leftId}` }, "Swap");
   const element = html("div", { class: "page compare-page" },

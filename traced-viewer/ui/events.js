@@ -3,12 +3,13 @@
 import { hued, html } from "./element.js";
 import { formatDuration, formatTime } from "./format.js";
 import { errorText, isError } from "./outcome.js";
-import { Rows } from "./rows.js";
+import { rowHeight, Rows } from "./rows.js";
 
 /** @import {SpanNode} from "./trace.js" */
 /** @import {View} from "./view.js" */
 
-const EVENT_ROW_HEIGHT = 26;
+/** In rem. */
+const EVENT_ROW = 2;
 
 /** @typedef {{at: number, node: SpanNode, text: string, error: boolean}} TraceEvent */
 
@@ -44,7 +45,7 @@ export function eventList(view, pick) {
   const list = html("div", {
     class: "events-list scroll", role: "table", "aria-label": "Events in order of time", "aria-rowcount": events.length + 1,
   }, head);
-  const rows = new Rows(list, EVENT_ROW_HEIGHT, (index) => {
+  const rows = new Rows(list, rowHeight(EVENT_ROW), (index) => {
     const { at, node, text, error } = /** @type {TraceEvent} */ (events[index]);
     return hued(html("div", { class: error ? "event error" : "event", role: "row", "aria-rowindex": index + 2 },
       html("span", { role: "cell", class: "number", title: formatTime(at) }, formatDuration(at - view.trace.start)),

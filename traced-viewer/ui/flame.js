@@ -7,7 +7,8 @@ import { serviceHue } from "./hue.js";
 /** @import {SpanNode} from "./trace.js" */
 /** @import {View} from "./view.js" */
 
-const FRAME_HEIGHT = 22;
+/** In rem; the style sheet has it, too. */
+const FRAME_HEIGHT = 1.7;
 /** Frames narrower than this part of the picture are left out: they cannot be seen. */
 const NARROWEST = 0.001;
 
@@ -104,7 +105,7 @@ export function flameView(view) {
     above.forEach((placed, level) => (placed.level = level));
     const placed = [...above, ...layFrames(zoomed).map((one) => ({ ...one, level: one.level + above.length }))];
     const levels = Math.max(...placed.map(({ level }) => level)) + 1;
-    picture.style.height = `${levels * FRAME_HEIGHT}px`;
+    picture.style.height = `${levels * FRAME_HEIGHT}rem`;
     picture.replaceChildren(...placed.map((one) => frameElement(top, one, one.frame === zoomed)));
     placed.forEach(({ frame }, at) => {
       picture.children[at]?.addEventListener("click", () => {
@@ -135,7 +136,7 @@ function frameElement(top, { frame, left, width, level }, zoomed) {
   }, html("span", {}, frame.name || "(no name)"));
   element.style.left = `${100 * left}%`;
   element.style.width = `${100 * width}%`;
-  element.style.top = `${level * FRAME_HEIGHT}px`;
+  element.style.top = `${level * FRAME_HEIGHT}rem`;
   return frame === top ? element : hued(element, serviceHue(frame.service));
 }
 

@@ -5,6 +5,14 @@ import { html } from "./element.js";
 /** Rows beyond the edges, so that scrolling by a little shows no gap. */
 const ROWS_BEYOND = 8;
 
+/**
+ * A row's height in CSS pixels: it grows with the text, which is larger on large screens.
+ * @param {number} rem
+ */
+export function rowHeight(rem) {
+  return Math.round(rem * parseFloat(getComputedStyle(document.documentElement).fontSize));
+}
+
 /** Rows of one height in a scrolling element. */
 export class Rows {
   /** @type {Map<number, HTMLElement>} */

@@ -3,14 +3,15 @@
 import { hued, html, place, spoken } from "./element.js";
 import { formatDuration, plural, ticks } from "./format.js";
 import { isError, OUTCOME_SIGNS } from "./outcome.js";
-import { Rows } from "./rows.js";
+import { rowHeight, Rows } from "./rows.js";
 import { readSetting, writeSetting } from "./setting.js";
 
 /** @import {Binding} from "./keyboard.js" */
 /** @import {SpanNode} from "./trace.js" */
 /** @import {View} from "./view.js" */
 
-const SPAN_ROW_HEIGHT = 24;
+/** In rem; the style sheet has it, too. */
+const SPAN_ROW = 1.85;
 /** Sections of a span that are closer than this part of the picture are drawn as one. */
 const SECTION_GAP = 0.000_5;
 /** Annotations of one span that are marked. */
@@ -44,7 +45,7 @@ export class Waterfall {
     this.#grid.append(this.#head, this.#lines);
     this.#grid.classList.toggle("deep", view.trace.depth > GUIDED_LEVELS);
     this.#grid.style.setProperty("--levels", String(Math.max(1, view.trace.depth)));
-    this.#rows = new Rows(this.#grid, SPAN_ROW_HEIGHT, (index) => this.#row(index), this.#head);
+    this.#rows = new Rows(this.#grid, rowHeight(SPAN_ROW), (index) => this.#row(index), this.#head);
     new ResizeObserver(() => this.#drawScale()).observe(this.#grid);
     this.#listen();
     this.#drawRows();
