@@ -46,6 +46,7 @@ test("20,000 spans open with only the rows in sight, and scroll, filter and fold
     }).observe(document.body, { subtree: true, childList: true });
     /** @type {HTMLElement} */ (document.querySelector(".trace-link")).click();
   }));
+  await page.getByText("truncated").waitFor();
   const rows = page.locator(".span-row:not(.head)");
   const grid = page.getByRole("treegrid");
   assert.equal(await grid.getAttribute("aria-rowcount"), String(COUNT + 1));

@@ -9,6 +9,12 @@ import { checkout, hexId } from "./spans.js";
 import { Viewer } from "./viewer.js";
 import { Zipkin } from "./zipkin.js";
 
+/** Milliseconds: a Java server that has just started serves megabytes of script. */
+const LENS_PATIENCE = 240_000;
+
+/** What is waited for is what the page shows. */
+const COMMITTED = /** @type {const} */ ({ waitUntil: "commit" });
+
 const { missing } = Zipkin;
 if (missing !== null && process.env["TRACED_REQUIRE_PEERS"] === "1") {
   throw new Error(missing);
@@ -23,14 +29,15 @@ test("Lens lists a trace of the viewer, shows it, and draws its services", { ski
     const now = Date.now();
     await viewer.send(checkout(hexId(7), (now - 5_000) * 1_000));
     const page = await context.newPage();
-    page.setDefaultTimeout(60_000);
-    await page.goto(`${proxy.origin}/zipkin/?serviceName=web&lookback=15m&endTs=${now}&limit=10`);
+    page.setDefaultTimeout(LENS_PATIENCE);
+    await page.goto(`${proxy.origin}/zipkin/?serviceName=web&lookback=15m&endTs=${now}&limit=10`, COMMITTED);
     await page.getByText("post /checkout").first().waitFor();
-    await page.goto(`${proxy.origin}/zipkin/traces/${hexId(7)}`);
+    await page.goto(`${proxy.origin}/zipkin/traces/${hexId(7)}`, COMMITTED);
     await page.getByText("ledger::append").first().waitFor();
-    await page.goto(`${proxy.origin}/zipkin/dependency?startTime=${now - 600_000}&endTime=${now}`);
+    const dependencies = page.waitForResponse(/\/api\/v2\/dependencies/);
+    await page.goto(`${proxy.origin}/zipkin/dependency?startTime=${now - 600_000}&endTime=${now}`, COMMITTED);
+    assert.equal((await dependencies).status(), 200);
     const asked = (/** @type {RegExp} */ path) => proxy.asked.some((line) => path.test(line));
-    await page.waitForResponse(/\/api\/v2\/dependencies/).catch(() => null);
     // The spans were never Zipkin's, so what was shown came from the viewer.
     assert.deepEqual(await (await fetch(`${zipkin.origin}/api/v2/services`)).json(), []);
     assert.ok(asked(/^200 \/zipkin\/api\/v2\/traces\?/), proxy.asked.join("\n"));

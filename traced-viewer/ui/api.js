@@ -52,6 +52,18 @@ export function fetchTrace(traceId) {
   return getJson(`${BASE}/v2/trace/${encodeURIComponent(traceId)}`);
 }
 
+/** @type {Promise<number> | null} */
+let spanLimit = null;
+
+/**
+ * Spans of one trace that the server keeps; it drops what comes beyond.
+ * @returns {Promise<number>}
+ */
+export function fetchSpanLimit() {
+  spanLimit ??= getJson("/zipkin/config.json").then((config) => config.limits?.traceSpans ?? Infinity, () => Infinity);
+  return spanLimit;
+}
+
 /** @returns {Promise<string[]>} */
 export function fetchServices() {
   return getJson(`${BASE}/v2/services`);

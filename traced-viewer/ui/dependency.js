@@ -1,7 +1,7 @@
 // Which service calls which.
 
 import { fetchDependencies } from "./api.js";
-import { hued, html, svg } from "./element.js";
+import { errorLine, hued, html, svg } from "./element.js";
 import { formatCount, formatPercent, plural } from "./format.js";
 import { serviceHue } from "./hue.js";
 import { layServices } from "./layers.js";
@@ -25,7 +25,13 @@ export async function dependencyPage() {
     ...STRETCHES.map(({ millis, label }) => html("option", { value: millis, selected: millis === 86_400_000 }, label)));
   const body = html("div", { class: "dependency-body" });
   const load = async () => {
-    const links = await fetchDependencies(Date.now(), Number(stretch.value));
+    let links;
+    try {
+      links = await fetchDependencies(Date.now(), Number(stretch.value));
+    } catch (error) {
+      body.replaceChildren(errorLine(error));
+      return;
+    }
     body.replaceChildren(...(links.length === 0
       ? [html("p", { class: "empty" }, "No service called another in that time. A call shows here when its client and its server report spans of one trace.")]
       : [graph(links), linkTable(links)]));

@@ -66,6 +66,14 @@ export function spoken(text) {
 }
 
 /**
+ * What went wrong, read out at once.
+ * @param {unknown} error
+ */
+export function errorLine(error) {
+  return html("p", { class: "error-text", role: "alert" }, error instanceof Error ? error.message : String(error));
+}
+
+/**
  * @template {Element} T
  * @param {T} element
  * @param {Attributes} attributes

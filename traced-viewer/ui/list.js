@@ -2,7 +2,7 @@
 
 import { clearTraces, fetchSummaries, fetchTraces } from "./api.js";
 import { selfTimes } from "./critical.js";
-import { hued, html, spoken } from "./element.js";
+import { errorLine, hued, html, spoken } from "./element.js";
 import { formatAge, formatCount, formatDuration, formatTime, plural } from "./format.js";
 import { serviceHue } from "./hue.js";
 import { nameRows, nameTable } from "./names.js";
@@ -79,7 +79,7 @@ export function listPage(app, start) {
       if (!(error instanceof DOMException)) {
         known = new Map();
         draw();
-        message.replaceChildren(html("p", { class: "error-text", role: "alert" }, error instanceof Error ? error.message : String(error)));
+        message.replaceChildren(errorLine(error));
       }
     }
   };
@@ -176,7 +176,13 @@ export function listPage(app, start) {
     }
   };
   const loadNames = async () => {
-    const traces = (await fetchTraces(serverQuery(address))).map(buildTrace);
+    let traces;
+    try {
+      traces = (await fetchTraces(serverQuery(address))).map(buildTrace);
+    } catch (error) {
+      namesArea.replaceChildren(errorLine(error));
+      return;
+    }
     const names = nameRows(traces.map((trace) => ({ nodes: trace.nodes, self: selfTimes(trace) })));
     namesArea.replaceChildren(nameTable(names, `Span names of ${plural(traces.length, "trace")}`, (row) => {
       showNames(false);

@@ -1,9 +1,9 @@
 // The page: which part of it is shown, and what all parts share.
 
-import { fetchTrace } from "./api.js";
+import { fetchSpanLimit, fetchTrace } from "./api.js";
 import { comparePage } from "./compare.js";
 import { dependencyPage } from "./dependency.js";
-import { html } from "./element.js";
+import { errorLine, html } from "./element.js";
 import { formatDuration, plural } from "./format.js";
 import { Keyboard } from "./keyboard.js";
 import { listPage } from "./list.js";
@@ -86,7 +86,11 @@ async function pageAt() {
   const found = /^\/zipkin\/traces\/([0-9a-f]+)\/?$/i.exec(location.pathname);
   if (found?.[1] !== undefined) {
     const other = query.get("compare");
-    return other !== null ? comparePage(found[1], other) : tracePage(app, await fetchTrace(found[1]), "server");
+    if (other !== null) {
+      return comparePage(found[1], other);
+    }
+    const [spans, limit] = await Promise.all([fetchTrace(found[1]), fetchSpanLimit()]);
+    return tracePage(app, spans, "server", spans.length >= limit);
   }
   return /^\/zipkin\/dependency\/?$/.test(location.pathname) ? dependencyPage() : listPage(app, query);
 }
@@ -99,7 +103,7 @@ async function pageAt() {
 function filePage(number) {
   const spans = fileTraces[number === undefined ? 0 : Number(number)];
   if (spans !== undefined && (number !== undefined || fileTraces.length === 1)) {
-    return tracePage(app, spans, "file");
+    return tracePage(app, spans, "file", false);
   }
   const element = html("div", { class: "page" },
     html("header", { class: "trace-head" }, html("h1", {}, `${plural(fileTraces.length, "trace")} of ${fileName || "this file"}`)),
@@ -118,7 +122,7 @@ async function route() {
   try {
     page = await pageAt();
   } catch (error) {
-    page = errorPage(error instanceof Error ? error.message : String(error));
+    page = errorPage(error);
   }
   if (mine !== asked) {
     return;
@@ -142,12 +146,12 @@ async function route() {
 }
 
 /**
- * @param {string} message
+ * @param {unknown} error
  * @returns {Page}
  */
-function errorPage(message) {
+function errorPage(error) {
   const element = html("div", { class: "page" },
-    html("h1", {}, "This cannot be shown"), html("p", { class: "error-text", role: "alert" }, message),
+    html("h1", {}, "This cannot be shown"), errorLine(error),
     html("p", {}, html("a", { href: "/zipkin/" }, "All traces")));
   return { title: "Not shown", element };
 }

@@ -31,9 +31,10 @@ const NAMED_SECTIONS = 3;
  * @param {App} app
  * @param {Span[]} spans
  * @param {"server" | "file"} source a trace from a file can be exported only as what it is
+ * @param {boolean} truncated whether the server may have dropped spans of it
  * @returns {Page}
  */
-export function tracePage(app, spans, source) {
+export function tracePage(app, spans, source, truncated) {
   const trace = buildTrace(spans);
   const view = new View(trace);
   const panel = html("aside", { class: "detail", "aria-label": "Detail of the span", hidden: true });
@@ -91,7 +92,7 @@ export function tracePage(app, spans, source) {
   choose(0);
   const fresh = html("button", { type: "button", class: "fresh", hidden: true, click: () => app.reload() });
   const element = html("div", { class: "page trace-page" },
-    traceHead(view, source, app),
+    traceHead(view, source, app, truncated),
     html("div", { class: "toolbar" }, html("div", { class: "tabs", role: "group", "aria-label": "Picture" }, ...tabs), criticalLine(view), fresh),
     html("div", { class: "trace-body" }, pictures, panel));
 
@@ -147,8 +148,9 @@ function stepBack(view, panel, hide, filter) {
  * @param {View} view
  * @param {"server" | "file"} source
  * @param {App} app
+ * @param {boolean} truncated
  */
-function traceHead(view, source, app) {
+function traceHead(view, source, app, truncated) {
   const { trace } = view;
   const { root, traceId, nodes, services } = trace;
   /** @type {Map<Outcome, number>} */
@@ -168,6 +170,7 @@ function traceHead(view, source, app) {
     exportMenu(trace, source),
     html("div", { class: "trace-facts" },
       html("b", {}, formatDuration(trace.end - trace.start)), html("span", {}, plural(nodes.length, "span")),
+      truncated && html("span", { class: "chip cancelled", title: "The viewer keeps no more spans of one trace" }, "truncated"),
       html("span", {}, plural(services.length, "service")), html("span", {}, plural(trace.depth, "level")),
       ...[...outcomes].map(([outcome, count]) => html("span", { class: `chip ${outcome}` }, `${OUTCOME_SIGNS[outcome]} ${outcome === "error" ? plural(count, "error") : `${count} ${outcome}`}`)),
       html("span", { class: "services" }, ...services.map(({ name, count }) =>
