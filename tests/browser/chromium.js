@@ -11,8 +11,13 @@ const PROGRAM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 const PATIENCE = 30_000;
 /** Beside what Playwright sets by itself: nothing here asks the network for anything of its own. */
 const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
 ];
 
 /** @type {Promise<import("playwright-core").Browser> | null} */
@@ -49,7 +54,10 @@ export function visit(run, { expected, ...options } = {}) {
       page.setDefaultTimeout(PATIENCE);
       const faults = watch(page, viewer.origin);
       await run({ page, viewer });
-      assert.deepEqual(faults.filter((fault) => !expected?.test(fault)), []);
+      assert.deepEqual(
+        faults.filter((fault) => !expected?.test(fault)),
+        [],
+      );
     } finally {
       await context.close();
       await viewer.stop();
@@ -87,7 +95,8 @@ export function watch(page, origin) {
  * @param {readonly string[]} texts
  */
 export async function waitForTexts(page, selector, texts) {
-  const read = () => page.locator(selector).evaluateAll((found) => found.map((element) => element.textContent?.trim() ?? ""));
+  const read = () =>
+    page.locator(selector).evaluateAll((found) => found.map((element) => element.textContent?.trim() ?? ""));
   const deadline = Date.now() + PATIENCE;
   let seen = await read();
   while (JSON.stringify(seen) !== JSON.stringify(texts) && Date.now() < deadline) {

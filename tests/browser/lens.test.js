@@ -42,7 +42,10 @@ test("Lens lists a trace of the viewer, shows it, and draws its services", { ski
     assert.deepEqual(await (await fetch(`${zipkin.origin}/api/v2/services`)).json(), []);
     assert.ok(asked(/^200 \/zipkin\/api\/v2\/traces\?/), proxy.asked.join("\n"));
     assert.ok(asked(/^200 \/zipkin\/api\/v2\/trace\//), proxy.asked.join("\n"));
-    assert.deepEqual(proxy.asked.filter((line) => isApi(line.slice(4)) && !line.startsWith("200 ") && !line.startsWith("304 ")), []);
+    assert.deepEqual(
+      proxy.asked.filter((line) => isApi(line.slice(4)) && !line.startsWith("200 ") && !line.startsWith("304 ")),
+      [],
+    );
   } finally {
     await context.close();
     await proxy.stop();

@@ -13,11 +13,15 @@ export async function startProxy(originOf) {
   const server = createServer((incoming, outgoing) => {
     const path = incoming.url ?? "/";
     const origin = new URL(originOf(path));
-    const forwarded = request(new URL(path, origin), { method: incoming.method, headers: { ...incoming.headers, host: origin.host } }, (answer) => {
-      asked.push(`${answer.statusCode} ${path}`);
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(outgoing);
-    });
+    const forwarded = request(
+      new URL(path, origin),
+      { method: incoming.method, headers: { ...incoming.headers, host: origin.host } },
+      (answer) => {
+        asked.push(`${answer.statusCode} ${path}`);
+        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(outgoing);
+      },
+    );
     forwarded.on("error", () => outgoing.destroy());
     incoming.pipe(forwarded);
   }).listen(0, "127.0.0.1");

@@ -11,7 +11,10 @@ const ENOUGH = 12;
 
 await mkdir(FOLDER, { recursive: true });
 const viewer = await Viewer.start("--demo");
-const browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+const browser = await chromium.launch({
+  executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu"],
+});
 try {
   for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
     const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme });
@@ -32,9 +35,17 @@ try {
     // The richest of the newest traces.
     const rows = page.locator(".trace-row:not(.head)");
     await rows.first().waitFor();
-    const richness = await rows.evaluateAll((all) => all.map((row) =>
-      1_000 * row.querySelectorAll(".services .chip").length + parseInt(row.querySelector(".spans")?.textContent ?? "")));
-    await rows.nth(richness.indexOf(Math.max(...richness))).locator("a").click();
+    const richness = await rows.evaluateAll((all) =>
+      all.map(
+        (row) =>
+          1_000 * row.querySelectorAll(".services .chip").length +
+          parseInt(row.querySelector(".spans")?.textContent ?? ""),
+      ),
+    );
+    await rows
+      .nth(richness.indexOf(Math.max(...richness)))
+      .locator("a")
+      .click();
     await page.locator(".section").first().waitFor();
     for (const key of ["j", "j", "j", "Enter"]) {
       await page.keyboard.press(key);

@@ -33,7 +33,9 @@ export class Viewer {
   /** @param {readonly object[]} spans */
   async send(spans) {
     const answer = await fetch(`${this.origin}/api/v2/spans`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(spans),
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(spans),
     });
     if (answer.status !== 202) {
       throw new Error(`${answer.status} ${await answer.text()}`);

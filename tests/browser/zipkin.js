@@ -23,7 +23,8 @@ export class Zipkin {
   static async start() {
     const port = await freePort();
     const zipkin = spawn("java", ["-Xmx384m", "-jar", JAR], {
-      env: { ...process.env, QUERY_PORT: String(port), STORAGE_TYPE: "mem" }, stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, QUERY_PORT: String(port), STORAGE_TYPE: "mem" },
+      stdio: ["ignore", "pipe", "inherit"],
     });
     const started = new Zipkin(zipkin, `http://127.0.0.1:${port}`);
     const lines = createInterface({ input: /** @type {import("node:stream").Readable} */ (zipkin.stdout) });

@@ -60,7 +60,10 @@ let spanLimit = null;
  * @returns {Promise<number>}
  */
 export function fetchSpanLimit() {
-  spanLimit ??= getJson("/zipkin/config.json").then((config) => config.limits?.traceSpans ?? Infinity, () => Infinity);
+  spanLimit ??= getJson("/zipkin/config.json").then(
+    (config) => config.limits?.traceSpans ?? Infinity,
+    () => Infinity,
+  );
   return spanLimit;
 }
 

@@ -50,18 +50,39 @@ export async function comparePage(leftId, rightId) {
   }
   const rows = comparedRows(left, right);
   const largest = rows.reduce((most, row) => Math.max(most, Math.abs(difference(row))), 1);
-  const head = html("div", { class: "compared head", role: "row", "aria-rowindex": "1" },
-    ...["Name", "A", "B", "B − A"].map((title) => html("span", { role: "columnheader" }, title)));
-  const table = html("div", {
-    class: "compare scroll", role: "table", tabindex: "0", "aria-label": "Times by path of names", "aria-rowcount": rows.length + 1,
-  }, head);
-  const list = new Rows(table, rowHeight(COMPARE_ROW), (index) =>
-    comparedRow(/** @type {ComparedRow} */ (rows[index]), index, largest), head);
+  const head = html(
+    "div",
+    { class: "compared head", role: "row", "aria-rowindex": "1" },
+    ...["Name", "A", "B", "B − A"].map((title) => html("span", { role: "columnheader" }, title)),
+  );
+  const table = html(
+    "div",
+    {
+      class: "compare scroll",
+      role: "table",
+      tabindex: "0",
+      "aria-label": "Times by path of names",
+      "aria-rowcount": rows.length + 1,
+    },
+    head,
+  );
+  const list = new Rows(
+    table,
+    rowHeight(COMPARE_ROW),
+    (index) => comparedRow(/** @type {ComparedRow} */ (rows[index]), index, largest),
+    head,
+  );
   const swap = html("a", { href: `/zipkin/traces/${rightId}?compare=${leftId}` }, "Swap");
-  const element = html("div", { class: "page compare-page" },
-    html("header", { class: "trace-head" },
-      html("h1", {}, "Two traces"), swap,
-      html("p", { class: "note" }, "Time in a span and below it, added up over all spans of the same path.")),
+  const element = html(
+    "div",
+    { class: "page compare-page" },
+    html(
+      "header",
+      { class: "trace-head" },
+      html("h1", {}, "Two traces"),
+      swap,
+      html("p", { class: "note" }, "Time in a span and below it, added up over all spans of the same path."),
+    ),
     html("div", { class: "sides" }, side("A", left), side("B", right)),
     table,
   );
@@ -74,12 +95,17 @@ export async function comparePage(leftId, rightId) {
  */
 function side(letter, trace) {
   const { root, traceId, nodes, errors } = trace;
-  return html("p", {},
-    html("b", {}, letter), " ",
+  return html(
+    "p",
+    {},
+    html("b", {}, letter),
+    " ",
     html("a", { href: `/zipkin/traces/${traceId}` }, root?.name || "(no name)"),
     ` ${formatTime(trace.start)} · ${formatDuration(trace.end - trace.start)} · ${plural(nodes.length, "span")}`,
     errors > 0 && html("span", { class: "error-text" }, ` ✗ ${plural(errors, "error")}`),
-    " ", html("code", {}, shortId(traceId)));
+    " ",
+    html("code", {}, shortId(traceId)),
+  );
 }
 
 /**
@@ -93,19 +119,38 @@ function comparedRow(row, index, largest) {
   const bar = html("span", { class: change > 0 ? "slower" : "faster" });
   const width = Math.abs(change) / largest / 2;
   place(bar, change > 0 ? 0.5 : 0.5 - width, width);
-  const label = html("span", { class: "label", role: "rowheader" },
-    html("span", { class: "guides" }), html("span", { class: "dot", "aria-hidden": "true" }),
-    html("span", { class: "name" }, row.name || "(no name)"), " ", html("span", { class: "service" }, row.service),
-    only !== null && html("span", { class: "chip" }, only));
+  const label = html(
+    "span",
+    { class: "label", role: "rowheader" },
+    html("span", { class: "guides" }),
+    html("span", { class: "dot", "aria-hidden": "true" }),
+    html("span", { class: "name" }, row.name || "(no name)"),
+    " ",
+    html("span", { class: "service" }, row.service),
+    only !== null && html("span", { class: "chip" }, only),
+  );
   label.style.setProperty("--depth", String(row.depth));
-  return hued(html("div", { class: "compared", role: "row", "aria-rowindex": index + 2 },
-    label,
-    html("span", { class: "number", role: "cell" }, frameText(row.left)),
-    html("span", { class: "number", role: "cell" }, frameText(row.right)),
-    html("span", { class: "change", role: "cell" }, bar,
-      html("span", { class: "number" }, change === 0 ? "=" : `${change > 0 ? "+" : ""}${formatDuration(change)}`,
-        spoken(change > 0 ? " slower in B" : change < 0 ? " faster in B" : " the same"))),
-  ), serviceHue(row.service));
+  return hued(
+    html(
+      "div",
+      { class: "compared", role: "row", "aria-rowindex": index + 2 },
+      label,
+      html("span", { class: "number", role: "cell" }, frameText(row.left)),
+      html("span", { class: "number", role: "cell" }, frameText(row.right)),
+      html(
+        "span",
+        { class: "change", role: "cell" },
+        bar,
+        html(
+          "span",
+          { class: "number" },
+          change === 0 ? "=" : `${change > 0 ? "+" : ""}${formatDuration(change)}`,
+          spoken(change > 0 ? " slower in B" : change < 0 ? " faster in B" : " the same"),
+        ),
+      ),
+    ),
+    serviceHue(row.service),
+  );
 }
 
 /** @param {Frame | null} frame */

@@ -21,8 +21,11 @@ const STRETCHES = [
 
 /** @returns {Promise<Page>} */
 export async function dependencyPage() {
-  const stretch = html("select", { id: "stretch", change: () => load() },
-    ...STRETCHES.map(({ millis, label }) => html("option", { value: millis, selected: millis === 86_400_000 }, label)));
+  const stretch = html(
+    "select",
+    { id: "stretch", change: () => load() },
+    ...STRETCHES.map(({ millis, label }) => html("option", { value: millis, selected: millis === 86_400_000 }, label)),
+  );
   const body = html("div", { class: "dependency-body" });
   const load = async () => {
     let links;
@@ -32,13 +35,31 @@ export async function dependencyPage() {
       body.replaceChildren(errorLine(error));
       return;
     }
-    body.replaceChildren(...(links.length === 0
-      ? [html("p", { class: "empty" }, "No service called another in that time. A call shows here when its client and its server report spans of one trace.")]
-      : [graph(links), linkTable(links)]));
+    body.replaceChildren(
+      ...(links.length === 0
+        ? [
+            html(
+              "p",
+              { class: "empty" },
+              "No service called another in that time. A call shows here when its client and its server report spans of one trace.",
+            ),
+          ]
+        : [graph(links), linkTable(links)]),
+    );
   };
   await load();
-  const element = html("div", { class: "page" },
-    html("header", { class: "trace-head" }, html("h1", {}, "Dependencies"), html("label", { for: "stretch" }, "in "), stretch), body);
+  const element = html(
+    "div",
+    { class: "page" },
+    html(
+      "header",
+      { class: "trace-head" },
+      html("h1", {}, "Dependencies"),
+      html("label", { for: "stretch" }, "in "),
+      stretch,
+    ),
+    body,
+  );
   return { title: "Dependencies", element };
 }
 
@@ -68,11 +89,35 @@ function graph(links) {
   const width = 2 * BOX.margin + layers.length * (BOX.width + BOX.gapX) - BOX.gapX;
   const height = 2 * BOX.margin + tallest * (BOX.height + BOX.gapY) - BOX.gapY;
   const about = html("div", { class: "about", "aria-live": "polite" });
-  const picture = svg("svg", {
-    class: "graph", viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": "Graph of services",
-  },
-  svg("defs", {}, svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" },
-    svg("path", { d: "M0 0 8 4 0 8z" }))));
+  const picture = svg(
+    "svg",
+    {
+      class: "graph",
+      viewBox: `0 0 ${width} ${height}`,
+      width,
+      height,
+      role: "group",
+      "aria-label": "Graph of services",
+    },
+    svg(
+      "defs",
+      {},
+      svg(
+        "marker",
+        {
+          id: "arrow",
+          viewBox: "0 0 8 8",
+          refX: 8,
+          refY: 4,
+          markerWidth: 8,
+          markerHeight: 8,
+          markerUnits: "userSpaceOnUse",
+          orient: "auto",
+        },
+        svg("path", { d: "M0 0 8 4 0 8z" }),
+      ),
+    ),
+  );
   // Numbers above all lines.
   const numbers = [];
   for (const link of links) {
@@ -87,26 +132,52 @@ function graph(links) {
   for (const [name, { x, y }] of places) {
     const choose = () => {
       picture.querySelectorAll(".service-box, .call").forEach((other) => {
-        const near = other instanceof SVGElement && (other.dataset["from"] === name || other.dataset["to"] === name || other.dataset["name"] === name);
+        const near =
+          other instanceof SVGElement &&
+          (other.dataset["from"] === name || other.dataset["to"] === name || other.dataset["name"] === name);
         other.classList.toggle("near", near);
       });
       picture.classList.add("chosen");
       about.replaceChildren(...aboutService(name, links));
     };
     const shown = name.length > 22 ? `${name.slice(0, 21)}…` : name;
-    picture.append(hued(svg("g", {
-      class: "service-box", tabindex: 0, role: "button", "aria-label": `${name}: ${callText(name, links)}`, "data-name": name,
-      transform: `translate(${x} ${y})`, click: choose,
-      keydown: (event) => {
-        if (event.key === "Enter" || event.key === " ") {
-          event.preventDefault();
-          choose();
-        }
-      },
-    }, svg("title", {}, name), svg("rect", { width: BOX.width, height: BOX.height, rx: 8 }),
-    svg("text", { x: BOX.width / 2, y: BOX.height / 2, "text-anchor": "middle", "dominant-baseline": "central" }, shown)), serviceHue(name)));
+    picture.append(
+      hued(
+        svg(
+          "g",
+          {
+            class: "service-box",
+            tabindex: 0,
+            role: "button",
+            "aria-label": `${name}: ${callText(name, links)}`,
+            "data-name": name,
+            transform: `translate(${x} ${y})`,
+            click: choose,
+            keydown: (event) => {
+              if (event.key === "Enter" || event.key === " ") {
+                event.preventDefault();
+                choose();
+              }
+            },
+          },
+          svg("title", {}, name),
+          svg("rect", { width: BOX.width, height: BOX.height, rx: 8 }),
+          svg(
+            "text",
+            { x: BOX.width / 2, y: BOX.height / 2, "text-anchor": "middle", "dominant-baseline": "central" },
+            shown,
+          ),
+        ),
+        serviceHue(name),
+      ),
+    );
   }
-  return html("div", { class: "graph-area" }, html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Graph" }, picture), about);
+  return html(
+    "div",
+    { class: "graph-area" },
+    html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Graph" }, picture),
+    about,
+  );
 }
 
 /**
@@ -147,7 +218,12 @@ function call(link, from, passed, to) {
     path = `M${x1} ${from.y + BOX.height}C${x1} ${low} ${x2} ${low} ${x2} ${to.y + BOX.height}`;
     label = { x: (x1 + x2) / 2, y: low - 10 };
   }
-  const attributes = { class: errors > 0 ? "call error" : "call", "aria-hidden": "true", "data-from": link.parent, "data-to": link.child };
+  const attributes = {
+    class: errors > 0 ? "call error" : "call",
+    "aria-hidden": "true",
+    "data-from": link.parent,
+    "data-to": link.child,
+  };
   const width = Math.min(6, 1 + Math.log10(Math.max(1, link.callCount)));
   return [
     svg("path", { ...attributes, d: path, fill: "none", "stroke-width": width, "marker-end": "url(#arrow)" }),
@@ -181,14 +257,41 @@ function aboutService(name, links) {
 /** @param {Dependency[]} links */
 function linkTable(links) {
   const sorted = [...links].sort((left, right) => right.callCount - left.callCount);
-  return html("div", { class: "scroll" }, html("table", { class: "names" },
-    html("caption", { class: "spoken" }, `${plural(links.length, "pair")} of services`),
-    html("thead", {}, html("tr", {},
-      ...["Caller", "Called"].map((title) => html("th", { scope: "col" }, title)),
-      ...["Calls", "Errors"].map((title) => html("th", { scope: "col", class: "number" }, title)))),
-    html("tbody", {}, ...sorted.map(({ parent, child, callCount, errorCount = 0 }) => html("tr", {},
-      html("th", { scope: "row" }, parent), html("td", {}, child),
-      html("td", { class: "number" }, formatCount(callCount)),
-      html("td", { class: errorCount > 0 ? "number error" : "number" },
-        errorCount > 0 ? `✗ ${formatCount(errorCount)} (${formatPercent(errorCount, callCount)})` : "–"))))));
+  return html(
+    "div",
+    { class: "scroll" },
+    html(
+      "table",
+      { class: "names" },
+      html("caption", { class: "spoken" }, `${plural(links.length, "pair")} of services`),
+      html(
+        "thead",
+        {},
+        html(
+          "tr",
+          {},
+          ...["Caller", "Called"].map((title) => html("th", { scope: "col" }, title)),
+          ...["Calls", "Errors"].map((title) => html("th", { scope: "col", class: "number" }, title)),
+        ),
+      ),
+      html(
+        "tbody",
+        {},
+        ...sorted.map(({ parent, child, callCount, errorCount = 0 }) =>
+          html(
+            "tr",
+            {},
+            html("th", { scope: "row" }, parent),
+            html("td", {}, child),
+            html("td", { class: "number" }, formatCount(callCount)),
+            html(
+              "td",
+              { class: errorCount > 0 ? "number error" : "number" },
+              errorCount > 0 ? `✗ ${formatCount(errorCount)} (${formatPercent(errorCount, callCount)})` : "–",
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }

@@ -23,11 +23,19 @@ export function spanDetail(view, node, { close, copy }) {
   const { span, outcome } = node;
   const error = errorText(span);
   return [
-    html("header", {},
+    html(
+      "header",
+      {},
       html("h2", { tabindex: "-1" }, node.name || "(no name)"),
-      html("button", { type: "button", class: "plain", "aria-label": "Close the detail", title: "Close (Esc)", click: close }, "✕"),
+      html(
+        "button",
+        { type: "button", class: "plain", "aria-label": "Close the detail", title: "Close (Esc)", click: close },
+        "✕",
+      ),
     ),
-    html("p", { class: "where" },
+    html(
+      "p",
+      { class: "where" },
       hued(html("span", { class: "dot", "aria-hidden": "true" }), view.hue(node)),
       node.service || "no service",
       span.kind !== undefined && html("span", { class: "chip" }, span.kind.toLowerCase()),
@@ -35,7 +43,9 @@ export function spanDetail(view, node, { close, copy }) {
       span.shared === true && html("span", { class: "chip", title: "Client and server report one id" }, "shared"),
     ),
     ...(error !== "" && error !== outcome ? [html("p", { class: "error-text" }, error)] : []),
-    html("p", { class: "actions" },
+    html(
+      "p",
+      { class: "actions" },
       html("button", { type: "button", click: () => view.zoomTo(node) }, "Zoom to it"),
       html("button", { type: "button", click: copy }, "Copy subtree as text"),
     ),
@@ -49,7 +59,12 @@ export function spanDetail(view, node, { close, copy }) {
       ["here", endpointText(span.localEndpoint)],
       ["remote", endpointText(span.remoteEndpoint)],
     ]),
-    html("details", {}, html("summary", {}, "As reported"), html("pre", { tabindex: "0" }, JSON.stringify(span, null, 2))),
+    html(
+      "details",
+      {},
+      html("summary", {}, "As reported"),
+      html("pre", { tabindex: "0" }, JSON.stringify(span, null, 2)),
+    ),
   ];
 }
 
@@ -66,14 +81,26 @@ function timesOf(view, node) {
   const whole = root === null ? 0 : root.end - root.start;
   /** @type {[string, string][]} */
   const facts = [
-    ["starts at", node.timed ? `${formatDuration(node.start - view.trace.start)} · ${formatTime(node.start)}` : "not reported"],
-    ["lasts", node.open ? "not reported" : `${formatDuration(duration)} · ${formatPercent(duration, whole)} of the trace`],
+    [
+      "starts at",
+      node.timed ? `${formatDuration(node.start - view.trace.start)} · ${formatTime(node.start)}` : "not reported",
+    ],
+    [
+      "lasts",
+      node.open ? "not reported" : `${formatDuration(duration)} · ${formatPercent(duration, whole)} of the trace`,
+    ],
     ["itself", `${formatDuration(self)} · ${formatPercent(self, duration)} of it`],
-    ["critical path", critical > 0 ? `${formatDuration(critical)} · ${formatPercent(critical, whole)} of the trace` : "not on it"],
+    [
+      "critical path",
+      critical > 0 ? `${formatDuration(critical)} · ${formatPercent(critical, whole)} of the trace` : "not on it",
+    ],
     ["below it", plural(node.size - 1, "span")],
   ];
   if (node.skew !== 0) {
-    facts.push(["clock", `${formatDuration(Math.abs(node.skew))} ${node.skew > 0 ? "ahead of" : "behind"} its caller's: moved`]);
+    facts.push([
+      "clock",
+      `${formatDuration(Math.abs(node.skew))} ${node.skew > 0 ? "ahead of" : "behind"} its caller's: moved`,
+    ]);
   }
   if (node.oddity !== null) {
     facts.push(["shown as a root", node.oddity]);
@@ -83,8 +110,13 @@ function timesOf(view, node) {
 
 /** @param {[string, string | Node | null][]} pairs */
 function facts(pairs) {
-  return html("dl", {}, ...pairs.filter(([, value]) => value !== null).flatMap(([term, value]) =>
-    [html("dt", {}, term), html("dd", {}, value)]));
+  return html(
+    "dl",
+    {},
+    ...pairs
+      .filter(([, value]) => value !== null)
+      .flatMap(([term, value]) => [html("dt", {}, term), html("dd", {}, value)]),
+  );
 }
 
 /**
@@ -99,17 +131,46 @@ function section(title, count, body) {
 
 /** @param {Record<string, string>} tags */
 function tagTable(tags) {
-  return html("table", { class: "tags" }, html("tbody", {}, ...Object.entries(tags).map(([key, value]) =>
-    html("tr", { class: key === "error" ? "error" : null },
-      html("th", { scope: "row" }, key), html("td", {}, value === "" ? html("i", {}, "empty") : value)))));
+  return html(
+    "table",
+    { class: "tags" },
+    html(
+      "tbody",
+      {},
+      ...Object.entries(tags).map(([key, value]) =>
+        html(
+          "tr",
+          { class: key === "error" ? "error" : null },
+          html("th", { scope: "row" }, key),
+          html("td", {}, value === "" ? html("i", {}, "empty") : value),
+        ),
+      ),
+    ),
+  );
 }
 
 /** @param {SpanNode} node */
 function eventTable(node) {
-  return html("table", { class: "tags events" }, html("tbody", {}, ...(node.span.annotations ?? []).map(({ timestamp, value }) =>
-    html("tr", {},
-      html("th", { scope: "row", title: formatTime(timestamp - node.skew) }, `+${formatDuration(timestamp - node.skew - node.start)}`),
-      html("td", {}, value)))));
+  return html(
+    "table",
+    { class: "tags events" },
+    html(
+      "tbody",
+      {},
+      ...(node.span.annotations ?? []).map(({ timestamp, value }) =>
+        html(
+          "tr",
+          {},
+          html(
+            "th",
+            { scope: "row", title: formatTime(timestamp - node.skew) },
+            `+${formatDuration(timestamp - node.skew - node.start)}`,
+          ),
+          html("td", {}, value),
+        ),
+      ),
+    ),
+  );
 }
 
 /**

@@ -11,8 +11,12 @@ import { html } from "./element.js";
 export function showDialog(title, ...content) {
   const heading = html("h2", { id: "dialog-title" }, title);
   const close = html("button", { type: "button", class: "plain", click: () => dialog.close() }, "Close");
-  const dialog = html("dialog", { "aria-labelledby": "dialog-title", close: () => dialog.remove() },
-    html("header", {}, heading, close), ...content);
+  const dialog = html(
+    "dialog",
+    { "aria-labelledby": "dialog-title", close: () => dialog.remove() },
+    html("header", {}, heading, close),
+    ...content,
+  );
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) {
       dialog.close();

@@ -94,8 +94,11 @@ export function layFrames(zoomed) {
 export function flameView(view) {
   const top = foldFrames(view.trace.nodes, view.self);
   const picture = html("div", { class: "flame", role: "tree", "aria-label": "Time by path of names" });
-  const note = html("p", { class: "note" },
-    "Width is time spent in a span or below it; parallel work adds up. Choose a frame to zoom in, the lowest row to go back.");
+  const note = html(
+    "p",
+    { class: "note" },
+    "Width is time spent in a span or below it; parallel work adds up. Choose a frame to zoom in, the lowest row to go back.",
+  );
   /** @param {Frame} zoomed */
   const show = (zoomed) => {
     const above = [];
@@ -130,10 +133,19 @@ function frameElement(top, { frame, left, width, level }, zoomed) {
   if (frame !== top) {
     numbers.push(`itself ${formatDuration(frame.self)}`, plural(frame.count, "span"));
   }
-  const element = html("div", {
-    class: zoomed ? "frame zoomed" : "frame", role: "treeitem", tabindex: zoomed ? "0" : "-1", "aria-level": level + 1,
-    "aria-selected": String(zoomed), title: `${title}\n${numbers.join(" · ")}`, "aria-label": `${title}, ${numbers.join(", ")}`,
-  }, html("span", {}, frame.name || "(no name)"));
+  const element = html(
+    "div",
+    {
+      class: zoomed ? "frame zoomed" : "frame",
+      role: "treeitem",
+      tabindex: zoomed ? "0" : "-1",
+      "aria-level": level + 1,
+      "aria-selected": String(zoomed),
+      title: `${title}\n${numbers.join(" · ")}`,
+      "aria-label": `${title}, ${numbers.join(", ")}`,
+    },
+    html("span", {}, frame.name || "(no name)"),
+  );
   element.style.left = `${100 * left}%`;
   element.style.width = `${100 * width}%`;
   element.style.top = `${level * FRAME_HEIGHT}rem`;
@@ -164,12 +176,13 @@ function moveFocus(picture, event) {
   const row = frames.filter((frame) => Number(frame.getAttribute("aria-level")) === level + step);
   const [left, width] = [parseFloat(current.style.left), parseFloat(current.style.width)];
   const at = row.indexOf(current);
-  const target = step === 0
-    ? row[at + (event.key === "ArrowLeft" ? -1 : 1)]
-    : row.find((frame) => {
-        const start = parseFloat(frame.style.left);
-        return start + parseFloat(frame.style.width) > left && start < left + width;
-      });
+  const target =
+    step === 0
+      ? row[at + (event.key === "ArrowLeft" ? -1 : 1)]
+      : row.find((frame) => {
+          const start = parseFloat(frame.style.left);
+          return start + parseFloat(frame.style.width) > left && start < left + width;
+        });
   if (target !== undefined) {
     current.tabIndex = -1;
     target.tabIndex = 0;

@@ -16,7 +16,12 @@ const LETTERS_SETTING = "traced.letters";
 
 /** @type {Readonly<Record<string, string>>} */
 const KEY_NAMES = {
-  ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc", " ": "Space",
+  ArrowUp: "↑",
+  ArrowDown: "↓",
+  ArrowLeft: "←",
+  ArrowRight: "→",
+  Escape: "Esc",
+  " ": "Space",
 };
 
 /** The keys of the page that is shown. */
@@ -40,13 +45,17 @@ export class Keyboard {
 
   help() {
     const rows = [...this.#bindings, ...this.#always].map(({ keys, does }) =>
-      html("tr", {},
+      html(
+        "tr",
+        {},
         html("th", { scope: "row" }, ...keys.map((key) => html("kbd", {}, KEY_NAMES[key] ?? key))),
         html("td", {}, does),
-      ));
+      ),
+    );
     const letters = html("input", { type: "checkbox", change: () => this.#setLetters(letters.checked) });
     letters.checked = this.#letters;
-    showDialog("Keys",
+    showDialog(
+      "Keys",
       html("table", { class: "keys" }, html("tbody", {}, ...rows)),
       html("label", { class: "choice" }, letters, "Single letters are keys"),
     );

@@ -40,7 +40,10 @@ export function layServices(edges) {
     const own = (layers[Number(layer.get(name))] ??= []);
     own.push({ name, layer: Number(layer.get(name)), place: own.length, passing: null });
   }
-  untangle(layers, edges.flatMap((edge) => passLayers(layers, layer, edge)));
+  untangle(
+    layers,
+    edges.flatMap((edge) => passLayers(layers, layer, edge)),
+  );
   return layers;
 }
 

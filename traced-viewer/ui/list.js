@@ -2,9 +2,9 @@
 
 import { clearTraces, fetchSummaries, fetchTraces } from "./api.js";
 import { selfTimes } from "./critical.js";
-import { errorLine, hued, html, spoken } from "./element.js";
-import { formatAge, formatCount, formatDuration, formatTime, plural } from "./format.js";
-import { serviceHue } from "./hue.js";
+import { errorLine, html } from "./element.js";
+import { plural } from "./format.js";
+import { listHead, ListRow } from "./listrow.js";
 import { nameRows, nameTable } from "./names.js";
 import { openSpans } from "./open.js";
 import { isFiltered, searchForm, serverQuery } from "./search.js";
@@ -15,8 +15,6 @@ import { buildTrace } from "./trace.js";
 
 /** Milliseconds for which changes are gathered before the list is asked for again, and before they are told. */
 const GATHER = 400;
-/** Services that a row names. */
-const NAMED_SERVICES = 4;
 /** Milliseconds between two looks at the clock, for "3 s ago". */
 const AGE_EVERY = 5_000;
 
@@ -85,7 +83,9 @@ export function listPage(app, start) {
   };
 
   const draw = () => {
-    const newest = [...known.values()].sort((left, right) => right.timestamp - left.timestamp || (left.traceId < right.traceId ? -1 : 1));
+    const newest = [...known.values()].sort(
+      (left, right) => right.timestamp - left.timestamp || (left.traceId < right.traceId ? -1 : 1),
+    );
     const limit = Number(serverQuery(address).get("limit"));
     newest.slice(limit).forEach(({ traceId }) => known.delete(traceId));
     const shown = newest.slice(0, limit);
@@ -184,11 +184,13 @@ export function listPage(app, start) {
       return;
     }
     const names = nameRows(traces.map((trace) => ({ nodes: trace.nodes, self: selfTimes(trace) })));
-    namesArea.replaceChildren(nameTable(names, `Span names of ${plural(traces.length, "trace")}`, (row) => {
-      showNames(false);
-      setAddress(new URLSearchParams({ serviceName: row.service, spanName: row.name }));
-      form.element.replaceWith((form = searchForm(address, setAddress)).element);
-    }));
+    namesArea.replaceChildren(
+      nameTable(names, `Span names of ${plural(traces.length, "trace")}`, (row) => {
+        showNames(false);
+        setAddress(new URLSearchParams({ serviceName: row.service, spanName: row.name }));
+        form.element.replaceWith((form = searchForm(address, setAddress)).element);
+      }),
+    );
   };
 
   const clear = async () => {
@@ -236,17 +238,33 @@ export function listPage(app, start) {
   showMarked();
   tracesTab.setAttribute("aria-pressed", "true");
   namesTab.setAttribute("aria-pressed", "false");
-  const element = html("div", { class: "page list-page" },
-    html("h1", { class: "spoken" }, "Traces"), form.element,
-    html("div", { class: "toolbar" },
-      html("div", { class: "tabs", role: "group", "aria-label": "Show" }, tracesTab, namesTab), count, state, pause, compare,
-      html("button", { type: "button", class: "last", click: clear }, "Clear")),
-    open.element, message, list, namesArea);
+  const element = html(
+    "div",
+    { class: "page list-page" },
+    html("h1", { class: "spoken" }, "Traces"),
+    form.element,
+    html(
+      "div",
+      { class: "toolbar" },
+      html("div", { class: "tabs", role: "group", "aria-label": "Show" }, tracesTab, namesTab),
+      count,
+      state,
+      pause,
+      compare,
+      html("button", { type: "button", class: "last", click: clear }, "Clear"),
+    ),
+    open.element,
+    message,
+    list,
+    namesArea,
+  );
 
   /** @param {1 | -1} step */
   const move = (step) => {
     const links = [...body.querySelectorAll("a.trace-link")];
-    const at = links.findIndex((link) => link === document.activeElement || link.closest(".trace-row")?.contains(document.activeElement));
+    const at = links.findIndex(
+      (link) => link === document.activeElement || link.closest(".trace-row")?.contains(document.activeElement),
+    );
     const target = links[at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + step))];
     if (target instanceof HTMLElement) {
       target.focus();
@@ -296,88 +314,6 @@ export function listPage(app, start) {
   };
 }
 
-/** One trace in the list. It is changed in place, so that the focus stays. */
-class ListRow {
-  #sign = html("span", { class: "sign", role: "cell" });
-  #name = html("span", { class: "name" });
-  #service = html("span", { class: "service" });
-  #bar = html("span", { class: "share", "aria-hidden": "true" });
-  #duration = html("span");
-  #spans = html("span", { class: "number spans", role: "cell" });
-  #services = html("span", { class: "services", role: "cell" });
-  #time = html("span", { class: "time" });
-  #age = html("span", { class: "age" });
-  #shown = "";
-  #timestamp = 0;
-  #mark;
-  #link;
-
-  /**
-   * @param {string} traceId
-   * @param {(on: boolean) => void} marked
-   */
-  constructor(traceId, marked) {
-    this.#mark = html("input", { type: "checkbox", "aria-label": "Mark for comparing", change: () => marked(this.#mark.checked) });
-    this.#link = html("a", { class: "trace-link", href: `/zipkin/traces/${traceId}` }, this.#name, " ", this.#service);
-    this.element = html("div", { class: "trace-row", role: "row" },
-      html("span", { role: "cell", class: "mark-cell" }, this.#mark), this.#sign,
-      html("span", { role: "cell", class: "root" }, html("span", { class: "dot", "aria-hidden": "true" }), this.#link),
-      html("span", { role: "cell", class: "number lasting" }, this.#bar, this.#duration),
-      this.#spans, this.#services,
-      html("span", { role: "cell", class: "when" }, this.#age, " ", this.#time));
-  }
-
-  unmark() {
-    this.#mark.checked = false;
-  }
-
-  /**
-   * @param {Summary} summary
-   * @param {number} longest
-   */
-  show(summary, longest) {
-    const { root, duration, spanCount, errorCount, services, timestamp, truncated } = summary;
-    this.#bar.style.width = `${(100 * duration) / longest}%`;
-    const text = JSON.stringify(summary);
-    if (text === this.#shown) {
-      return;
-    }
-    this.#shown = text;
-    this.#timestamp = timestamp;
-    this.element.classList.toggle("error", errorCount > 0);
-    this.#sign.replaceChildren(...(errorCount > 0 ? [`✗ ${formatCount(errorCount)}`, spoken(errorCount === 1 ? " error" : " errors")] : []));
-    this.#name.textContent = root?.name || (root === null ? "(root not here yet)" : "(no name)");
-    this.#service.textContent = root?.serviceName ?? "";
-    hued(this.element, serviceHue(root?.serviceName ?? ""));
-    this.#duration.textContent = formatDuration(duration);
-    this.#spans.replaceChildren(formatCount(spanCount), spoken(spanCount === 1 ? " span" : " spans"),
-      truncated ? html("span", { class: "chip", title: "The trace has more spans than the viewer keeps" }, "truncated") : "");
-    this.#services.replaceChildren(...serviceChips(services));
-    this.#time.textContent = timestamp > 0 ? formatTime(timestamp) : "no time";
-    this.showAge();
-  }
-
-  showAge() {
-    this.#age.textContent = this.#timestamp > 0 ? formatAge(this.#timestamp) : "";
-  }
-}
-
-/** @param {Summary["services"]} services */
-function serviceChips(services) {
-  const chips = services.slice(0, NAMED_SERVICES).map(({ serviceName, spanCount }) =>
-    hued(html("span", { class: "chip hue" }, `${serviceName || "no service"} ${formatCount(spanCount)}`), serviceHue(serviceName)));
-  if (services.length > NAMED_SERVICES) {
-    chips.push(html("span", { class: "chip" }, `+${services.length - NAMED_SERVICES}`));
-  }
-  return chips;
-}
-
-function listHead() {
-  const titles = [["", "Mark"], ["", "Errors"], ["Trace", ""], ["Duration", ""], ["Spans", ""], ["Services", ""], ["Started", ""]];
-  return html("div", { role: "rowgroup" }, html("div", { class: "trace-row head", role: "row" },
-    ...titles.map(([title, hidden]) => html("span", { role: "columnheader" }, title, hidden ? spoken(hidden) : null))));
-}
-
 /**
  * @param {string} title
  * @param {() => void} show
@@ -402,8 +338,22 @@ function noMatch() {
 function noTraces() {
   return [
     html("h2", {}, "No traces yet"),
-    html("p", {}, "They show here the moment they arrive. Annotate functions with ", html("code", {}, "#[traced]"), " and write one line in ", html("code", {}, "main"), ":"),
+    html(
+      "p",
+      {},
+      "They show here the moment they arrive. Annotate functions with ",
+      html("code", {}, "#[traced]"),
+      " and write one line in ",
+      html("code", {}, "main"),
+      ":",
+    ),
     html("pre", { tabindex: "0" }, 'let _tracing = traced_viewer::init("my-service");'),
-    html("p", {}, "Any other Zipkin client may send to ", html("code", {}, `${location.origin}/api/v2/spans`), ". A file of spans can be dropped anywhere on this page."),
+    html(
+      "p",
+      {},
+      "Any other Zipkin client may send to ",
+      html("code", {}, `${location.origin}/api/v2/spans`),
+      ". A file of spans can be dropped anywhere on this page.",
+    ),
   ];
 }

@@ -71,10 +71,14 @@ const app = {
   },
 };
 
-const keyboard = new Keyboard(carried !== null ? [] : [
-  { keys: ["g"], does: "the list of traces", run: () => app.go("/zipkin/") },
-  { keys: ["d"], does: "dependencies", run: () => app.go("/zipkin/dependency") },
-]);
+const keyboard = new Keyboard(
+  carried !== null
+    ? []
+    : [
+        { keys: ["g"], does: "the list of traces", run: () => app.go("/zipkin/") },
+        { keys: ["d"], does: "dependencies", run: () => app.go("/zipkin/dependency") },
+      ],
+);
 
 /** @returns {Promise<Page>} */
 async function pageAt() {
@@ -105,13 +109,28 @@ function filePage(number) {
   if (spans !== undefined && (number !== undefined || fileTraces.length === 1)) {
     return tracePage(app, spans, "file", false);
   }
-  const element = html("div", { class: "page" },
-    html("header", { class: "trace-head" }, html("h1", {}, `${plural(fileTraces.length, "trace")} of ${fileName || "this file"}`)),
-    html("ul", { class: "file-traces" }, ...fileTraces.map((one, at) => {
-      const trace = buildTrace(one);
-      return html("li", {}, html("a", { href: `#file/${at}` }, trace.root?.name || "(no name)"),
-        ` ${trace.root?.service ?? ""} · ${formatDuration(trace.end - trace.start)} · ${plural(one.length, "span")}`);
-    })));
+  const element = html(
+    "div",
+    { class: "page" },
+    html(
+      "header",
+      { class: "trace-head" },
+      html("h1", {}, `${plural(fileTraces.length, "trace")} of ${fileName || "this file"}`),
+    ),
+    html(
+      "ul",
+      { class: "file-traces" },
+      ...fileTraces.map((one, at) => {
+        const trace = buildTrace(one);
+        return html(
+          "li",
+          {},
+          html("a", { href: `#file/${at}` }, trace.root?.name || "(no name)"),
+          ` ${trace.root?.service ?? ""} · ${formatDuration(trace.end - trace.start)} · ${plural(one.length, "span")}`,
+        );
+      }),
+    ),
+  );
   return { title: fileName || "File", element };
 }
 
@@ -150,9 +169,13 @@ async function route() {
  * @returns {Page}
  */
 function errorPage(error) {
-  const element = html("div", { class: "page" },
-    html("h1", {}, "This cannot be shown"), errorLine(error),
-    html("p", {}, html("a", { href: "/zipkin/" }, "All traces")));
+  const element = html(
+    "div",
+    { class: "page" },
+    html("h1", {}, "This cannot be shown"),
+    errorLine(error),
+    html("p", {}, html("a", { href: "/zipkin/" }, "All traces")),
+  );
   return { title: "Not shown", element };
 }
 
@@ -172,27 +195,45 @@ function openFile(text, name) {
 
 function idField() {
   const input = html("input", {
-    type: "search", name: "traceId", placeholder: "trace id", "aria-label": "Go to a trace by its id", autocomplete: "off", spellcheck: "false",
+    type: "search",
+    name: "traceId",
+    placeholder: "trace id",
+    "aria-label": "Go to a trace by its id",
+    autocomplete: "off",
+    spellcheck: "false",
   });
-  return html("form", {
-    class: "id-field", submit: (event) => {
-      event.preventDefault();
-      const id = input.value.trim().toLowerCase();
-      if (/^[0-9a-f]{1,32}$/.test(id)) {
-        app.go(`/zipkin/traces/${id}`);
-      } else {
-        app.say("A trace id has 1 to 32 hexadecimal digits");
-      }
+  return html(
+    "form",
+    {
+      class: "id-field",
+      submit: (event) => {
+        event.preventDefault();
+        const id = input.value.trim().toLowerCase();
+        if (/^[0-9a-f]{1,32}$/.test(id)) {
+          app.go(`/zipkin/traces/${id}`);
+        } else {
+          app.say("A trace id has 1 to 32 hexadecimal digits");
+        }
+      },
     },
-  }, input);
+    input,
+  );
 }
 
 /** @param {MouseEvent} event */
 function followLink(event) {
   const link = event.target instanceof Element ? event.target.closest("a") : null;
   if (
-    link === null || link.getAttribute("href") === null || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey ||
-    event.altKey || link.hasAttribute("download") || link.origin !== location.origin || link.pathname.startsWith("/zipkin/api/")
+    link === null ||
+    link.getAttribute("href") === null ||
+    event.button !== 0 ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.shiftKey ||
+    event.altKey ||
+    link.hasAttribute("download") ||
+    link.origin !== location.origin ||
+    link.pathname.startsWith("/zipkin/api/")
   ) {
     return;
   }
@@ -200,18 +241,43 @@ function followLink(event) {
   app.go(link.href);
 }
 
-const bar = html("header", { class: "bar" },
-  html("a", { class: "skip", href: "#main", click: (event) => {
-    event.preventDefault();
-    event.stopPropagation();
-    main.focus();
-  } }, "Skip to the content"),
+const bar = html(
+  "header",
+  { class: "bar" },
+  html(
+    "a",
+    {
+      class: "skip",
+      href: "#main",
+      click: (event) => {
+        event.preventDefault();
+        event.stopPropagation();
+        main.focus();
+      },
+    },
+    "Skip to the content",
+  ),
   html("span", { class: "brand" }, "traced"),
-  carried === null && html("nav", { "aria-label": "Pages" },
-    html("a", { href: "/zipkin/" }, "Traces"), html("a", { href: "/zipkin/dependency" }, "Dependencies")),
+  carried === null &&
+    html(
+      "nav",
+      { "aria-label": "Pages" },
+      html("a", { href: "/zipkin/" }, "Traces"),
+      html("a", { href: "/zipkin/dependency" }, "Dependencies"),
+    ),
   carried === null && idField(),
-  html("span", { class: "last bar-buttons" }, uploadButton(openFile), themeSwitch(),
-    html("button", { type: "button", class: "plain", "aria-label": "Keys", title: "Keys (?)", click: () => keyboard.help() }, "?")));
+  html(
+    "span",
+    { class: "last bar-buttons" },
+    uploadButton(openFile),
+    themeSwitch(),
+    html(
+      "button",
+      { type: "button", class: "plain", "aria-label": "Keys", title: "Keys (?)", click: () => keyboard.help() },
+      "?",
+    ),
+  ),
+);
 document.body.append(bar, main, said, whispered);
 document.addEventListener("click", followLink);
 addEventListener("popstate", () => route());

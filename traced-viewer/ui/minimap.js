@@ -53,16 +53,23 @@ export function minimap(view) {
  */
 function edge(view, side) {
   const element = html("div", {
-    class: `edge ${side}`, role: "slider", tabindex: "0", "aria-orientation": "horizontal", "aria-valuemin": "0",
+    class: `edge ${side}`,
+    role: "slider",
+    tabindex: "0",
+    "aria-orientation": "horizontal",
+    "aria-valuemin": "0",
     "aria-label": side === "from" ? "Start of what is shown" : "End of what is shown",
   });
   /** @param {number} at */
-  const move = (at) => (side === "from" ? view.zoom(Math.min(at, view.to - 1), view.to) : view.zoom(view.from, Math.max(at, view.from + 1)));
+  const move = (at) =>
+    side === "from" ? view.zoom(Math.min(at, view.to - 1), view.to) : view.zoom(view.from, Math.max(at, view.from + 1));
   element.addEventListener("keydown", (event) => {
     const whole = view.trace.end - view.trace.start;
     const target = {
-      ArrowLeft: view[side] - whole * KEY_STEP, ArrowRight: view[side] + whole * KEY_STEP,
-      Home: view.trace.start, End: view.trace.end,
+      ArrowLeft: view[side] - whole * KEY_STEP,
+      ArrowRight: view[side] + whole * KEY_STEP,
+      Home: view.trace.start,
+      End: view.trace.end,
     }[event.key];
     if (target !== undefined) {
       event.preventDefault();
@@ -122,7 +129,12 @@ function drag(picture, view) {
     const start = begun;
     begun = null;
     selection.remove();
-    if (event.type === "pointerup" && start !== null && start.side === null && Math.abs(event.clientX - start.x) >= CLICK_PIXELS) {
+    if (
+      event.type === "pointerup" &&
+      start !== null &&
+      start.side === null &&
+      Math.abs(event.clientX - start.x) >= CLICK_PIXELS
+    ) {
       const at = timeAt(event);
       view.zoom(Math.min(at, start.at), Math.max(at, start.at));
     }

@@ -78,8 +78,13 @@ export function nameTable(rows, caption, pick) {
   let order = { column: "total", down: true };
   const body = html("tbody");
   const most = rows.reduce((largest, { self }) => Math.max(largest, self), 1);
-  const heads = COLUMNS.map(({ column, title, hint }) => html("th", { scope: "col", class: column === "name" ? null : "number" },
-    html("button", { type: "button", class: "plain", title: hint, click: () => sort(column) }, title)));
+  const heads = COLUMNS.map(({ column, title, hint }) =>
+    html(
+      "th",
+      { scope: "col", class: column === "name" ? null : "number" },
+      html("button", { type: "button", class: "plain", title: hint, click: () => sort(column) }, title),
+    ),
+  );
   /** @param {NameColumn} column */
   const sort = (column) => {
     order = { column, down: order.column === column ? !order.down : column !== "name" };
@@ -87,9 +92,13 @@ export function nameTable(rows, caption, pick) {
   };
   const draw = () => {
     const sign = order.down ? -1 : 1;
-    rows.sort((left, right) => sign * (order.column === "name"
-      ? compareText(left.name, right.name) || compareText(left.service, right.service)
-      : left[order.column] - right[order.column]));
+    rows.sort(
+      (left, right) =>
+        sign *
+        (order.column === "name"
+          ? compareText(left.name, right.name) || compareText(left.service, right.service)
+          : left[order.column] - right[order.column]),
+    );
     COLUMNS.forEach(({ column }, at) => {
       const direction = order.down ? "descending" : "ascending";
       heads[at]?.setAttribute("aria-sort", column === order.column ? direction : "none");
@@ -97,8 +106,17 @@ export function nameTable(rows, caption, pick) {
     body.replaceChildren(...rows.map((row) => tableRow(row, most, pick)));
   };
   draw();
-  return html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    html("table", { class: "names" }, html("caption", { class: "spoken" }, caption), html("thead", {}, html("tr", {}, ...heads)), body));
+  return html(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    html(
+      "table",
+      { class: "names" },
+      html("caption", { class: "spoken" }, caption),
+      html("thead", {}, html("tr", {}, ...heads)),
+      body,
+    ),
+  );
 }
 
 /**
@@ -110,17 +128,32 @@ function tableRow(row, most, pick) {
   const name = row.name || "(no name)";
   const bar = html("span", { class: "share", "aria-hidden": "true" });
   bar.style.width = `${(100 * row.self) / most}%`;
-  return hued(html("tr", {},
-    html("th", { scope: "row" },
-      html("span", { class: "dot", "aria-hidden": "true" }),
-      pick === null ? html("span", { class: "name" }, name) : html("button", { type: "button", class: "link", click: () => pick(row) }, name),
-      " ", html("span", { class: "service" }, row.service)),
-    html("td", { class: "number" }, formatCount(row.count)),
-    html("td", { class: row.errors > 0 ? "number error" : "number" }, row.errors > 0 ? `✗ ${formatCount(row.errors)}` : "–"),
-    ...[row.p50, row.p95, row.max].map((value) => html("td", { class: "number" }, durationText(value))),
-    html("td", { class: "number self" }, bar, html("span", {}, durationText(row.self))),
-    html("td", { class: "number" }, durationText(row.total)),
-  ), serviceHue(row.service));
+  return hued(
+    html(
+      "tr",
+      {},
+      html(
+        "th",
+        { scope: "row" },
+        html("span", { class: "dot", "aria-hidden": "true" }),
+        pick === null
+          ? html("span", { class: "name" }, name)
+          : html("button", { type: "button", class: "link", click: () => pick(row) }, name),
+        " ",
+        html("span", { class: "service" }, row.service),
+      ),
+      html("td", { class: "number" }, formatCount(row.count)),
+      html(
+        "td",
+        { class: row.errors > 0 ? "number error" : "number" },
+        row.errors > 0 ? `✗ ${formatCount(row.errors)}` : "–",
+      ),
+      ...[row.p50, row.p95, row.max].map((value) => html("td", { class: "number" }, durationText(value))),
+      html("td", { class: "number self" }, bar, html("span", {}, durationText(row.self))),
+      html("td", { class: "number" }, durationText(row.total)),
+    ),
+    serviceHue(row.service),
+  );
 }
 
 /**

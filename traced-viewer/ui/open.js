@@ -25,11 +25,24 @@ export function openSpans() {
       element.hidden = spans.length === 0;
       summary.textContent = `${plural(spans.length, "span")} open now`;
       spans.sort((left, right) => right.age - left.age);
-      list.replaceChildren(...spans.slice(0, OPEN_ROWS).map((span) => hued(html("li", {},
-        html("span", { class: "number" }, formatDuration(span.age)),
-        html("span", { class: "dot", "aria-hidden": "true" }),
-        html("a", { href: `/zipkin/traces/${span.traceId}` }, span.name || "(no name)"), " ",
-        html("span", { class: "service" }, span.serviceName)), serviceHue(span.serviceName))));
+      list.replaceChildren(
+        ...spans
+          .slice(0, OPEN_ROWS)
+          .map((span) =>
+            hued(
+              html(
+                "li",
+                {},
+                html("span", { class: "number" }, formatDuration(span.age)),
+                html("span", { class: "dot", "aria-hidden": "true" }),
+                html("a", { href: `/zipkin/traces/${span.traceId}` }, span.name || "(no name)"),
+                " ",
+                html("span", { class: "service" }, span.serviceName),
+              ),
+              serviceHue(span.serviceName),
+            ),
+          ),
+      );
     } catch {
       element.hidden = true;
     }

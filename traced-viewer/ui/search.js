@@ -6,8 +6,13 @@ import { formatDuration, parseDuration } from "./format.js";
 
 /** @type {readonly [string, string][]} */
 const LOOKBACKS = [
-  ["", "any time"], ["300000", "last 5 minutes"], ["900000", "last 15 minutes"], ["3600000", "last hour"], ["21600000", "last 6 hours"],
-  ["86400000", "last day"], ["604800000", "last week"],
+  ["", "any time"],
+  ["300000", "last 5 minutes"],
+  ["900000", "last 15 minutes"],
+  ["3600000", "last hour"],
+  ["21600000", "last 6 hours"],
+  ["86400000", "last day"],
+  ["604800000", "last week"],
 ];
 const LIMITS = ["50", "100", "250", "1000"];
 const TEXT_FIELDS = ["serviceName", "spanName", "remoteServiceName", "annotationQuery"];
@@ -50,7 +55,11 @@ export function isFiltered(address) {
  * @returns {{element: HTMLFormElement, focus: () => void, refresh: () => void}} `refresh` asks for the services again
  */
 export function searchForm(address, changed) {
-  const service = html("select", { id: "serviceName", name: "serviceName" }, html("option", { value: "" }, "all services"));
+  const service = html(
+    "select",
+    { id: "serviceName", name: "serviceName" },
+    html("option", { value: "" }, "all services"),
+  );
   const names = html("datalist", { id: "span-names" });
   const error = html("p", { class: "error-text", role: "alert" });
   const spanName = textField("spanName", address, "any", { list: "span-names" });
@@ -58,7 +67,11 @@ export function searchForm(address, changed) {
   const minimum = durationField("minDuration", address, "10ms");
   const maximum = durationField("maxDuration", address, "1s");
   const lookback = choice("lookback", LOOKBACKS, address.get("lookback") ?? "");
-  const limit = choice("limit", LIMITS.map((count) => [count, count]), address.get("limit") ?? "100");
+  const limit = choice(
+    "limit",
+    LIMITS.map((count) => [count, count]),
+    address.get("limit") ?? "100",
+  );
   const until = html("input", { type: "datetime-local", id: "endTs", name: "endTs", step: "1" });
   if (address.get("endTs")) {
     until.value = localTime(Number(address.get("endTs")));
@@ -76,9 +89,14 @@ export function searchForm(address, changed) {
     const query = new URLSearchParams();
     /** @type {Record<string, string>} */
     const values = {
-      serviceName: service.value, spanName: spanName.value, remoteServiceName: remote.value, annotationQuery: tags.value,
-      minDuration: String(parseDuration(minimum.value) ?? ""), maxDuration: String(parseDuration(maximum.value) ?? ""),
-      lookback: lookback.value, endTs: until.value === "" ? "" : String(new Date(until.value).getTime()),
+      serviceName: service.value,
+      spanName: spanName.value,
+      remoteServiceName: remote.value,
+      annotationQuery: tags.value,
+      minDuration: String(parseDuration(minimum.value) ?? ""),
+      maxDuration: String(parseDuration(maximum.value) ?? ""),
+      lookback: lookback.value,
+      endTs: until.value === "" ? "" : String(new Date(until.value).getTime()),
       limit: limit.value === "100" ? "" : limit.value,
     };
     for (const [field, value] of Object.entries(values)) {
@@ -93,7 +111,10 @@ export function searchForm(address, changed) {
       const chosen = service.value || address.get("serviceName") || "";
       const services = await fetchServices();
       const all = chosen !== "" && !services.includes(chosen) ? [...services, chosen] : services;
-      service.replaceChildren(html("option", { value: "" }, "all services"), ...all.map((name) => html("option", { value: name }, name)));
+      service.replaceChildren(
+        html("option", { value: "" }, "all services"),
+        ...all.map((name) => html("option", { value: name }, name)),
+      );
       service.value = chosen;
       const spans = chosen === "" ? [] : await fetchSpanNames(chosen);
       names.replaceChildren(...spans.map((name) => html("option", { value: name })));
@@ -101,27 +122,45 @@ export function searchForm(address, changed) {
       // The list says that the server does not answer.
     }
   };
-  const more = html("details", { class: "more", open: ["remoteServiceName", "endTs"].some((field) => address.has(field)) },
+  const more = html(
+    "details",
+    { class: "more", open: ["remoteServiceName", "endTs"].some((field) => address.has(field)) },
     html("summary", {}, "More"),
-    html("div", { class: "fields" }, field("Called service", remote), field("Until", until), field("At most", limit)));
-  const element = html("form", {
-    class: "search", role: "search", "aria-label": "Traces",
-    submit: (event) => {
-      event.preventDefault();
-      submit();
+    html("div", { class: "fields" }, field("Called service", remote), field("Until", until), field("At most", limit)),
+  );
+  const element = html(
+    "form",
+    {
+      class: "search",
+      role: "search",
+      "aria-label": "Traces",
+      submit: (event) => {
+        event.preventDefault();
+        submit();
+      },
+      change: (event) => {
+        if (event.target === service) {
+          refresh();
+        }
+        submit();
+      },
     },
-    change: (event) => {
-      if (event.target === service) {
-        refresh();
-      }
-      submit();
-    },
-  },
-  html("div", { class: "fields" },
-    field("Service", service), field("Span name", spanName), field("Tags", tags, "wide"), field("Longer than", minimum, "narrow"), field("Shorter than", maximum, "narrow"),
-    field("Time", lookback), html("button", { type: "submit", class: "spoken" }, "Search"),
-    html("button", { type: "button", class: "reset", click: () => changed(new URLSearchParams()) }, "Reset")),
-  more, names, error);
+    html(
+      "div",
+      { class: "fields" },
+      field("Service", service),
+      field("Span name", spanName),
+      field("Tags", tags, "wide"),
+      field("Longer than", minimum, "narrow"),
+      field("Shorter than", maximum, "narrow"),
+      field("Time", lookback),
+      html("button", { type: "submit", class: "spoken" }, "Search"),
+      html("button", { type: "button", class: "reset", click: () => changed(new URLSearchParams()) }, "Reset"),
+    ),
+    more,
+    names,
+    error,
+  );
   refresh();
   return { element, focus: () => service.focus(), refresh };
 }
@@ -142,7 +181,15 @@ function field(title, control, size = "") {
  * @param {Record<string, string>} [attributes]
  */
 function textField(name, address, placeholder, attributes = {}) {
-  const input = html("input", { type: "text", id: name, name, placeholder, autocomplete: "off", spellcheck: "false", ...attributes });
+  const input = html("input", {
+    type: "text",
+    id: name,
+    name,
+    placeholder,
+    autocomplete: "off",
+    spellcheck: "false",
+    ...attributes,
+  });
   input.value = address.get(name) ?? "";
   return input;
 }
@@ -165,9 +212,15 @@ function durationField(name, address, placeholder) {
  * @param {string} value
  */
 function choice(name, options, value) {
-  const select = html("select", { id: name, name }, ...options.map(([key, title]) => html("option", { value: key }, title)));
+  const select = html(
+    "select",
+    { id: name, name },
+    ...options.map(([key, title]) => html("option", { value: key }, title)),
+  );
   if (!options.some(([key]) => key === value)) {
-    select.append(html("option", { value }, name === "lookback" ? `last ${formatDuration(Number(value) * 1_000)}` : value));
+    select.append(
+      html("option", { value }, name === "lookback" ? `last ${formatDuration(Number(value) * 1_000)}` : value),
+    );
   }
   select.value = value;
   return select;

@@ -14,8 +14,16 @@ const THEMES = [
 
 /** Applies what was chosen earlier, and gives the switch. */
 export function themeSwitch() {
-  let at = Math.max(0, THEMES.findIndex(({ value }) => value === readSetting(THEME_SETTING)));
-  const button = html("button", { type: "button", class: "plain", id: "theme", click: () => apply((at + 1) % THEMES.length) });
+  let at = Math.max(
+    0,
+    THEMES.findIndex(({ value }) => value === readSetting(THEME_SETTING)),
+  );
+  const button = html("button", {
+    type: "button",
+    class: "plain",
+    id: "theme",
+    click: () => apply((at + 1) % THEMES.length),
+  });
   /** @param {number} index */
   const apply = (index) => {
     at = index;

@@ -107,7 +107,13 @@ function summed(traceId, nodes, roots) {
   const services = [...counts].map(([name, count]) => ({ name, count }));
   services.sort((left, right) => right.count - left.count || (left.name < right.name ? -1 : 1));
   return {
-    traceId, nodes, roots, root: roots[0] ?? null, depth, errors, services,
+    traceId,
+    nodes,
+    roots,
+    root: roots[0] ?? null,
+    depth,
+    errors,
+    services,
     start: nodes.length === 0 ? 0 : start,
     end: nodes.length === 0 ? 0 : end,
   };
@@ -150,8 +156,21 @@ function mergeReports(spans) {
  */
 function newNode(span) {
   return {
-    span, service: "", name: "", outcome: null, parent: null, children: [], index: 0, depth: 0, size: 1,
-    start: 0, end: 0, skew: 0, timed: true, open: false, oddity: null,
+    span,
+    service: "",
+    name: "",
+    outcome: null,
+    parent: null,
+    children: [],
+    index: 0,
+    depth: 0,
+    size: 1,
+    start: 0,
+    end: 0,
+    skew: 0,
+    timed: true,
+    open: false,
+    oddity: null,
   };
 }
 

@@ -21,8 +21,10 @@ import { Waterfall } from "./waterfall.js";
 
 /** @type {readonly {format: import("./api.js").ExportFormat, title: string}[]} */
 const FORMATS = [
-  { format: "html", title: "One HTML file" }, { format: "zipkin", title: "Zipkin JSON" },
-  { format: "chrome", title: "Chrome and Perfetto" }, { format: "folded", title: "Folded stacks" },
+  { format: "html", title: "One HTML file" },
+  { format: "zipkin", title: "Zipkin JSON" },
+  { format: "chrome", title: "Chrome and Perfetto" },
+  { format: "folded", title: "Folded stacks" },
 ];
 /** Names of the critical path that the head lists. */
 const NAMED_SECTIONS = 3;
@@ -70,15 +72,23 @@ export function tracePage(app, spans, source, truncated) {
   const views = [
     { title: "Waterfall", make: () => waterfallArea },
     { title: "Flame", make: () => flameView(view) },
-    { title: "Names", make: () => nameTable(nameRows([{ nodes: trace.nodes, self: view.self }]), "Span names of this trace", (row) => {
-      choose(0);
-      filter.set(row.name);
-    }) },
-    { title: "Events", make: () => eventList(view, (node) => {
-      choose(0);
-      view.select(node);
-      show();
-    }) },
+    {
+      title: "Names",
+      make: () =>
+        nameTable(nameRows([{ nodes: trace.nodes, self: view.self }]), "Span names of this trace", (row) => {
+          choose(0);
+          filter.set(row.name);
+        }),
+    },
+    {
+      title: "Events",
+      make: () =>
+        eventList(view, (node) => {
+          choose(0);
+          view.select(node);
+          show();
+        }),
+    },
   ];
   const tabs = views.map(({ title }, at) => html("button", { type: "button", click: () => choose(at) }, title));
   /** @param {number} at */
@@ -91,10 +101,19 @@ export function tracePage(app, spans, source, truncated) {
   };
   choose(0);
   const fresh = html("button", { type: "button", class: "fresh", hidden: true, click: () => app.reload() });
-  const element = html("div", { class: "page trace-page" },
+  const element = html(
+    "div",
+    { class: "page trace-page" },
     traceHead(view, source, app, truncated),
-    html("div", { class: "toolbar" }, html("div", { class: "tabs", role: "group", "aria-label": "Picture" }, ...tabs), criticalLine(view), fresh),
-    html("div", { class: "trace-body" }, pictures, panel));
+    html(
+      "div",
+      { class: "toolbar" },
+      html("div", { class: "tabs", role: "group", "aria-label": "Picture" }, ...tabs),
+      criticalLine(view),
+      fresh,
+    ),
+    html("div", { class: "trace-body" }, pictures, panel),
+  );
 
   let stopListening = () => {};
   return {
@@ -104,8 +123,16 @@ export function tracePage(app, spans, source, truncated) {
       ...waterfall.bindings,
       { keys: ["/"], does: "filter", run: () => filter.focus() },
       { keys: ["y"], does: "copy the subtree as text", run: copy },
-      { keys: ["1", "2", "3", "4"], does: "waterfall, flame, names, events", run: (event) => choose(Number(event.key) - 1) },
-      { keys: ["Escape"], does: "close the detail, then drop the filter, then the zoom", run: () => stepBack(view, panel, hide, filter) },
+      {
+        keys: ["1", "2", "3", "4"],
+        does: "waterfall, flame, names, events",
+        run: (event) => choose(Number(event.key) - 1),
+      },
+      {
+        keys: ["Escape"],
+        does: "close the detail, then drop the filter, then the zoom",
+        run: () => stepBack(view, panel, hide, filter),
+      },
     ],
     entered: () => {
       waterfall.element.focus({ preventScroll: true });
@@ -160,21 +187,48 @@ function traceHead(view, source, app, truncated) {
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     }
   }
-  const copyId = html("button", {
-    type: "button", class: "plain", title: "Copy the trace id",
-    click: async () => app.say((await copyText(traceId)) ? "Copied the trace id" : "The browser does not allow copying here"),
-  }, html("code", {}, traceId));
-  return html("header", { class: "trace-head" },
+  const copyId = html(
+    "button",
+    {
+      type: "button",
+      class: "plain",
+      title: "Copy the trace id",
+      click: async () =>
+        app.say((await copyText(traceId)) ? "Copied the trace id" : "The browser does not allow copying here"),
+    },
+    html("code", {}, traceId),
+  );
+  return html(
+    "header",
+    { class: "trace-head" },
     html("h1", {}, root?.name || "(no name)", " ", html("span", { class: "service" }, root?.service ?? "")),
     html("div", { class: "trace-id" }, html("span", {}, formatTime(trace.start)), copyId),
     exportMenu(trace, source),
-    html("div", { class: "trace-facts" },
-      html("b", {}, formatDuration(trace.end - trace.start)), html("span", {}, plural(nodes.length, "span")),
-      truncated && html("span", { class: "chip cancelled", title: "The viewer keeps no more spans of one trace" }, "truncated"),
-      html("span", {}, plural(services.length, "service")), html("span", {}, plural(trace.depth, "level")),
-      ...[...outcomes].map(([outcome, count]) => html("span", { class: `chip ${outcome}` }, `${OUTCOME_SIGNS[outcome]} ${outcome === "error" ? plural(count, "error") : `${count} ${outcome}`}`)),
-      html("span", { class: "services" }, ...services.map(({ name, count }) =>
-      hued(html("span", { class: "chip hue" }, `${name || "no service"} ${count}`), serviceHue(name))))));
+    html(
+      "div",
+      { class: "trace-facts" },
+      html("b", {}, formatDuration(trace.end - trace.start)),
+      html("span", {}, plural(nodes.length, "span")),
+      truncated &&
+        html("span", { class: "chip cancelled", title: "The viewer keeps no more spans of one trace" }, "truncated"),
+      html("span", {}, plural(services.length, "service")),
+      html("span", {}, plural(trace.depth, "level")),
+      ...[...outcomes].map(([outcome, count]) =>
+        html(
+          "span",
+          { class: `chip ${outcome}` },
+          `${OUTCOME_SIGNS[outcome]} ${outcome === "error" ? plural(count, "error") : `${count} ${outcome}`}`,
+        ),
+      ),
+      html(
+        "span",
+        { class: "services" },
+        ...services.map(({ name, count }) =>
+          hued(html("span", { class: "chip hue" }, `${name || "no service"} ${count}`), serviceHue(name)),
+        ),
+      ),
+    ),
+  );
 }
 
 /**
@@ -183,17 +237,32 @@ function traceHead(view, source, app, truncated) {
  */
 function exportMenu(trace, source) {
   if (source === "server") {
-    return html("details", { class: "menu" }, html("summary", {}, "Download"), html("ul", {}, ...FORMATS.map(({ format, title }) =>
-      html("li", {}, html("a", { href: exportUrl(trace.traceId, format), download: true }, title)))));
+    return html(
+      "details",
+      { class: "menu" },
+      html("summary", {}, "Download"),
+      html(
+        "ul",
+        {},
+        ...FORMATS.map(({ format, title }) =>
+          html("li", {}, html("a", { href: exportUrl(trace.traceId, format), download: true }, title)),
+        ),
+      ),
+    );
   }
-  return html("button", {
-    type: "button", click: () => {
-      const blob = new Blob([JSON.stringify(trace.nodes.map(({ span }) => span))], { type: "application/json" });
-      const link = html("a", { href: URL.createObjectURL(blob), download: `trace-${trace.traceId}.json` });
-      link.click();
-      URL.revokeObjectURL(link.href);
+  return html(
+    "button",
+    {
+      type: "button",
+      click: () => {
+        const blob = new Blob([JSON.stringify(trace.nodes.map(({ span }) => span))], { type: "application/json" });
+        const link = html("a", { href: URL.createObjectURL(blob), download: `trace-${trace.traceId}.json` });
+        link.click();
+        URL.revokeObjectURL(link.href);
+      },
     },
-  }, "Download JSON");
+    "Download JSON",
+  );
 }
 
 /**
@@ -209,8 +278,14 @@ function criticalLine(view) {
     byName.set(name, (byName.get(name) ?? 0) + end - start);
   }
   const largest = [...byName].sort(([, left], [, right]) => right - left).slice(0, NAMED_SECTIONS);
-  return html("p", { class: "critical-line", hidden: largest.length === 0 }, html("span", {}, "critical path"),
-    ...largest.map(([name, time]) => html("span", {}, html("b", {}, name), ` ${formatDuration(time)} ${formatPercent(time, whole)}`)));
+  return html(
+    "p",
+    { class: "critical-line", hidden: largest.length === 0 },
+    html("span", {}, "critical path"),
+    ...largest.map(([name, time]) =>
+      html("span", {}, html("b", {}, name), ` ${formatDuration(time)} ${formatPercent(time, whole)}`),
+    ),
+  );
 }
 
 /**
@@ -218,8 +293,13 @@ function criticalLine(view) {
  */
 function filterBar(view) {
   const input = html("input", {
-    type: "search", id: "filter", placeholder: "name, service, tag=value, text of an event", autocomplete: "off", spellcheck: "false",
-    "aria-label": "Filter the spans", input: () => view.setFilter({ filter: input.value }),
+    type: "search",
+    id: "filter",
+    placeholder: "name, service, tag=value, text of an event",
+    autocomplete: "off",
+    spellcheck: "false",
+    "aria-label": "Filter the spans",
+    input: () => view.setFilter({ filter: input.value }),
     keydown: (event) => {
       if (event.key === "Enter") {
         view.selectNext(1, (node) => view.matches?.has(node.index) ?? false);
@@ -238,10 +318,20 @@ function filterBar(view) {
     status.textContent = view.matches === null ? "" : plural(view.matches.size, "match", "matches");
   };
   view.on("rows", show);
-  const element = html("div", { class: "filter", role: "search", "aria-label": "Spans" }, input, errors, critical, status,
-    html("span", { class: "last tree-buttons" },
+  const element = html(
+    "div",
+    { class: "filter", role: "search", "aria-label": "Spans" },
+    input,
+    errors,
+    critical,
+    status,
+    html(
+      "span",
+      { class: "last tree-buttons" },
       html("button", { type: "button", click: () => view.collapseAll(false) }, "Open all"),
-      html("button", { type: "button", click: () => view.collapseAll(true) }, "Close all")));
+      html("button", { type: "button", click: () => view.collapseAll(true) }, "Close all"),
+    ),
+  );
   return {
     element,
     focus: () => input.focus(),

@@ -23,7 +23,9 @@ export function readTraces(text) {
   /** @type {Map<string, Span[]>} */
   const traces = new Map();
   value.forEach((item, at) => {
-    const spans = Array.isArray(item) ? item.map((span, below) => readSpan(span, `[${at}][${below}]`)) : [readSpan(item, `[${at}]`)];
+    const spans = Array.isArray(item)
+      ? item.map((span, below) => readSpan(span, `[${at}][${below}]`))
+      : [readSpan(item, `[${at}]`)];
     for (const span of spans) {
       const trace = traces.get(span.traceId);
       if (trace === undefined) {
@@ -45,7 +47,12 @@ export function readTraces(text) {
  */
 export function uploadButton(open) {
   const input = html("input", {
-    type: "file", accept: "application/json,.json", id: "upload", class: "spoken", tabindex: "-1", "aria-label": "File of spans",
+    type: "file",
+    accept: "application/json,.json",
+    id: "upload",
+    class: "spoken",
+    tabindex: "-1",
+    "aria-label": "File of spans",
     change: async () => {
       const file = input.files?.[0];
       input.value = "";
@@ -54,7 +61,11 @@ export function uploadButton(open) {
       }
     },
   });
-  const button = html("button", { type: "button", title: "Open spans from a file, or drop it anywhere", click: () => input.click() }, "Open file");
+  const button = html(
+    "button",
+    { type: "button", title: "Open spans from a file, or drop it anywhere", click: () => input.click() },
+    "Open file",
+  );
   const root = document.documentElement;
   const isFile = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files") === true;
   addEventListener("dragover", (event) => {
@@ -117,7 +128,9 @@ function readSpan(value, where) {
     }
   }
   if (Array.isArray(value.annotations)) {
-    span.annotations = value.annotations.map((/** @type {any} */ one, /** @type {number} */ at) => readAnnotation(one, `${where}.annotations[${at}]`));
+    span.annotations = value.annotations.map((/** @type {any} */ one, /** @type {number} */ at) =>
+      readAnnotation(one, `${where}.annotations[${at}]`),
+    );
   }
   if (typeof value.tags === "object" && value.tags !== null) {
     span.tags = Object.fromEntries(Object.entries(value.tags).map(([key, tag]) => [key, String(tag)]));

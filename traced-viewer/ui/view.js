@@ -179,7 +179,10 @@ export class View {
   }
 
   #layOut() {
-    const words = this.filter.toLowerCase().split(/\s+/).filter((word) => word !== "");
+    const words = this.filter
+      .toLowerCase()
+      .split(/\s+/)
+      .filter((word) => word !== "");
     const { nodes } = this.trace;
     /** @type {Set<number> | null} */
     let kept = null;
@@ -194,14 +197,18 @@ export class View {
           words.every((word) => hasWord(node, word))
         ) {
           this.matches.add(node.index);
-          for (let above = /** @type {SpanNode | null} */ (node); above && !kept.has(above.index); above = above.parent) {
+          for (
+            let above = /** @type {SpanNode | null} */ (node);
+            above && !kept.has(above.index);
+            above = above.parent
+          ) {
             kept.add(above.index);
           }
         }
       }
     }
     this.rows = [];
-    for (let index = 0; index < nodes.length; ) {
+    for (let index = 0; index < nodes.length;) {
       const node = /** @type {SpanNode} */ (nodes[index]);
       if (kept !== null && !kept.has(index)) {
         index += node.size;

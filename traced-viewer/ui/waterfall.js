@@ -4,7 +4,7 @@ import { hued, html, place, spoken } from "./element.js";
 import { formatDuration, plural, ticks } from "./format.js";
 import { isError, OUTCOME_SIGNS } from "./outcome.js";
 import { rowHeight, Rows } from "./rows.js";
-import { readSetting, writeSetting } from "./setting.js";
+import { columnSplitter } from "./splitter.js";
 
 /** @import {Binding} from "./keyboard.js" */
 /** @import {SpanNode} from "./trace.js" */
@@ -18,7 +18,6 @@ const SECTION_GAP = 0.000_5;
 const MARKS = 100;
 /** Beyond this many levels lines that guide the eye are a grey area. */
 const GUIDED_LEVELS = 40;
-const COLUMN_SETTING = "traced.column";
 
 /** A tree grid: one element takes the focus and names the row that has it. */
 export class Waterfall {
@@ -38,10 +37,23 @@ export class Waterfall {
     this.#view = view;
     this.#open = open;
     this.#grid = html("div", {
-      class: "waterfall", role: "treegrid", tabindex: "0", "aria-label": "Spans", "aria-colcount": "2",
+      class: "waterfall",
+      role: "treegrid",
+      tabindex: "0",
+      "aria-label": "Spans",
+      "aria-colcount": "2",
     });
-    this.#head = html("div", { class: "span-row head", role: "row", "aria-rowindex": "1" },
-      html("div", { class: "label", role: "columnheader" }, "Span", this.#splitter()), this.#scale);
+    this.#head = html(
+      "div",
+      { class: "span-row head", role: "row", "aria-rowindex": "1" },
+      html(
+        "div",
+        { class: "label", role: "columnheader" },
+        "Span",
+        columnSplitter(this.#grid, () => this.#drawScale()),
+      ),
+      this.#scale,
+    );
     this.#grid.append(this.#head, this.#lines);
     this.#grid.classList.toggle("deep", view.trace.depth > GUIDED_LEVELS);
     this.#grid.style.setProperty("--levels", String(Math.max(1, view.trace.depth)));
@@ -70,7 +82,11 @@ export class Waterfall {
       { keys: ["j", "ArrowDown"], does: "next span", run: () => this.#step(1) },
       { keys: ["k", "ArrowUp"], does: "span before", run: () => this.#step(-1) },
       { keys: ["ArrowRight"], does: "open the subtree, or go into it", run: withSelected((node) => this.#enter(node)) },
-      { keys: ["ArrowLeft"], does: "close the subtree, or go to the parent", run: withSelected((node) => this.#leave(node)) },
+      {
+        keys: ["ArrowLeft"],
+        does: "close the subtree, or go to the parent",
+        run: withSelected((node) => this.#leave(node)),
+      },
       { keys: ["Home"], does: "first span", run: () => this.#go(0) },
       { keys: ["End"], does: "last span", run: () => this.#go(view.rows.length - 1) },
       { keys: ["PageDown"], does: "a page down", run: () => this.#step(this.#rows.page) },
@@ -86,7 +102,11 @@ export class Waterfall {
       { keys: ["0"], does: "the whole trace", run: () => view.resetZoom() },
       { keys: ["n"], does: "next error, or next match", run: () => this.#next(1) },
       { keys: ["N"], does: "error or match before", run: () => this.#next(-1) },
-      { keys: ["p"], does: "next on the critical path", run: () => view.selectNext(1, (node) => view.critical.has(node.index)) },
+      {
+        keys: ["p"],
+        does: "next on the critical path",
+        run: () => view.selectNext(1, (node) => view.critical.has(node.index)),
+      },
     ];
   }
 
@@ -115,14 +135,18 @@ export class Waterfall {
         this.#go(0);
       }
     });
-    this.#grid.addEventListener("wheel", (event) => {
-      if (event.ctrlKey) {
-        event.preventDefault();
-        const box = this.#scale.getBoundingClientRect();
-        const about = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
-        view.scale(event.deltaY > 0 ? 1.25 : 0.8, about);
-      }
-    }, { passive: false });
+    this.#grid.addEventListener(
+      "wheel",
+      (event) => {
+        if (event.ctrlKey) {
+          event.preventDefault();
+          const box = this.#scale.getBoundingClientRect();
+          const about = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+          view.scale(event.deltaY > 0 ? 1.25 : 0.8, about);
+        }
+      },
+      { passive: false },
+    );
   }
 
   /** @param {number} rows */
@@ -189,8 +213,11 @@ export class Waterfall {
     const marks = ticks(from - trace.start, to - trace.start, parts);
     /** @param {number} mark */
     const part = (mark) => (mark + trace.start - from) / (to - from);
-    this.#scale.replaceChildren(...marks.map((mark) =>
-      place(html("span", { class: "tick" }, mark === 0 ? "0" : formatDuration(mark)), part(mark), 0)));
+    this.#scale.replaceChildren(
+      ...marks.map((mark) =>
+        place(html("span", { class: "tick" }, mark === 0 ? "0" : formatDuration(mark)), part(mark), 0),
+      ),
+    );
     this.#lines.replaceChildren(...marks.map((mark) => place(html("span", { class: "line" }), part(mark), 0)));
     this.#grid.style.setProperty("--lines", `${this.#grid.clientHeight - this.#head.offsetHeight}px`);
   }
@@ -202,15 +229,25 @@ export class Waterfall {
     const selected = node === view.selected;
     const parent = node.children.length > 0;
     const collapsed = parent && view.isCollapsed(node);
-    const row = html("div", {
-      class: rowClass(view, node), role: "row", id: `span-${node.index}`, "aria-level": node.depth + 1,
-      "aria-rowindex": index + 2, "aria-selected": String(selected), "aria-expanded": parent ? String(!collapsed) : null,
-      click: () => {
-        view.select(node);
-        this.#open();
+    const row = html(
+      "div",
+      {
+        class: rowClass(view, node),
+        role: "row",
+        id: `span-${node.index}`,
+        "aria-level": node.depth + 1,
+        "aria-rowindex": index + 2,
+        "aria-selected": String(selected),
+        "aria-expanded": parent ? String(!collapsed) : null,
+        click: () => {
+          view.select(node);
+          this.#open();
+        },
+        dblclick: () => view.zoomTo(node),
       },
-      dblclick: () => view.zoomTo(node),
-    }, this.#label(node, parent, collapsed), this.#track(node));
+      this.#label(node, parent, collapsed),
+      this.#track(node),
+    );
     return hued(row, view.hue(node));
   }
 
@@ -220,23 +257,33 @@ export class Waterfall {
    * @param {boolean} collapsed
    */
   #label(node, parent, collapsed) {
-    const label = html("div", { class: "label", role: "rowheader" },
+    const label = html(
+      "div",
+      { class: "label", role: "rowheader" },
       html("span", { class: "guides" }),
       parent
-        ? html("span", {
-            class: "expander", "aria-hidden": "true", title: collapsed ? "Open the subtree" : "Close the subtree",
-            click: (event) => {
-              event.stopPropagation();
-              this.#view.collapse(node, !collapsed);
+        ? html(
+            "span",
+            {
+              class: "expander",
+              "aria-hidden": "true",
+              title: collapsed ? "Open the subtree" : "Close the subtree",
+              click: (event) => {
+                event.stopPropagation();
+                this.#view.collapse(node, !collapsed);
+              },
             },
-          }, collapsed ? "▸" : "▾")
+            collapsed ? "▸" : "▾",
+          )
         : html("span", { class: "expander" }),
-      node.outcome !== null && html("span", { class: "sign", title: node.outcome }, OUTCOME_SIGNS[node.outcome], spoken(` ${node.outcome} `)),
+      node.outcome !== null &&
+        html("span", { class: "sign", title: node.outcome }, OUTCOME_SIGNS[node.outcome], spoken(` ${node.outcome} `)),
       html("span", { class: "name" }, node.name || "(no name)"),
       " ",
       html("span", { class: "service" }, node.service),
       collapsed && html("span", { class: "hidden-count" }, `+${plural(node.size - 1, "span")}`),
-      node.span.kind !== undefined && html("span", { class: "kind", title: node.span.kind.toLowerCase() }, kindSign(node.span.kind)),
+      node.span.kind !== undefined &&
+        html("span", { class: "kind", title: node.span.kind.toLowerCase() }, kindSign(node.span.kind)),
     );
     label.style.setProperty("--depth", String(node.depth));
     label.title = `${node.name}\n${node.service}`;
@@ -267,50 +314,17 @@ export class Waterfall {
       }
     }
     const text = node.timed ? (node.open ? "no end" : formatDuration(node.end - node.start)) : "no time";
-    const duration = html("span", { class: "duration" }, text,
-      spoken(` from ${formatDuration(node.start - trace.start)}${sections === undefined ? "" : ", on the critical path"}`));
+    const duration = html(
+      "span",
+      { class: "duration" },
+      text,
+      spoken(
+        ` from ${formatDuration(node.start - trace.start)}${sections === undefined ? "" : ", on the critical path"}`,
+      ),
+    );
     setBeside(duration, Math.min(1, Math.max(0, left)), Math.min(1, Math.max(0, right)));
     track.append(duration);
     return track;
-  }
-
-  #splitter() {
-    const splitter = html("span", {
-      class: "splitter", role: "separator", tabindex: "0", "aria-orientation": "vertical", "aria-label": "Width of the names",
-      "aria-valuemin": "10", "aria-valuemax": "80", "aria-valuenow": "34", title: "Drag, or ← →, to change the width",
-    });
-    /** @param {number} percent */
-    const set = (percent) => {
-      const width = Math.round(Math.min(80, Math.max(10, percent)));
-      splitter.setAttribute("aria-valuenow", String(width));
-      this.#grid.style.setProperty("--column", `${width}%`);
-      writeSetting(COLUMN_SETTING, String(width));
-      this.#drawScale();
-    };
-    const kept = Number(readSetting(COLUMN_SETTING) ?? "");
-    if (kept >= 10 && kept <= 80) {
-      splitter.setAttribute("aria-valuenow", String(kept));
-      this.#grid.style.setProperty("--column", `${kept}%`);
-    }
-    splitter.addEventListener("pointerdown", (event) => {
-      event.preventDefault();
-      splitter.setPointerCapture(event.pointerId);
-    });
-    splitter.addEventListener("pointermove", (event) => {
-      if (splitter.hasPointerCapture(event.pointerId)) {
-        const box = this.#grid.getBoundingClientRect();
-        set((100 * (event.clientX - box.left)) / box.width);
-      }
-    });
-    splitter.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -2, ArrowRight: 2 }[event.key];
-      if (step !== undefined) {
-        event.preventDefault();
-        event.stopPropagation();
-        set(Number(splitter.getAttribute("aria-valuenow")) + step);
-      }
-    });
-    return splitter;
   }
 }
 

@@ -13,12 +13,21 @@ function path(spans) {
 }
 
 test("the child that ended last is on the path, and before its start the one that ended last before that", () => {
-  assert.deepEqual(path([span(1, 0, 0, 100), span(2, 1, 10, 30), span(3, 1, 20, 60), span(4, 1, 5, 10)]),
-    ["1 0-5", "4 5-15", "1 15-20", "3 20-80", "1 80-100"]);
+  assert.deepEqual(path([span(1, 0, 0, 100), span(2, 1, 10, 30), span(3, 1, 20, 60), span(4, 1, 5, 10)]), [
+    "1 0-5",
+    "4 5-15",
+    "1 15-20",
+    "3 20-80",
+    "1 80-100",
+  ]);
 });
 
 test("a child that ends where the next starts is on the path", () => {
-  assert.deepEqual(path([span(1, 0, 0, 30), span(2, 1, 0, 10), span(3, 1, 10, 10), span(4, 1, 20, 10)]), ["2 0-10", "3 10-20", "4 20-30"]);
+  assert.deepEqual(path([span(1, 0, 0, 30), span(2, 1, 0, 10), span(3, 1, 10, 10), span(4, 1, 20, 10)]), [
+    "2 0-10",
+    "3 10-20",
+    "4 20-30",
+  ]);
 });
 
 test("of children that end together the one that began first is on the path", () => {

@@ -8,12 +8,15 @@ const UI = new URL("../../../traced-viewer/ui/", import.meta.url);
 const modules = readdirSync(UI).filter((name) => name.endsWith(".js"));
 const read = (/** @type {string} */ name) => readFileSync(new URL(name, UI), "utf8");
 
-test("an import names a file beside the module, in the one way that the export understands", () => {
+test("an import names things of a file beside the module, so that the export can find it", () => {
   for (const name of modules) {
-    for (const line of read(name).split("\n").filter((text) => /^\s*import\b|\bimport\(/.test(text) && !/^\s*[/*]/.test(text))) {
-      const found = /^import \{ [\w, ]+ \} from "\.\/([\w-]+\.js)";$/.exec(line);
-      assert.ok(found !== null && modules.includes(String(found[1])), `${name}: ${line}`);
+    const code = read(name).replaceAll(/^ *(?:\/?\*|\/\/).*$/gm, "");
+    assert.doesNotMatch(code, /\bimport\(|\bimport "|import \*|export default/, name);
+    for (const [statement, file] of code.matchAll(/^import [^;]*?"([^"]*)";$/gm)) {
+      assert.match(statement, /^import \{[\w\s,]+\} from "\.\/[\w-]+\.js";$/, name);
+      assert.ok(modules.includes(String(file).slice(2)), `${name}: ${file}`);
     }
+    assert.equal(code.match(/^import /gm)?.length ?? 0, code.match(/^import [^;]*?"\.\/[^"]*";$/gm)?.length ?? 0, name);
   }
 });
 
@@ -25,9 +28,12 @@ test("every file is compiled in", () => {
 });
 
 test("nothing turns a text into HTML or code, and nothing is asked from elsewhere", () => {
-  const forbidden = /innerHTML|outerHTML|insertAdjacentHTML|document\.write|srcdoc|eval\(|new Function|setAttribute\("style|\bstyle:|DOMParser/;
+  const forbidden =
+    /innerHTML|outerHTML|insertAdjacentHTML|document\.write|srcdoc|eval\(|new Function|setAttribute\("style|\bstyle:|DOMParser/;
   for (const name of modules) {
-    read(name).split("\n").forEach((line, at) => assert.doesNotMatch(line, forbidden, `${name}:${at + 1}`));
+    read(name)
+      .split("\n")
+      .forEach((line, at) => assert.doesNotMatch(line, forbidden, `${name}:${at + 1}`));
   }
   for (const name of [...modules, "style.css", "index.html"]) {
     const addresses = read(name).match(/(?:https?:)?\/\/[a-z][\w.-]*\.[a-z]+/g) ?? [];

@@ -12,7 +12,10 @@ function outline(trace) {
 test("children stand below their parents, in the order of their start", () => {
   const trace = buildTrace([span(3, 1, 20, 5), span(1, 0, 0, 100), span(4, 2, 12, 2), span(2, 1, 10, 30)]);
   assert.equal(outline(trace), "span 1\n  span 2\n    span 4\n  span 3");
-  assert.deepEqual(trace.nodes.map(({ size }) => size), [4, 2, 1, 1]);
+  assert.deepEqual(
+    trace.nodes.map(({ size }) => size),
+    [4, 2, 1, 1],
+  );
   assert.equal(trace.end - trace.start, 100);
   assert.equal(trace.depth, 3);
 });
@@ -57,11 +60,20 @@ test("one host is never corrected, whatever its spans say", () => {
 test("a span that was reported twice is one, with all that both reports said", () => {
   const trace = buildTrace([
     span(1, 0, 0, 100, { tags: { a: "1" }, annotations: [{ timestamp: START + 2, value: "x" }] }),
-    span(1, 0, 0, 100, { tags: { b: "2" }, annotations: [{ timestamp: START + 2, value: "x" }, { timestamp: START + 1, value: "y" }] }),
+    span(1, 0, 0, 100, {
+      tags: { b: "2" },
+      annotations: [
+        { timestamp: START + 2, value: "x" },
+        { timestamp: START + 1, value: "y" },
+      ],
+    }),
   ]);
   assert.equal(trace.nodes.length, 1);
   assert.deepEqual(trace.nodes[0]?.span.tags, { a: "1", b: "2" });
-  assert.deepEqual(trace.nodes[0]?.span.annotations?.map(({ value }) => value), ["y", "x"]);
+  assert.deepEqual(
+    trace.nodes[0]?.span.annotations?.map(({ value }) => value),
+    ["y", "x"],
+  );
 });
 
 test("a span whose parent is missing is a root that says so, after the true root", () => {
