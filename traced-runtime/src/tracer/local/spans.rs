@@ -5,7 +5,7 @@ use std::fmt::Display;
 use super::{Local, flag};
 use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, Ids, kind};
-use crate::recorder::log::{Need, Writer};
+use crate::recorder::log::{Need, Space};
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::{Callsite, Roots};
 use crate::tracer::kind::Outcome;
@@ -61,12 +61,12 @@ impl Local {
     /// Tells the reader of a span that may stay for a while; `false` where there is no room for that.
     #[cold]
     pub(crate) fn begin(&self, site: &'static Callsite, ids: &Ids, start: u64) -> bool {
-        let written = self.write(ids.tracer, event::BEGIN_WORDS, Need::Start, |writer| {
+        let written = self.write(ids.tracer, event::BEGIN_WORDS, Need::Start, |space| {
             // SAFETY: `write` has made room.
             unsafe {
-                writer.put_site(0, site, kind::BEGIN);
-                put_ids(writer, ids);
-                writer.put(1 + event::IDS, start);
+                space.put_site(0, site, kind::BEGIN);
+                put_ids(space, ids);
+                space.put(1 + event::IDS, start);
             }
         });
         written.is_ok()
@@ -83,15 +83,15 @@ impl Local {
         polls: u32,
         begun: bool,
     ) {
-        let written = self.write(ids.tracer, event::SPAN_WORDS, Need::End, |writer| {
+        let written = self.write(ids.tracer, event::SPAN_WORDS, Need::End, |space| {
             let end = self.now();
             // SAFETY: `write` has made room.
             unsafe {
-                writer.put_site(0, site, kind::SPAN);
-                put_ids(writer, ids);
-                writer.put(1 + event::IDS, start);
-                writer.put(2 + event::IDS, event::exit(end, outcome, 0));
-                writer.put(3 + event::IDS, event::last(polls, begun));
+                space.put_site(0, site, kind::SPAN);
+                put_ids(space, ids);
+                space.put(1 + event::IDS, start);
+                space.put(2 + event::IDS, event::exit(end, outcome, 0));
+                space.put(3 + event::IDS, event::last(polls, begun));
             }
         });
         if let (Err(reason), false) = (written, begun) {
@@ -103,11 +103,11 @@ impl Local {
 
     /// Tells the reader to forget a span that began.
     pub(crate) fn abandon(&self, ids: &Ids) {
-        let _ = self.write(ids.tracer, event::ABANDON_WORDS, Need::End, |writer| {
+        let _ = self.write(ids.tracer, event::ABANDON_WORDS, Need::End, |space| {
             // SAFETY: `write` has made room.
             unsafe {
-                writer.put(0, kind::ABANDON);
-                writer.put(1, ids.key);
+                space.put(0, kind::ABANDON);
+                space.put(1, ids.key);
             }
         });
     }
@@ -133,15 +133,15 @@ fn below(mut ids: Ids, span: u64, start: u64) -> (Ids, u64) {
 /// # Safety
 /// There must be room for the words from the second on.
 #[allow(unsafe_code, reason = "writes the log; room is the caller's promise")]
-unsafe fn put_ids(writer: &Writer, ids: &Ids) {
+unsafe fn put_ids(space: Space, ids: &Ids) {
     // SAFETY: the caller's promise.
     unsafe {
-        writer.put(1, ids.trace_high);
-        writer.put(2, ids.trace_low);
-        writer.put(3, ids.span);
-        writer.put(4, ids.parent);
-        writer.put(5, ids.key);
-        writer.put(6, ids.tracer_word());
-        writer.put(7, ids.origin);
+        space.put(1, ids.trace_high);
+        space.put(2, ids.trace_low);
+        space.put(3, ids.span);
+        space.put(4, ids.parent);
+        space.put(5, ids.key);
+        space.put(6, ids.tracer_word());
+        space.put(7, ids.origin);
     }
 }

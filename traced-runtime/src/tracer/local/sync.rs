@@ -56,6 +56,7 @@ impl Enter {
     }
 
     /// Where its attributes go: to itself by key, or to the current span while that is the same.
+    #[inline]
     pub(crate) fn target(&self) -> Target {
         with(|local| {
             if local.inner.get() == self.position {
@@ -83,7 +84,7 @@ pub fn enter(site: &'static Callsite) -> Enter {
         if state == State::Recording {
             let depth = local.depth.get();
             let needed = event::ENTER_WORDS + event::EXIT_WORDS * (1 + depth as usize);
-            if local.writer.room() >= needed && depth < DEPTH && !panicking() {
+            if local.writer.has_room(needed) && depth < DEPTH && !panicking() {
                 return local.put_enter(site, depth, tsc());
             }
         } else if state == State::Unsampled
@@ -100,12 +101,12 @@ impl Local {
     /// Writes an enter event. There must be room for it.
     #[inline(always)]
     pub(super) fn put_enter(&self, site: &'static Callsite, depth: u32, ticks: u64) -> Enter {
-        let position = self.writer.position();
+        let (position, space) = (self.writer.position(), self.writer.space());
         // SAFETY: the callers have made sure of the room.
         unsafe {
-            self.writer.put_site(0, site, kind::ENTER);
-            self.writer.put(1, ticks);
-            self.writer.commit(event::ENTER_WORDS);
+            space.put_site(0, site, kind::ENTER);
+            space.put(1, ticks);
+            self.writer.commit(space, event::ENTER_WORDS);
         }
         let outer = self.inner.replace(position);
         self.depth.set(depth + 1);
@@ -220,13 +221,14 @@ impl Local {
         if self.state.get() == State::Recording
             && self.inner.get() == enter.position
             && enter.flags.get() == 0
-            && self.writer.room() >= 1
+            && self.writer.has_room(1)
             && !panicking()
         {
+            let space = self.writer.space();
             // SAFETY: there is room for one word.
             unsafe {
-                self.writer.put(0, event::exit(tsc(), Outcome::Returned, kind::EXIT));
-                self.writer.commit(1);
+                space.put(0, event::exit(tsc(), Outcome::Returned, kind::EXIT));
+                self.writer.commit(space, 1);
             }
             self.inner.set(enter.outer);
             self.depth.set(enter.depth);
@@ -267,19 +269,19 @@ impl Local {
         // What was entered after it and has not ended was leaked, or ends later: it is no longer innermost.
         let is_ours = is_innermost || (self.stay.get() == enter.stay && position < inner);
         let innermost = if is_ours { enter.outer } else { inner };
-        let room = self.writer.room() >= event::EXIT_WORDS || self.extend(event::EXIT_WORDS, Need::End).is_ok();
+        let room = self.writer.has_room(event::EXIT_WORDS) || self.extend(event::EXIT_WORDS, Need::End).is_ok();
         if room {
-            let ticks = self.now();
+            let (ticks, space) = (self.now(), self.writer.space());
             // SAFETY: there is room for a named exit.
             unsafe {
                 if is_innermost && clean {
-                    self.writer.put(0, event::exit(ticks, outcome, kind::EXIT));
-                    self.writer.commit(1);
+                    space.put(0, event::exit(ticks, outcome, kind::EXIT));
+                    self.writer.commit(space, 1);
                 } else {
-                    self.writer.put(0, event::exit(ticks, outcome, kind::NAMED_EXIT));
-                    self.writer.put(1, position);
-                    self.writer.put(2, innermost);
-                    self.writer.commit(event::EXIT_WORDS);
+                    space.put(0, event::exit(ticks, outcome, kind::NAMED_EXIT));
+                    space.put(1, position);
+                    space.put(2, innermost);
+                    self.writer.commit(space, event::EXIT_WORDS);
                 }
             }
         }

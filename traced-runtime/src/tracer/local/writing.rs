@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{DEPTH, LOGS, Local};
 use crate::recorder::clock::{Clock, os_nanos, tsc};
 use crate::recorder::event::{self, Ids, kind};
-use crate::recorder::log::{Log, Need, Writer};
+use crate::recorder::log::{Log, Need, Space};
 use crate::reporter::stats::DropReason;
 use crate::tracer::slot::Slot;
 
@@ -18,19 +18,20 @@ impl Local {
         tracer: u32,
         words: usize,
         need: Need,
-        put: impl FnOnce(&Writer),
+        put: impl FnOnce(Space),
     ) -> Result<(), DropReason> {
         if self.busy.get() {
             return Err(DropReason::LogFull);
         }
         let log = self.log.get();
         self.reach_log(tracer)?;
-        if self.writer.room() < words + self.reserve() {
+        if !self.writer.has_room(words + self.reserve()) {
             self.extend(words, need)?;
         }
-        put(&self.writer);
+        let space = self.writer.space();
+        put(space);
         // SAFETY: `put` has written all words, for which there was room.
-        unsafe { self.writer.commit(words) };
+        unsafe { self.writer.commit(space, words) };
         if log != self.log.get() {
             self.return_to_inner();
         }
@@ -51,7 +52,7 @@ impl Local {
         }
         let scope = with_scope && !self.is_clean();
         let words = words + if scope { event::SCOPE_WORDS } else { 0 };
-        if self.writer.room() < words + self.reserve() {
+        if !self.writer.has_room(words + self.reserve()) {
             self.extend(words, need)?;
         }
         if scope {
@@ -67,17 +68,17 @@ impl Local {
 
     /// Writes the current context as the scope of what follows. There must be room.
     pub(super) fn put_scope(&self, ids: &Ids) {
-        let position = self.writer.position();
+        let (position, space) = (self.writer.position(), self.writer.space());
         // SAFETY: the callers have made sure of the room.
         unsafe {
-            self.writer.put(0, ids.tracer_word() | kind::SCOPE);
-            self.writer.put(1, ids.trace_high);
-            self.writer.put(2, ids.trace_low);
-            self.writer.put(3, ids.span);
-            self.writer.put(4, ids.key);
-            self.writer.put(5, ids.origin);
-            self.writer.put(6, self.inner.get());
-            self.writer.commit(event::SCOPE_WORDS);
+            space.put(0, ids.tracer_word() | kind::SCOPE);
+            space.put(1, ids.trace_high);
+            space.put(2, ids.trace_low);
+            space.put(3, ids.span);
+            space.put(4, ids.key);
+            space.put(5, ids.origin);
+            space.put(6, self.inner.get());
+            self.writer.commit(space, event::SCOPE_WORDS);
         }
         self.scope.set(position);
         self.written.set(position);
