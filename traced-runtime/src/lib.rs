@@ -27,6 +27,7 @@
 //! | what happened inside | [`tag`], [`annotate`], [`error`], [`remote`], [`Context::current`] |
 //! | other threads | [`Context::wrap`], [`Context::run`], [`Context::attach`] |
 //! | futures and streams | [`InContext`] |
+//! | other processes | [`Context::inject`], [`Tracer::extract`], [`Span::client`], [`Span::server`], [`Propagation`] |
 //! | log lines | [`Context`] displays as `trace-span` |
 //! | a backend of one's own | [`Reporter`], [`Sender`] |
 //! | tests | the module `testing` (feature `testing`) |
@@ -37,8 +38,7 @@
 //! 512 bytes; [`limits`] has the bounds of what a span may hold.
 //!
 //! # What it does not do
-//! It knows no levels, no links between spans and no filters by callsite; it records no argument by itself. Headers for other
-//! processes (B3, W3C) are not there yet. With `panic = "abort"` a panic loses what is not sent. `std::process::exit`
+//! It knows no levels, no links between spans and no filters by callsite; it records no argument by itself. With `panic = "abort"` a panic loses what is not sent. `std::process::exit`
 //! runs no destructors: see [`Tracer::shutdown`].
 //!
 //! # Other names
@@ -47,7 +47,7 @@
 //!
 //! # Features
 //! `collector` (default): sends to a Zipkin collector over HTTP. `gzip`: compresses what is sent. `tls`: collectors behind
-//! `https://`. `stream`: [`InContext`] for streams. `testing`: the test kit. A library that only annotates needs none
+//! `https://`. `http`: `http::HeaderMap` as a [`Carrier`]. `stream`: [`InContext`] for streams. `testing`: the test kit. A library that only annotates needs none
 //! of them.
 
 // Generated code names this crate by its own name, here, too.
@@ -57,6 +57,7 @@ extern crate self as traced_runtime;
 #[path = "private/mod.rs"]
 pub mod __private;
 use __private as private;
+mod propagation;
 mod recorder;
 mod reporter;
 #[cfg(any(test, feature = "testing"))]
@@ -65,10 +66,15 @@ mod tracer;
 
 /// The bounds of what is kept of a span. What is beyond them is counted, in [`Stats`] or [`Tally`].
 pub mod limits {
+    pub use crate::propagation::baggage::{BAGGAGE_BYTES, BAGGAGE_FIELDS};
+    pub use crate::propagation::w3c::TRACE_STATE_BYTES;
     pub use crate::reporter::assemble::SPAN_BYTES;
     pub use crate::tracer::local::{DEPTH, KEY_BYTES, VALUE_BYTES};
 }
 
+pub use propagation::baggage::BaggageField;
+pub use propagation::carrier::{Carrier, CarrierMut};
+pub use propagation::{Propagation, ServerSpan};
 pub use reporter::assemble::OpenSpan;
 pub use reporter::attributes::TagValue;
 pub use reporter::backend::{ReportError, Reporter};

@@ -47,7 +47,7 @@ pub fn enter_in<P: Parent + ?Sized>(site: &'static Callsite, parent: &P) -> Ente
 pub fn enter_root(site: &'static Callsite) -> EnterIn {
     let current = local::with(Local::current);
     // The trace is new, the tracer is that of the current context.
-    let scope = current.has_trace().then(|| Scope::of(current.rootless()));
+    let scope = current.has_trace().then(|| Scope::of(current.rootless(), local::with(Local::baggage)));
     EnterIn { enter: enter(site), _scope: scope }
 }
 

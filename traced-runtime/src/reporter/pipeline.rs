@@ -169,6 +169,13 @@ impl Pipeline {
         self.shared.lock().stats.cut_values += values;
     }
 
+    /// Counts fields of baggage that could not be kept or sent.
+    pub(crate) fn count_left_out_baggage(&self, fields: u64) {
+        if fields > 0 {
+            self.shared.lock().stats.left_out_baggage += fields;
+        }
+    }
+
     /// What became of the spans until now.
     pub(crate) fn tally(&self) -> Tally {
         self.shared.lock().tally()

@@ -159,6 +159,7 @@ pub struct Stats {
     pub(crate) late_tags: u64,
     pub(crate) cut_values: u64,
     pub(crate) cut_tags: u64,
+    pub(crate) left_out_baggage: u64,
 }
 
 impl Stats {
@@ -203,6 +204,13 @@ impl Stats {
     #[must_use]
     pub const fn cut_tags(&self) -> u64 {
         self.cut_tags
+    }
+
+    /// Fields of baggage that could not be kept or sent on: too long, too many, no UTF-8, or with control characters where
+    /// no header takes them.
+    #[must_use]
+    pub const fn left_out_baggage(&self) -> u64 {
+        self.left_out_baggage
     }
 }
 

@@ -26,11 +26,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::tree;
 use crate::tracer::builder::Builder;
-use crate::tracer::core::Core;
+use crate::tracer::core::{Core, Crossing};
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::ConfigError;
 use crate::tracer::future::{InContext, WithContext};
@@ -58,6 +59,7 @@ pub struct Options {
     service: String,
     log_bytes: usize,
     settings: SlotSettings,
+    crossing: Crossing,
 }
 
 impl Options {
@@ -89,6 +91,20 @@ impl Options {
         self
     }
 
+    /// The formats in which contexts are read and written.
+    #[must_use]
+    pub fn propagation(mut self, propagation: Propagation) -> Self {
+        self.crossing.propagation = propagation;
+        self
+    }
+
+    /// Whether server spans join those of clients.
+    #[must_use]
+    pub const fn server_span(mut self, server_span: ServerSpan) -> Self {
+        self.crossing.server_span = server_span;
+        self
+    }
+
     /// No function starts a trace by itself.
     #[must_use]
     pub const fn require_parent(mut self) -> Self {
@@ -107,7 +123,7 @@ impl Options {
         self.settings.counted_ids = Some(seed.finish().max(1));
         let clock = Arc::new(AtomicU64::new(START));
         let endpoint = Endpoint::named(self.service);
-        let core = Core::of_test(Clock::Manual(clock.clone()), self.log_bytes, self.settings, endpoint)?;
+        let core = Core::of_test(Clock::Manual(clock.clone()), self.log_bytes, self.settings, endpoint, self.crossing)?;
         Ok(Tracer { tracer: handle::Tracer::from_core(core), clock })
     }
 }
@@ -132,7 +148,7 @@ impl Tracer {
             short_trace_ids: false,
             counted_ids: None,
         };
-        Options { service: "test".to_owned(), log_bytes: Builder::LOG_BYTES, settings }
+        Options { service: "test".to_owned(), log_bytes: Builder::LOG_BYTES, settings, crossing: Crossing::default() }
     }
 
     /// Runs `code` with this tracer as the one that starts traces, on this thread.

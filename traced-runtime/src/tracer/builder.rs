@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::time::Duration;
 
+use crate::propagation::{Propagation, ServerSpan};
+use crate::tracer::core::Crossing;
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::env::Environment;
 use crate::tracer::error::{ConfigError, Kind};
@@ -28,6 +30,7 @@ use crate::reporter::send::Sender;
 /// | `OTEL_EXPORTER_ZIPKIN_TIMEOUT` | [`timeout`](Self::timeout), in milliseconds |
 /// | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | [`sampler`](Self::sampler): `always_on`, `always_off`, `traceidratio`; with `parentbased_` before it the same, because a decision made upstream is always followed |
 /// | `OTEL_SERVICE_NAME` | the service's name, for `init` alone: a name given to a builder beats it |
+/// | `OTEL_PROPAGATORS` | [`propagation`](Self::propagation), a list of `b3`, `b3multi`, `tracecontext`, `baggage`, or `none`; fields of baggage are the program's to name |
 /// | `OTEL_SDK_DISABLED` | `true`: nothing is recorded, whatever is set here |
 /// | `TRACED_TREE` | `1`: [`print_trees`](Self::print_trees) |
 #[must_use = "a builder does nothing until `install` or `build`"]
@@ -44,6 +47,8 @@ pub struct Builder {
     reporter: Option<Box<dyn Reporter>>,
     sampler: Option<Sampler>,
     trace_id: TraceIdSize,
+    propagation: Option<Propagation>,
+    server_span: ServerSpan,
     require_parent: bool,
     log_bytes: Option<usize>,
     queue_bytes: Option<usize>,
@@ -97,6 +102,8 @@ impl Builder {
             reporter: None,
             sampler: None,
             trace_id: TraceIdSize::default(),
+            propagation: None,
+            server_span: ServerSpan::default(),
             require_parent: false,
             log_bytes: None,
             queue_bytes: None,
@@ -159,6 +166,20 @@ impl Builder {
     /// Makes trace ids of 64 bits instead of 128, for old systems on the way; a trace's id is then its first span's, too.
     pub fn trace_id_64(mut self) -> Self {
         self.trace_id = TraceIdSize::Bits64;
+        self
+    }
+
+    /// Reads and writes contexts in these formats, and lets these fields of baggage cross. Default:
+    /// [`b3`](Propagation::b3) and [`w3c`](Propagation::w3c), without baggage.
+    pub fn propagation(mut self, propagation: Propagation) -> Self {
+        self.propagation = Some(propagation);
+        self
+    }
+
+    /// Whether the span of a server joins the client's or is its child. Default: it [joins](ServerSpan::Joined), as Zipkin
+    /// has it.
+    pub fn server_span(mut self, server_span: ServerSpan) -> Self {
+        self.server_span = server_span;
         self
     }
 
@@ -250,6 +271,15 @@ impl Builder {
         #[cfg(feature = "collector")]
         let backend = or_collector(backend, self.collector, self.timeout, &mut environment)?;
 
+        let from_environment = environment.propagators();
+        let propagation = self
+            .propagation
+            .or_else(|| from_environment.map(|formats| Propagation::of_formats(&formats)))
+            .unwrap_or_default();
+        if let Some(problem) = propagation.problem() {
+            return Err(Kind::Baggage { problem }.into());
+        }
+
         let log_bytes = self.log_bytes.map(|bytes| not_zero("log_bytes", bytes)).transpose()?;
         let queue_bytes = not_zero("queue_bytes", self.queue_bytes.unwrap_or(Builder::QUEUE_BYTES))?;
         let batch_bytes = not_zero("batch_bytes", self.batch_bytes.unwrap_or(Builder::BATCH_BYTES.min(queue_bytes)))?;
@@ -272,7 +302,7 @@ impl Builder {
             summary: self.summary,
             on_notice: self.on_notice,
             disabled: environment.disabled(),
-            propagators: environment.propagators(),
+            crossing: Crossing { propagation, server_span: self.server_span },
             warnings: environment.into_warnings(),
         })
     }
@@ -291,10 +321,11 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::propagation::Format;
     use crate::reporter::backend::ReportError;
     use crate::reporter::record::SpanRecord;
     use crate::reporter::send::SendError;
-    use crate::tracer::env::{self, Propagator};
+    use crate::tracer::env;
 
     struct Nothing;
     impl Reporter for Nothing {
@@ -346,7 +377,9 @@ mod tests {
         assert_eq!((settings.queue_bytes, settings.batch_bytes), (4 << 20, 512 << 10));
         assert_eq!((settings.linger, settings.shutdown_deadline), (Builder::LINGER, Builder::SHUTDOWN_DEADLINE));
         assert!(settings.summary && !settings.print_trees && !settings.require_parent && !settings.disabled);
-        assert_eq!((settings.propagators, settings.warnings), (None, vec![]));
+        assert_eq!(settings.crossing.propagation, Propagation::b3().and(Propagation::w3c()));
+        assert_eq!(settings.crossing.server_span, ServerSpan::Joined);
+        assert_eq!(settings.warnings, vec![]);
     }
 
     #[test]
@@ -389,7 +422,7 @@ mod tests {
         let settings = resolve(builder(), &variables).unwrap();
         assert_eq!(settings.sampler.boundary(), Some(0));
         assert!(settings.print_trees && settings.disabled);
-        assert_eq!(settings.propagators, Some(vec![Propagator::B3Single]));
+        assert_eq!(settings.crossing.propagation, Propagation::of_formats(&[Format::B3Single]));
         assert_eq!(settings.endpoint.service_name(), Some("shop"), "the builder's name is explicit");
         let settings = resolve(Builder::with_fallback_name("shop"), &variables).unwrap();
         assert_eq!(settings.endpoint.service_name(), Some("renamed"));

@@ -3,12 +3,17 @@
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
+use crate::propagation::baggage::Baggage;
+use crate::propagation::carrier::{Carrier, CarrierMut};
+use crate::propagation::{Propagation, halves};
 use crate::recorder::event::Ids;
 use crate::tracer::attribute;
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::id::{SpanId, TraceId};
 use crate::tracer::local::{self, Local, Saved, Target, flag};
+use crate::tracer::slot::Slot;
 use crate::tracer::value::Value;
 
 /// Whether a trace is recorded.
@@ -32,19 +37,20 @@ pub enum Sampling {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Context {
     ids: Ids,
+    baggage: Option<Arc<Baggage>>,
 }
 
 impl Context {
     /// The context of the innermost span of this thread or task.
     #[must_use]
     pub fn current() -> Self {
-        Self { ids: local::with(Local::current) }
+        local::with(|local| Self { ids: local.current(), baggage: local.baggage() })
     }
 
     /// No trace: attached, it hides the current one, and functions start traces of their own.
     #[must_use]
     pub const fn none() -> Self {
-        Self { ids: Ids::NONE }
+        Self { ids: Ids::NONE, baggage: None }
     }
 
     /// A span of another process, to be the parent of spans here: they belong to its trace.
@@ -58,22 +64,85 @@ impl Context {
             Sampling::Sampled => flag::SAMPLED,
             Sampling::Debug => flag::SAMPLED | flag::DEBUG,
         };
-        #[allow(clippy::cast_possible_truncation, reason = "the two halves of the id")]
-        let (trace_high, trace_low) = ((trace.get() >> 64) as u64, trace.get() as u64);
-        Self { ids: Ids { trace_high, trace_low, span: span.get(), flags, ..Ids::NONE } }
+        let (trace_high, trace_low) = halves(trace.get());
+        Self::new(Ids { trace_high, trace_low, span: span.get(), flags, ..Ids::NONE }, None)
     }
 
-    pub(crate) const fn from_ids(ids: Ids) -> Self {
-        Self { ids }
+    pub(crate) const fn new(ids: Ids, baggage: Option<Arc<Baggage>>) -> Self {
+        Self { ids, baggage }
     }
 
-    pub(crate) const fn ids(&self) -> Ids {
-        self.ids
+    pub(crate) fn into_parts(self) -> (Ids, Option<Arc<Baggage>>) {
+        (self.ids, self.baggage)
     }
 
     /// The same, of the current context's tracer if it names none: for use on another thread.
     pub(crate) fn adopted(self) -> Self {
-        Self { ids: local::with(|local| local.adopt(self.ids)) }
+        Self { ids: local::with(|local| local.adopt(self.ids)), ..self }
+    }
+
+    /// Reads a context from the headers of a request, as [`Tracer::extract`](crate::Tracer::extract) documents it.
+    pub(crate) fn extract(propagation: &Propagation, tracer: u32, carrier: &impl Carrier) -> Self {
+        let read = propagation.extract(carrier);
+        count_left_out(tracer, read.left_out);
+        Self { ids: Ids { tracer, ..read.ids }, baggage: read.baggage }
+    }
+
+    /// Writes this context to the headers of a request, in the formats that its tracer is
+    /// [set to](crate::Builder::propagation): ids, sampling decision, baggage. Such headers that are there already are
+    /// replaced, because they tell of another span; those of a context without a trace and a decision are left alone.
+    ///
+    /// The parent's id, which B3 may name, is known where the context is that of a [`Span`](crate::Span) or an async
+    /// function; the peer that joins the span finds its parent by the client's half otherwise.
+    pub fn inject(&self, carrier: &mut (impl CarrierMut + ?Sized)) {
+        match self.slot().and_then(Slot::core) {
+            Some(core) => self.inject_as(core.propagation(), carrier),
+            None => self.inject_as(&Propagation::default(), carrier),
+        }
+    }
+
+    /// The same in other formats than the tracer's: `inject_as(&Propagation::b3_message(), …)` for a message, say.
+    pub fn inject_as(&self, propagation: &Propagation, carrier: &mut (impl CarrierMut + ?Sized)) {
+        let slot = self.slot();
+        let mut ids = Ids { tracer: slot.map_or(0, Slot::reference), ..self.ids };
+        if ids.has_trace() && slot.is_some() {
+            local::with(|local| local.settle(&mut ids, &"inject"));
+        }
+        let says_something = ids.has_trace() || ids.is(flag::DECISION);
+        if says_something || self.baggage.is_some() {
+            let left_out = propagation.inject(&ids, self.baggage.as_deref(), carrier);
+            count_left_out(ids.tracer, left_out);
+        }
+    }
+
+    /// The tracer that it names, else that of the current context, else the installed one.
+    pub(crate) fn slot(&self) -> Option<&'static Slot> {
+        match self.ids.tracer {
+            0 => match local::with(Local::current).tracer {
+                0 => Slot::installed(),
+                current => Slot::find(current),
+            },
+            named => Slot::find(named),
+        }
+    }
+
+    /// A field of the baggage that travels with this context: one that came with a request, or was
+    /// [set](Self::with_baggage). Names are compared without case.
+    #[must_use]
+    pub fn baggage(&self, field: &str) -> Option<&str> {
+        self.baggage.as_ref()?.get(field)
+    }
+
+    /// The same context with a field of baggage. [Attached](Self::attach), it goes with everything below, in this process
+    /// and, if the tracer's [propagation](crate::Propagation::baggage) names the field, in others. A field that would exceed
+    /// the [bounds](crate::limits) is left out, and counted.
+    #[must_use]
+    pub fn with_baggage(self, field: &str, value: &str) -> Self {
+        let (baggage, set) = Baggage::with(self.baggage.as_ref(), field, value);
+        if set.is_err() {
+            count_left_out(self.ids.tracer, 1);
+        }
+        Self { baggage, ..self }
     }
 
     /// The trace; `None` where there is none.
@@ -111,8 +180,9 @@ impl Context {
     /// Makes this the current context of the thread until the scope is dropped; then what was current before is
     /// current again. Attaching what is current already does nothing.
     pub fn attach(&self) -> Scope {
-        let ids = self.ids;
-        let saved = local::with(|local| (local.current() != ids).then(|| local.attach(&ids)));
+        let saved = local::with(|local| {
+            (!local.is_current(&self.ids, self.baggage.as_ref())).then(|| local.attach(&self.ids, self.baggage.clone()))
+        });
         Scope { saved, not_send: PhantomData }
     }
 
@@ -163,6 +233,15 @@ impl Context {
     }
 }
 
+/// Counts fields of baggage that could not be kept or sent.
+fn count_left_out(tracer: u32, fields: u64) {
+    if fields > 0 {
+        if let Some(slot) = Slot::find(tracer) {
+            slot.count_left_out_baggage(fields);
+        }
+    }
+}
+
 /// Where attributes of a span with these ids go; `None` if they go nowhere.
 pub(crate) const fn target(ids: &Ids) -> Option<Target> {
     if ids.key != 0 && ids.is_recorded() { Some(Target::Key { tracer: ids.tracer, key: ids.key }) } else { None }
@@ -201,16 +280,16 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Makes `ids` current, whatever is current now.
-    pub(crate) fn of(ids: Ids) -> Self {
-        Self { saved: Some(local::with(|local| local.attach(&ids))), not_send: PhantomData }
+    /// Makes these current, whatever is current now.
+    pub(crate) fn of(ids: Ids, baggage: Option<Arc<Baggage>>) -> Self {
+        Self { saved: Some(local::with(|local| local.attach(&ids, baggage))), not_send: PhantomData }
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        if let Some(saved) = &self.saved {
-            local::with(|local| local.restore(saved));
+        if let Some(saved) = self.saved.take() {
+            drop(local::with(|local| local.restore(saved)));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
 use crate::recorder::registry::Registry;
 use crate::reporter::assemble::OpenSpan;
@@ -23,6 +24,13 @@ use crate::tracer::sampler::Sampler;
 use crate::tracer::settings::{Backend, Settings, TraceIdSize};
 use crate::tracer::slot::{Slot, SlotSettings, TRACERS};
 
+/// How contexts cross to other processes and come from them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Crossing {
+    pub(crate) propagation: Propagation,
+    pub(crate) server_span: ServerSpan,
+}
+
 /// One tracer: where its spans are logged, and what becomes of them.
 pub(crate) struct Core {
     /// `None`: it records nothing at all.
@@ -33,6 +41,7 @@ pub(crate) struct Core {
     /// Prints trees beside the backend.
     trees: Option<Arc<Pipeline>>,
     local: Arc<Endpoint>,
+    crossing: Crossing,
     down: AtomicBool,
     /// The process it belongs to: a forked child must not touch its locks.
     process: u32,
@@ -83,7 +92,7 @@ impl Core {
             short_trace_ids: settings.trace_id == TraceIdSize::Bits64,
             counted_ids: None,
         };
-        Self::with(slot, drain, pipeline, trees, settings.endpoint)
+        Self::with(slot, drain, pipeline, trees, settings.endpoint, settings.crossing)
     }
 
     /// A tracer for one test: logs, clock and ids of its own, no thread, and spans collected in a list.
@@ -93,13 +102,14 @@ impl Core {
         log_bytes: usize,
         settings: SlotSettings,
         endpoint: Endpoint,
+        crossing: Crossing,
     ) -> Result<Arc<Self>, ConfigError> {
         let drain = Drain::new(Registry::of_test(clock, log_bytes, settings.counted_ids.unwrap_or(0)));
-        Self::with(settings, drain, Pipeline::collecting(), None, endpoint)
+        Self::with(settings, drain, Pipeline::collecting(), None, endpoint, crossing)
     }
 
     /// A tracer that records nothing: the environment or an error switched tracing off.
-    pub(crate) fn disabled(endpoint: Endpoint) -> Arc<Self> {
+    pub(crate) fn disabled(endpoint: Endpoint, crossing: Crossing) -> Arc<Self> {
         Arc::new(Self {
             slot: None,
             reference: 0,
@@ -107,6 +117,7 @@ impl Core {
             pipeline: Pipeline::collecting(),
             trees: None,
             local: Arc::new(endpoint),
+            crossing,
             down: AtomicBool::new(false),
             process: std::process::id(),
         })
@@ -118,6 +129,7 @@ impl Core {
         pipeline: Arc<Pipeline>,
         trees: Option<Arc<Pipeline>>,
         endpoint: Endpoint,
+        crossing: Crossing,
     ) -> Result<Arc<Self>, ConfigError> {
         let slot = Slot::take(settings, drain.registry()).ok_or(Kind::TooManyTracers { limit: TRACERS })?;
         let core = Arc::new(Self {
@@ -127,6 +139,7 @@ impl Core {
             pipeline,
             trees,
             local: Arc::new(endpoint),
+            crossing,
             down: AtomicBool::new(false),
             process: std::process::id(),
         });
@@ -142,6 +155,16 @@ impl Core {
     /// What contexts name it by; 0 if it records nothing.
     pub(crate) const fn reference(&self) -> u32 {
         self.reference
+    }
+
+    /// The formats in which it reads and writes contexts.
+    pub(crate) const fn propagation(&self) -> &Propagation {
+        &self.crossing.propagation
+    }
+
+    /// What its server spans are to their clients'.
+    pub(crate) const fn server_span(&self) -> ServerSpan {
+        self.crossing.server_span
     }
 
     /// The registry that its spans are logged in.
@@ -245,6 +268,7 @@ impl Core {
         for (reason, spans) in slot.take_lost() {
             self.pipeline.lost(reason, spans);
         }
+        self.pipeline.count_left_out_baggage(slot.take_left_out_baggage());
         let cut = slot.take_cut_values();
         if cut > 0 {
             self.pipeline.count_cut_values(cut);

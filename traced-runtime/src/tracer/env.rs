@@ -7,6 +7,7 @@ use std::fmt;
 #[cfg(feature = "collector")]
 use std::time::Duration;
 
+use crate::propagation::Format;
 use crate::tracer::builder::Builder;
 use crate::tracer::error::{quoted, redacted};
 use crate::tracer::sampler::Sampler;
@@ -127,12 +128,12 @@ impl<'a> Environment<'a> {
     }
 
     /// `OTEL_PROPAGATORS`: names separated by commas, in order, each once. `none` is an empty list.
-    pub(crate) fn propagators(&mut self) -> Option<Vec<Propagator>> {
+    pub(crate) fn propagators(&mut self) -> Option<Vec<Format>> {
         const FALLBACK: &str = "the default is used";
         let list = self.value(PROPAGATORS, FALLBACK)?;
         let (mut known, mut unknown, mut none) = (Vec::new(), Vec::new(), false);
         for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            match (Propagator::from_name(name), name.eq_ignore_ascii_case("none")) {
+            match (format_of(name), name.eq_ignore_ascii_case("none")) {
                 (Some(propagator), _) if known.contains(&propagator) => {}
                 (Some(propagator), _) => known.push(propagator),
                 (None, true) => none = true,
@@ -205,28 +206,14 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A way to carry a trace between processes, as `OTEL_PROPAGATORS` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Propagator {
-    /// `b3`: the single header.
-    B3Single,
-    /// `b3multi`: the `X-B3-` headers.
-    B3Multi,
-    /// `tracecontext`: W3C's `traceparent` and `tracestate`.
-    TraceContext,
-    /// `baggage`: W3C's.
-    Baggage,
-}
-
-impl Propagator {
-    fn from_name(name: &str) -> Option<Self> {
-        match name.to_ascii_lowercase().as_str() {
-            "b3" => Some(Self::B3Single),
-            "b3multi" => Some(Self::B3Multi),
-            "tracecontext" => Some(Self::TraceContext),
-            "baggage" => Some(Self::Baggage),
-            _ => None,
-        }
+/// A format, as `OTEL_PROPAGATORS` names it.
+fn format_of(name: &str) -> Option<Format> {
+    match name.to_ascii_lowercase().as_str() {
+        "b3" => Some(Format::B3Single),
+        "b3multi" => Some(Format::B3Multi),
+        "tracecontext" => Some(Format::TraceContext),
+        "baggage" => Some(Format::Baggage),
+        _ => None,
     }
 }
 
@@ -346,7 +333,7 @@ mod tests {
 
     #[test]
     fn propagators_are_remembered_in_order_and_once() {
-        use Propagator::{B3Multi, B3Single, Baggage, TraceContext};
+        use Format::{B3Multi, B3Single, Baggage, TraceContext};
         let propagators = |list| read(&[(PROPAGATORS, list)], |environment| environment.propagators());
         assert_eq!(propagators("tracecontext, Baggage,,b3"), quiet(Some(vec![TraceContext, Baggage, B3Single])));
         assert_eq!(propagators("b3multi,b3multi"), quiet(Some(vec![B3Multi])));

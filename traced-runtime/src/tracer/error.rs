@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     LongServiceName { bytes: usize, limit: usize },
     /// A sampler's ratio that is no share.
     Ratio { share: f64 },
+    /// A field of baggage whose name cannot be a header.
+    Baggage { problem: String },
     /// A bound or time of nothing.
     Zero { setting: &'static str },
     /// A time that can only be a mistake.
@@ -68,6 +70,9 @@ impl fmt::Display for ConfigError {
                 "cannot sample by Sampler::ratio({share:?}): it is a share of the traces; give a number from 0.0 (none) to 1.0 \
                  (all)"
             ),
+            Kind::Baggage { problem } => {
+                write!(f, "cannot let a field of baggage cross: {problem}; name the field or its header otherwise")
+            }
             Kind::Zero { setting } => {
                 write!(
                     f,

@@ -6,15 +6,17 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{self, Poll};
 use std::thread::panicking;
 
 use crate::private::Outcome;
+use crate::propagation::baggage::Baggage;
 use crate::recorder::event::Ids;
 use crate::tracer::callsite::Callsite;
 use crate::tracer::context::{Context, Scope};
 use crate::tracer::kind::Outcome as Ending;
-use crate::tracer::local::{self, Local};
+use crate::tracer::local;
 use crate::tracer::span::Span;
 
 /// Ways to give a future or stream a context: it is the current one while the future is polled, and while it is
@@ -195,6 +197,8 @@ pub struct InSpan<F, O> {
     site: &'static Callsite,
     /// Before the first poll the context of the call, then the span.
     ids: Ids,
+    /// Away while it is polled: then it is the thread's.
+    baggage: Option<Arc<Baggage>>,
     start: u64,
     polls: u32,
     phase: Phase,
@@ -241,11 +245,11 @@ impl<F, O> InSpan<F, O> {
     /// `outcome` is told the returned value, inside the span.
     pub(crate) fn new(site: &'static Callsite, parent: Option<Context>, future: F, outcome: O) -> Self {
         let fixed_parent = parent.is_some() || site.root;
-        let ids = match parent {
-            Some(context) => context.adopted().ids(),
+        let (ids, baggage) = match parent {
+            Some(context) => context.adopted().into_parts(),
             None => {
-                let current = local::with(Local::current);
-                if site.root && current.has_trace() { current.rootless() } else { current }
+                let (current, baggage) = local::with(|local| (local.current(), local.baggage()));
+                (if site.root && current.has_trace() { current.rootless() } else { current }, baggage)
             }
         };
         Self {
@@ -253,6 +257,7 @@ impl<F, O> InSpan<F, O> {
             outcome,
             site,
             ids,
+            baggage,
             start: 0,
             polls: 0,
             phase: Phase::New,
@@ -281,7 +286,11 @@ impl<F, O> InSpan<F, O> {
         self.phase = Phase::Passing;
         let parent = local::with(|local| {
             let current = local.current();
-            if self.fixed_parent || (!current.has_trace() && current.tracer == 0) { self.ids } else { current }
+            if self.fixed_parent || (!current.has_trace() && current.tracer == 0) {
+                return self.ids;
+            }
+            self.baggage = local.baggage();
+            current
         });
         if let Some((ids, start)) = local::with(|local| local.open(parent, self.site, self.site.roots())) {
             (self.ids, self.start, self.phase) = (ids, start, Phase::Carrying);
@@ -308,7 +317,7 @@ impl<F, O> InSpan<F, O> {
 /// Puts the caller's context back when a poll is over, however it ends, and marks the span of a poll that panicked.
 struct Polling<'a, F, O> {
     of: &'a mut InSpan<F, O>,
-    saved: local::Saved,
+    saved: Option<local::Saved>,
     was_panicking: bool,
     done: bool,
 }
@@ -316,7 +325,9 @@ struct Polling<'a, F, O> {
 impl<F, O> Drop for Polling<'_, F, O> {
     #[inline]
     fn drop(&mut self) {
-        local::with(|local| local.restore(&self.saved));
+        if let Some(saved) = self.saved.take() {
+            self.of.baggage = local::with(|local| local.restore(saved));
+        }
         if !self.done && !self.was_panicking {
             self.of.end(Ending::Panicked);
         }
@@ -337,7 +348,7 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> Future for InSpan<F, O> {
         }
         this.polls = this.polls.saturating_add(1);
         let was_panicking = panicking();
-        let saved = local::with(|local| local.attach(&this.ids));
+        let saved = Some(local::with(|local| local.attach(&this.ids, this.baggage.take())));
         let mut polling = Polling { of: this, saved, was_panicking, done: false };
         let result = polling.of.poll_future(task);
         if let Poll::Ready(value) = &result {
@@ -358,7 +369,7 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> Future for InSpan<F, O> {
 
 impl<F, O> Drop for InSpan<F, O> {
     fn drop(&mut self) {
-        let scope = (self.phase == Phase::Carrying).then(|| Scope::of(self.ids));
+        let scope = (self.phase == Phase::Carrying).then(|| Scope::of(self.ids, self.baggage.take()));
         let dropping = Dropping { of: self, scope };
         // Dropped where it is pinned.
         dropping.of.future = None;

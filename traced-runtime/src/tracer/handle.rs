@@ -5,13 +5,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::propagation::carrier::Carrier;
 use crate::recorder::event::Ids;
 use crate::reporter::assemble::OpenSpan;
 use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
 use crate::reporter::stats::{Stats, Tally};
 use crate::tracer::builder::Builder;
 use crate::tracer::context::Context;
-use crate::tracer::core::Core;
+use crate::tracer::core::{Core, Crossing};
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
 use crate::tracer::sampler::Sampler;
@@ -52,7 +53,27 @@ impl Tracer {
     /// A context without a trace, in which new traces are this tracer's.
     #[must_use]
     pub fn context(&self) -> Context {
-        Context::from_ids(Ids::of_tracer(self.core.reference()))
+        Context::new(Ids::of_tracer(self.core.reference()), None)
+    }
+
+    /// Reads the caller's context from the headers of a request, in the formats that this tracer is
+    /// [set to](Builder::propagation).
+    ///
+    /// It never fails. Where nothing is there, or what is there is malformed, the context has no trace, and what starts in it
+    /// is the first of a new one. It may hold a sampling decision all the same, and baggage.
+    ///
+    /// ```
+    /// # use std::collections::HashMap;
+    /// # use traced_runtime::{Context, Span, Tracer};
+    /// # fn handle(tracer: &Tracer, headers: &HashMap<String, String>) {
+    /// let span = Span::server("GET /users/{id}", tracer.extract(headers));
+    /// let _scope = span.attach();
+    /// let mut next = HashMap::new();
+    /// Context::current().inject(&mut next);
+    /// # }
+    /// ```
+    pub fn extract(&self, carrier: &impl Carrier) -> Context {
+        Context::extract(self.core.propagation(), self.core.reference(), carrier)
     }
 
     /// Reports every span that ended before the call, and waits until each was sent or dropped, or until this time has
@@ -178,7 +199,7 @@ impl Installed {
     fn start(settings: Settings) -> Result<Self, ConfigError> {
         settings.tell_warnings();
         if settings.disabled {
-            return Ok(Self::of_nothing(settings.endpoint));
+            return Ok(Self::of_nothing(settings.endpoint, settings.crossing));
         }
         if let Some(installed) = Tracer::installed() {
             let service = installed.local_endpoint().service_name().unwrap_or_default().to_owned();
@@ -199,8 +220,8 @@ impl Installed {
     }
 
     /// A guard of a tracer that records nothing.
-    fn of_nothing(endpoint: Endpoint) -> Self {
-        Self { tracer: Tracer { core: Core::disabled(endpoint) }, ending: None }
+    fn of_nothing(endpoint: Endpoint, crossing: Crossing) -> Self {
+        Self { tracer: Tracer { core: Core::disabled(endpoint, crossing) }, ending: None }
     }
 }
 
@@ -228,7 +249,7 @@ pub fn init(service: impl Into<String>) -> Installed {
         warn(&error.to_string());
         match Tracer::installed() {
             Some(tracer) => Installed { tracer, ending: None },
-            None => Installed::of_nothing(Endpoint::named(service)),
+            None => Installed::of_nothing(Endpoint::named(service), Crossing::default()),
         }
     })
 }

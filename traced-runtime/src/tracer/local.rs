@@ -5,6 +5,7 @@
 //! thread hangs on a second one, which is touched only when the thread gets a log.
 
 mod attribute;
+mod held;
 mod spans;
 mod sync;
 mod writing;
@@ -13,6 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::sync::Arc;
 
+use crate::propagation::baggage::Baggage;
 use crate::recorder::event::Ids;
 use crate::recorder::log::{Log, POSITION_BITS, Writer};
 use crate::recorder::registry::{mix, random};
@@ -21,6 +23,7 @@ use crate::tracer::id::TraceId;
 use crate::tracer::slot::Slot;
 
 pub(crate) use self::attribute::{AttributeValue, Target, cut};
+use self::held::Held;
 pub use self::sync::{Enter, enter};
 
 /// Spans of one thread that may be open inside each other. Beyond it a span is not recorded, and counted
@@ -43,7 +46,7 @@ pub(crate) mod flag {
     pub(crate) const DEBUG: u8 = 4;
     /// The trace's first span here could not be recorded: neither is what is below it.
     pub(crate) const LOST: u8 = 8;
-    /// The span shares its id with the client's.
+    /// The span shares its id with the client's; of a span of another process: it may be joined.
     pub(crate) const SHARED: u8 = 16;
     /// The trace began under a context that named its tracer and nothing else.
     pub(crate) const OF_TRACER: u8 = 32;
@@ -51,6 +54,8 @@ pub(crate) mod flag {
     pub(crate) const LOCAL_ROOT: u8 = 64;
     /// Nothing at all is recorded: a thread of the tracer's own.
     pub(crate) const SUPPRESSED: u8 = 128;
+    /// What a caller decided.
+    pub(crate) const DECISION: u8 = SAMPLED | UNSAMPLED | DEBUG;
     /// What children inherit.
     pub(crate) const INHERITED: u8 = SAMPLED | UNSAMPLED | DEBUG | LOST;
 }
@@ -138,6 +143,9 @@ pub(crate) struct Local {
     root: Cell<u64>,
     /// The current context. Spans inside it are told by `inner`.
     ids: Cell<Ids>,
+    /// The current context's baggage. A reference is owned by its place: this one, what was saved, or a future between its
+    /// polls. So guards that are dropped in any order are odd, and nothing worse.
+    baggage: Held,
     /// The log; null without one. Kept alive by [`LOGS`].
     log: Cell<*const Log>,
     number: Cell<u64>,
@@ -189,9 +197,10 @@ impl Drop for Logs {
 }
 
 /// What a context replaced when it was attached.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Saved {
     ids: Ids,
+    baggage: Option<Arc<Baggage>>,
     inner: u64,
     scope: u64,
     root: u64,
@@ -225,6 +234,7 @@ impl Local {
             written: Cell::new(0),
             root: Cell::new(0),
             ids: Cell::new(Ids::NONE),
+            baggage: Held::nothing(),
             log: Cell::new(std::ptr::null()),
             number: Cell::new(0),
             key: Cell::new(0),
@@ -249,8 +259,21 @@ impl Local {
         if inner != 0 {
             ids.span = mix(inner.wrapping_add(self.key.get()));
             ids.key = ids.span;
+            // The guard on the stack knows it, or the reader; nobody here does.
+            ids.parent = 0;
+            ids.flags &= !(flag::SHARED | flag::LOCAL_ROOT);
         }
         ids
+    }
+
+    /// The current context's baggage.
+    pub(crate) fn baggage(&self) -> Option<Arc<Baggage>> {
+        self.baggage.get()
+    }
+
+    /// Whether this is the current context.
+    pub(crate) fn is_current(&self, ids: &Ids, baggage: Option<&Arc<Baggage>>) -> bool {
+        self.current() == *ids && self.baggage().as_ref().map(Arc::as_ptr) == baggage.map(Arc::as_ptr)
     }
 
     /// A context of another process, which names no tracer, gets that of the current one.
@@ -262,11 +285,12 @@ impl Local {
         ids
     }
 
-    /// Makes `ids` the current context. What it replaced is to be [restored](Self::restore).
+    /// Makes these the current context. What it replaced is to be [restored](Self::restore).
     #[inline]
-    pub(crate) fn attach(&self, ids: &Ids) -> Saved {
+    pub(crate) fn attach(&self, ids: &Ids, baggage: Option<Arc<Baggage>>) -> Saved {
         let saved = Saved {
             ids: self.ids.replace(*ids),
+            baggage: self.baggage.replace(baggage),
             inner: self.inner.replace(0),
             scope: self.scope.replace(0),
             root: self.root.replace(0),
@@ -295,9 +319,11 @@ impl Local {
         self.ids.set(Ids { tracer, ..self.ids.get() });
     }
 
-    /// Puts back what [`attach`](Self::attach) replaced.
+    /// Puts back what [`attach`](Self::attach) replaced, and gives the baggage of the context that ends: mostly what was
+    /// given to `attach`.
     #[inline]
-    pub(crate) fn restore(&self, saved: &Saved) {
+    pub(crate) fn restore(&self, saved: Saved) -> Option<Arc<Baggage>> {
+        let baggage = self.baggage.replace(saved.baggage);
         self.ids.set(saved.ids);
         self.inner.set(saved.inner);
         self.stay.set(saved.stay);
@@ -308,11 +334,12 @@ impl Local {
             self.drop_strays();
         }
         self.return_to_inner();
+        baggage
     }
 
     /// Nothing is recorded on this thread from now on.
     pub(crate) fn suppress(&self) {
-        let _ = self.attach(&Ids { flags: flag::SUPPRESSED | flag::UNSAMPLED, ..Ids::NONE });
+        drop(self.attach(&Ids { flags: flag::SUPPRESSED | flag::UNSAMPLED, ..Ids::NONE }, None));
     }
 
     /// Derives the state from everything else. It is never restored blindly: the thread may have ended, the log changed.
@@ -366,7 +393,8 @@ impl Local {
         self.recompute();
     }
 
-    fn settle(&self, ids: &mut Ids, name: &dyn Display) {
+    /// Decides a deferred context, as its tracer's sampler does.
+    pub(crate) fn settle(&self, ids: &mut Ids, name: &dyn Display) {
         if ids.is(flag::SAMPLED | flag::UNSAMPLED) {
             return;
         }
@@ -390,7 +418,12 @@ impl Local {
         let trace_low = self.draw(slot);
         let trace_high = if slot.has_short_trace_ids() { 0 } else { self.draw(slot) };
         let mut ids = Ids { trace_high, trace_low, tracer: slot.reference(), flags, ..Ids::NONE };
-        let sampled = ids.trace().is_some_and(|trace| slot.samples(name, trace));
+        // A caller may have decided without having a trace.
+        let sampled = if ids.is(flag::SAMPLED | flag::UNSAMPLED) {
+            ids.is(flag::SAMPLED)
+        } else {
+            ids.trace().is_some_and(|trace| slot.samples(name, trace))
+        };
         ids.flags |= if sampled { flag::SAMPLED } else { flag::UNSAMPLED };
         if !sampled {
             slot.count_unsampled();

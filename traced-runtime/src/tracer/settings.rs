@@ -8,10 +8,11 @@ use crate::reporter::backend::Reporter;
 use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
 use crate::reporter::send::Sender;
 use crate::tracer::builder::Builder;
+use crate::tracer::core::Crossing;
 use crate::tracer::endpoint::Endpoint;
 #[cfg(feature = "collector")]
 use crate::tracer::env::Environment;
-use crate::tracer::env::{Propagator, Warning};
+use crate::tracer::env::Warning;
 use crate::tracer::error::{ConfigError, Kind};
 use crate::tracer::sampler::Sampler;
 
@@ -35,9 +36,7 @@ pub(crate) struct Settings {
     pub(crate) on_notice: NoticeHook,
     /// Nothing is to be recorded: the environment says so.
     pub(crate) disabled: bool,
-    /// As the environment has them; `None`: the default.
-    #[cfg_attr(not(test), expect(dead_code, reason = "headers are not read or written yet; a malformed list is told"))]
-    pub(crate) propagators: Option<Vec<Propagator>>,
+    pub(crate) crossing: Crossing,
     /// To be told as notices.
     pub(crate) warnings: Vec<Warning>,
 }

@@ -39,6 +39,7 @@ pub(crate) struct Slot {
     /// Spans that could not be recorded, by reason: too deep, log full, thread ended.
     lost: [AtomicU64; LOSSES],
     cut_values: AtomicU64,
+    left_out_baggage: AtomicU64,
     /// Traces that began here and were not sampled.
     unsampled: AtomicU64,
     core: Mutex<Option<Arc<Core>>>,
@@ -97,6 +98,7 @@ impl Slot {
             lost.store(0, Ordering::Relaxed);
         }
         slot.cut_values.store(0, Ordering::Relaxed);
+        slot.left_out_baggage.store(0, Ordering::Relaxed);
         slot.unsampled.store(0, Ordering::Relaxed);
         slot.generation.fetch_add(1, Ordering::Release);
         Some(slot)
@@ -114,6 +116,7 @@ impl Slot {
             drawn: AtomicU64::new(0),
             lost: [const { AtomicU64::new(0) }; LOSSES],
             cut_values: AtomicU64::new(0),
+            left_out_baggage: AtomicU64::new(0),
             unsampled: AtomicU64::new(0),
             core: Mutex::new(None),
         }
@@ -272,6 +275,16 @@ impl Slot {
     /// Values cut since the last call.
     pub(crate) fn take_cut_values(&self) -> u64 {
         self.cut_values.swap(0, Ordering::Relaxed)
+    }
+
+    /// Counts fields of baggage that could not be kept or sent.
+    pub(crate) fn count_left_out_baggage(&self, fields: u64) {
+        self.left_out_baggage.fetch_add(fields, Ordering::Relaxed);
+    }
+
+    /// Fields of baggage left out since the last call.
+    pub(crate) fn take_left_out_baggage(&self) -> u64 {
+        self.left_out_baggage.swap(0, Ordering::Relaxed)
     }
 
     /// Puts the tracer itself there, or takes it away.

@@ -3,15 +3,19 @@
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::thread::panicking;
 
+use crate::propagation::ServerSpan;
+use crate::propagation::baggage::Baggage;
 use crate::recorder::event::Ids;
 use crate::tracer::attribute;
 use crate::tracer::callsite::{Callsite, Roots};
 use crate::tracer::context::{Context, Parent, Scope, target};
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::kind::{Kind, Outcome};
-use crate::tracer::local::{self, Local, Target};
+use crate::tracer::local::{self, Local, Target, flag};
+use crate::tracer::slot::Slot;
 use crate::tracer::value::Value;
 
 /// The site of all explicit spans, which bring their own names.
@@ -37,6 +41,7 @@ pub(crate) static EXPLICIT: Callsite = Callsite::explicit("");
 #[must_use = "a span that is dropped at once has no duration"]
 pub struct Span {
     ids: Ids,
+    baggage: Option<Arc<Baggage>>,
     start: u64,
     /// Whether it is still to be written.
     open: bool,
@@ -50,23 +55,62 @@ impl Span {
     /// Starts a span below the current one. Without a current context it starts a trace, as the installed tracer's
     /// sampler decides; without a tracer it is no span at all, and everything done with it does nothing.
     pub fn start(name: &str) -> Self {
-        Self::below(local::with(Local::current), name)
+        Self::below(Context::current(), name)
     }
 
     /// Starts a span below `parent`: a context or span, of this process or of another one.
     pub fn child_of(parent: impl Parent, name: &str) -> Self {
-        match parent.context() {
-            Some(parent) => Self::below(parent.ids(), name),
-            None => Self::start(name),
-        }
+        Self::below(parent.context().unwrap_or_else(Context::current), name)
     }
 
-    fn below(parent: Ids, name: &str) -> Self {
+    /// Starts the span of a call to another process, below the current one. Its context is what the call is to
+    /// [carry](Context::inject).
+    pub fn client(name: &str) -> Self {
+        let span = Self::start(name);
+        span.kind(Kind::Client);
+        span
+    }
+
+    /// Starts the span of a request that is served. It joins the caller's span or is its child, as the tracer is
+    /// [set](crate::Builder::server_span).
+    ///
+    /// A caller without a trace leaves it to the current span to be the parent, and without one it starts a trace; what the
+    /// caller decided about sampling counts all the same.
+    pub fn server(name: &str, caller: Context) -> Self {
+        let form = caller.slot().and_then(Slot::core).map_or(ServerSpan::default(), |core| core.server_span());
+        Self::server_as(form, name, caller)
+    }
+
+    /// As [`server`](Self::server), whatever the tracer is set to.
+    pub fn server_as(form: ServerSpan, name: &str, caller: Context) -> Self {
+        let span = if caller.is_none() {
+            let (current, _) = Context::current().into_parts();
+            let (ids, baggage) = caller.into_parts();
+            let parent = if current.has_trace() { current } else { ids };
+            Self::opened(name, baggage, |local| local.open(parent, &name, Roots::Allowed))
+        } else {
+            let (ids, baggage) = caller.into_parts();
+            let joins = form == ServerSpan::Joined && ids.is(flag::SHARED) && ids.key == 0;
+            Self::opened(name, baggage, |local| {
+                if joins { local.join(ids, &name) } else { local.open(ids, &name, Roots::Allowed) }
+            })
+        };
+        span.kind(Kind::Server);
+        span
+    }
+
+    fn below(parent: Context, name: &str) -> Self {
+        let (parent, baggage) = parent.into_parts();
+        Self::opened(name, baggage, |local| local.open(parent, &name, Roots::Allowed))
+    }
+
+    fn opened(name: &str, baggage: Option<Arc<Baggage>>, open: impl FnOnce(&Local) -> Option<(Ids, u64)>) -> Self {
         local::with(|local| {
-            let Some((ids, start)) = local.open(parent, &name, Roots::Allowed) else {
-                return Self { ids: Ids::NONE, start: 0, open: false, begun: false, was_panicking: false };
+            let Some((ids, start)) = open(local) else {
+                return Self { ids: Ids::NONE, baggage, start: 0, open: false, begun: false, was_panicking: false };
             };
-            let mut span = Self { ids, start, open: ids.is_recorded(), begun: false, was_panicking: panicking() };
+            let mut span =
+                Self { ids, baggage, start, open: ids.is_recorded(), begun: false, was_panicking: panicking() };
             if span.open {
                 span.begun = local.begin(&EXPLICIT, &ids, start);
                 span.name(name);
@@ -77,8 +121,14 @@ impl Span {
 
     /// Its context: new spans that have it as parent are below this one.
     #[must_use]
-    pub const fn context(&self) -> Context {
-        Context::from_ids(self.ids)
+    pub fn context(&self) -> Context {
+        Context::new(self.ids, self.baggage.clone())
+    }
+
+    /// Whether it is recorded: what is told about it goes somewhere.
+    #[must_use]
+    pub const fn is_recorded(&self) -> bool {
+        self.open
     }
 
     /// Makes it the current span of this thread until the scope is dropped. The span cannot end meanwhile.
@@ -131,6 +181,11 @@ impl Span {
     /// Ends it now. Dropping it does the same.
     pub fn finish(self) {
         drop(self);
+    }
+
+    /// Ends it now, as *cancelled*: nobody waits for what it was there for.
+    pub fn cancel(mut self) {
+        self.end(Outcome::Cancelled, 0);
     }
 
     /// Forgets it: it is not reported. What was below it keeps it as parent.

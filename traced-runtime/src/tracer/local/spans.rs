@@ -27,10 +27,10 @@ impl Local {
                 0 => (Slot::installed()?, 0),
                 tracer => (Slot::find(tracer)?, flag::OF_TRACER),
             };
-            if !slot.lets_start(roots) || ids.is(flag::UNSAMPLED) {
+            if !slot.lets_start(roots) || ids.is(flag::SUPPRESSED) {
                 return None;
             }
-            ids = self.new_trace(slot, name, flags).0;
+            ids = self.new_trace(slot, name, flags | ids.flags & flag::DECISION).0;
         }
         if ids.tracer == 0 {
             ids.tracer = Slot::installed()?.reference();
@@ -56,6 +56,21 @@ impl Local {
         let span = if ids.span == 0 { self.root_span(slot, &ids) } else { self.draw(slot) };
         self.return_to_inner();
         Some(below(ids, span, start))
+    }
+
+    /// The ids of the server's half of a caller's span, and when it starts. The caller must allow that: it came by B3.
+    ///
+    /// The two halves have the same id and parent; the local key is the half's own.
+    pub(crate) fn join(&self, caller: Ids, name: &dyn Display) -> Option<(Ids, u64)> {
+        let (mut ids, start) = self.open(caller, name, Roots::Allowed)?;
+        if ids.is_recorded() {
+            (ids.span, ids.parent) = (caller.span, caller.parent);
+            if caller.is(flag::SAMPLED) {
+                // Else the decision is made here: nobody knows whether the client reports its half.
+                ids.flags |= flag::SHARED;
+            }
+        }
+        Some((ids, start))
     }
 
     /// Tells the reader of a span that may stay for a while; `false` where there is no room for that.

@@ -141,7 +141,7 @@ impl Local {
         let ids = self.ids.get();
         if !ids.has_trace() {
             return match Slot::find(ids.tracer) {
-                Some(slot) => self.enter_root(slot, site, flag::OF_TRACER),
+                Some(slot) => self.enter_root(slot, site, flag::OF_TRACER | ids.flags & flag::DECISION),
                 None => Enter::inert(),
             };
         }

@@ -1,0 +1,142 @@
+//! W3C Trace Context, level 2: <https://www.w3.org/TR/trace-context-2/>.
+
+use super::carrier::{Carrier, CarrierMut};
+use super::{halves, hex};
+use crate::recorder::event::Ids;
+use crate::tracer::local::flag;
+use crate::tracer::text::Text;
+
+pub(super) const TRACEPARENT: &str = "traceparent";
+pub(super) const TRACESTATE: &str = "tracestate";
+
+/// Bytes of `tracestate` that are passed on. The specification asks for 512 at least; a longer one is left out whole, since
+/// nobody but its writers can shorten it.
+pub const TRACE_STATE_BYTES: usize = 4 << 10;
+
+const SAMPLED: u8 = 1;
+
+/// Reads `traceparent`. `None`: it is not there, there are two, or it is malformed.
+pub(super) fn extract(carrier: &impl Carrier) -> Option<Ids> {
+    let mut values = carrier.header_values(TRACEPARENT);
+    let (value, None) = (values.next()?.trim_ascii(), values.next()) else { return None };
+    let mut fields = value.splitn(5, |&byte| byte == b'-');
+    let (version, trace, span, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    if (version.len(), trace.len(), span.len(), flags.len()) != (2, 32, 16, 2) {
+        return None;
+    }
+    match hex::number(version)? {
+        0xff => return None,
+        // This version has four fields; higher ones may have more.
+        0 if fields.next().is_some() => return None,
+        _ => {}
+    }
+    let (trace, span) = (hex::number(trace)?, hex::short_number(span)?);
+    if trace == 0 || span == 0 {
+        return None;
+    }
+    let (trace_high, trace_low) = halves(trace);
+    let is_sampled = hex::number(flags)? & u128::from(SAMPLED) != 0;
+    let flags = if is_sampled { flag::SAMPLED } else { flag::UNSAMPLED };
+    Some(Ids { trace_high, trace_low, span, flags, ..Ids::NONE })
+}
+
+/// Reads `tracestate`, to be passed on as it is: what it says is its writers' alone. `None`: it is not there, or it cannot
+/// be a header's value, or it is too long.
+pub(super) fn extract_state(carrier: &impl Carrier) -> Option<Box<str>> {
+    let mut state = Vec::new();
+    for value in carrier.header_values(TRACESTATE).map(<[u8]>::trim_ascii).filter(|value| !value.is_empty()) {
+        if state.len() + value.len() >= TRACE_STATE_BYTES {
+            return None;
+        }
+        if !state.is_empty() {
+            state.push(b',');
+        }
+        state.extend_from_slice(value);
+    }
+    let is_printable = state.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+    if state.is_empty() || !is_printable { None } else { String::from_utf8(state).ok().map(Into::into) }
+}
+
+/// Writes `traceparent`, and `tracestate` if the trace came with one. A trace id of 64 bits is padded; there is no way to
+/// say *debug*, or that it is not decided whether to record.
+pub(super) fn inject(ids: &Ids, state: Option<&str>, carrier: &mut (impl CarrierMut + ?Sized)) {
+    let (Some(trace), true) = (ids.trace(), ids.span != 0) else { return };
+    let flags = if ids.is(flag::SAMPLED) { SAMPLED } else { 0 };
+    let text = Text::of(&format_args!("00-{:032x}-{:016x}-{flags:02x}", trace.get(), ids.span));
+    carrier.set_header(TRACEPARENT, text.as_str());
+    if let Some(state) = state {
+        carrier.set_header(TRACESTATE, state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    const SENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn read(value: &str) -> Option<Ids> {
+        extract(&vec![(TRACEPARENT, value)])
+    }
+
+    #[test]
+    fn this_version_and_higher_ones_are_read() {
+        let ids = read(SENT).unwrap();
+        assert_eq!((ids.trace_high, ids.trace_low), (0x4bf9_2f35_77b3_4da6, 0xa3ce_929d_0e0e_4736));
+        assert_eq!((ids.span, ids.flags), (0x00f0_67aa_0ba9_02b7, flag::SAMPLED));
+        assert_eq!(read(&SENT.replace("-01", "-00")).unwrap().flags, flag::UNSAMPLED);
+        assert_eq!(read(&SENT.replace("-01", "-fe")).unwrap().flags, flag::UNSAMPLED, "other flags say nothing");
+        assert_eq!(read(&format!(" \t{SENT} ")), Some(ids), "white space around it");
+        assert_eq!(read(&SENT.replacen("00", "cc", 1)), Some(ids), "a higher version");
+        assert_eq!(read(&format!("{}-what-ever", SENT.replacen("00", "cc", 1))), Some(ids), "with more fields");
+    }
+
+    #[test]
+    fn a_malformed_one_is_none() {
+        for value in [
+            String::new(),
+            "00".into(),
+            SENT.replacen("00", "ff", 1),
+            SENT.replacen("00", "0", 1),
+            SENT.to_uppercase(),
+            format!("{SENT}-00"),
+            format!("{SENT}-"),
+            format!("{}.x", SENT.replacen("00", "cc", 1)),
+            SENT.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            SENT.replace("00f067aa0ba902b7", &"0".repeat(16)),
+            SENT.replace("00f067aa0ba902b7", "00f067aa0ba902b"),
+            SENT.replace("-01", "-0"),
+            SENT.replace("-01", "-0x"),
+        ] {
+            assert_eq!(read(&value), None, "{value:?}");
+        }
+        assert_eq!(extract(&vec![(TRACEPARENT, SENT), (TRACEPARENT, SENT)]), None, "two headers");
+    }
+
+    #[test]
+    fn the_state_is_passed_on_as_it_is() {
+        let state =
+            |values: &[&str]| extract_state(&values.iter().map(|value| (TRACESTATE, value)).collect::<Vec<_>>());
+        assert_eq!(state(&[]), None);
+        assert_eq!(state(&["a=1, b=2"]).as_deref(), Some("a=1, b=2"));
+        assert_eq!(state(&["a=1", "", "b=2 "]).as_deref(), Some("a=1,b=2"), "several headers are one list");
+        assert_eq!(state(&["a=\u{e9}"]), None);
+        assert_eq!(state(&[&"x".repeat(TRACE_STATE_BYTES)]), None);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let written = |ids: &Ids| {
+            let mut carrier = Vec::<(String, String)>::new();
+            inject(ids, Some("a=1"), &mut carrier);
+            carrier
+        };
+        let carrier = written(&read(SENT).unwrap());
+        assert_eq!(carrier, [(TRACEPARENT.into(), SENT.into()), (TRACESTATE.into(), "a=1".to_owned())]);
+        let short = Ids { trace_high: 0, flags: flag::UNSAMPLED, ..read(SENT).unwrap() };
+        assert_eq!(written(&short)[0].1, "00-0000000000000000a3ce929d0e0e4736-00f067aa0ba902b7-00");
+        assert_eq!(written(&Ids { flags: flag::UNSAMPLED, ..Ids::NONE }), []);
+    }
+}
