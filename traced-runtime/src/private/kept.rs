@@ -94,7 +94,7 @@ impl Tag for Keeping<'_> {
     }
 
     fn display(self, value: impl Display) {
-        let text = Text::new().format(&value).as_str().to_owned();
+        let text = Text::of(&value).as_str().to_owned();
         self.keep(Kept::Text(text));
     }
 }

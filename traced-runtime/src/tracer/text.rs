@@ -22,7 +22,14 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// No text. A place for one: moved with a text in it, it would be copied whole.
+    /// What `value` displays, where it does not matter that the whole place is copied once more.
+    pub(crate) fn of(value: &(impl Display + ?Sized)) -> Self {
+        let mut text = Self::new();
+        text.format(value);
+        text
+    }
+
+    /// No text: a place for one.
     #[inline(always)]
     pub(crate) const fn new() -> Self {
         let inline = [const { MaybeUninit::uninit() }; INLINE];
@@ -116,9 +123,9 @@ mod tests {
     fn short_and_long_texts_are_whole() {
         for length in [0, 1, 511, 512, 513, 5000] {
             let text = "ü".repeat(length / 2) + &"x".repeat(length % 2);
-            assert_eq!(Text::new().format(&text).as_str(), text);
+            assert_eq!(Text::of(&text).as_str(), text);
         }
-        assert_eq!(Text::new().format(&format_args!("{}{}", "a".repeat(400), "b".repeat(400))).as_str().len(), 800);
+        assert_eq!(Text::of(&format_args!("{}{}", "a".repeat(400), "b".repeat(400))).as_str().len(), 800);
     }
 
     #[test]
@@ -131,7 +138,7 @@ mod tests {
                 }
             }
         }
-        let length = Text::new().format(&Endless).as_str().len();
+        let length = Text::of(&Endless).as_str().len();
         assert!(length > VALUE_BYTES && length < VALUE_BYTES + 16, "{length}");
     }
 }

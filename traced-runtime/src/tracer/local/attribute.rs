@@ -37,12 +37,12 @@ impl Local {
     #[inline]
     pub(crate) fn records(&self) -> bool {
         matches!(self.state.get(), State::Recording | State::Sampled)
-            && (self.inner.get() != 0 || self.ids.get().key != 0)
+            && (self.opened.inner.get() != 0 || self.place.ids().key != 0)
     }
 
     /// The key of a span of this thread by its position.
     pub(super) fn target_of(&self, position: u64) -> Target {
-        Target::Key { tracer: self.ids.get().tracer, key: mix(position.wrapping_add(self.key.get())) }
+        Target::Key { tracer: self.place.ids().tracer, key: mix(position.wrapping_add(self.key.get())) }
     }
 
     /// Tags the innermost sync span with up to eight bytes, but at least one, if nothing else needs to be written first.
@@ -86,7 +86,7 @@ impl Local {
     #[inline(always)]
     fn site_tag(&self, key: &'static str, words: usize) -> Option<u16> {
         let goes = self.state.get() == State::Recording
-            && self.inner.get() != 0
+            && self.opened.inner.get() != 0
             && key.len() <= KEY_BYTES
             && self.writer.has_room(words + self.reserve());
         #[expect(clippy::cast_possible_truncation, reason = "at most KEY_BYTES")]
@@ -100,7 +100,7 @@ impl Local {
             Target::Current if !self.records() => return,
             Target::Current => {
                 let ids = self.current();
-                let is_innermost = self.inner.get() != 0 && self.is_clean();
+                let is_innermost = self.opened.inner.get() != 0 && self.is_clean();
                 (ids.tracer, if is_innermost { 0 } else { ids.key })
             }
         };

@@ -8,6 +8,7 @@ use crate::recorder::event::{self, Ids, kind};
 use crate::recorder::log::{Need, Space};
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::{Callsite, Roots};
+use crate::tracer::context::Context;
 use crate::tracer::kind::Outcome;
 use crate::tracer::slot::Slot;
 
@@ -16,9 +17,7 @@ impl Local {
     /// The ids of a span below `parent`, or of a new trace's first where there is no parent, and when it starts. `None`:
     /// there is nothing to start or to pass on.
     pub(crate) fn open(&self, parent: Ids, name: &dyn Display, roots: Roots) -> Option<(Ids, u64)> {
-        // Mostly: below a span that is recorded, into the log that is there. By the time stamp counter no test's tracer
-        // writes, so that ids are random.
-        if self.by_tsc.get() && parent.is_recorded() && parent.tracer == self.known.get() && parent.span != 0 {
+        if self.opens_at_once(&parent) {
             return Some(below(parent, self.draw_random(), tsc()));
         }
         let mut ids = self.adopt(parent);
@@ -56,6 +55,29 @@ impl Local {
         let span = if ids.span == 0 { self.root_span(slot, &ids) } else { self.draw(slot) };
         self.return_to_inner();
         Some(below(ids, span, start))
+    }
+
+    /// Starts a span below the current context and makes `context` its own, where that is recorded into the log that is there.
+    #[inline]
+    pub(crate) fn open_here(&self, context: &mut Context) -> Option<u64> {
+        let parent = self.current();
+        if !self.opens_at_once(&parent) {
+            return None;
+        }
+        let (ids, start) = below(parent, self.draw_random(), tsc());
+        context.set_ids(ids);
+        // Mostly there is none.
+        if self.place.has_baggage() || context.has_baggage() {
+            *context = Context::new(ids, self.baggage());
+        }
+        Some(start)
+    }
+
+    /// Mostly: below a span that is recorded, into the log that is there. By the time stamp counter no test's tracer writes,
+    /// so that ids are random.
+    #[inline]
+    fn opens_at_once(&self, parent: &Ids) -> bool {
+        self.by_tsc() && parent.is_recorded() && parent.tracer == self.known.get() && parent.span != 0
     }
 
     /// The ids of the server's half of a caller's span, and when it starts. The caller must allow that: it came by B3.
