@@ -26,8 +26,8 @@ use crate::tracer::slot::Slot;
 
 pub(crate) use self::attribute::{AttributeValue, Target, cut};
 use self::open::{Left, Open};
-pub(crate) use self::place::{Frame, Kept};
 use self::place::Place;
+pub(crate) use self::place::{Frame, Kept};
 pub use self::sync::{Enter, enter};
 
 /// Spans of one thread that may be open inside each other. Beyond it a span is not recorded, and counted

@@ -40,7 +40,13 @@ fn main() {
                     let counted = measure(&programs.join("allocations"), entry, scenario);
                     let allocations = counted.map_or(f64::NAN, |counted| counted.allocations);
                     let instructions = instructions::per_span(&programs.join("measure"), entry, scenario);
-                    cells.push(Cell { contestant: entry.name, scenario, rounds: Vec::new(), allocations, instructions });
+                    cells.push(Cell {
+                        contestant: entry.name,
+                        scenario,
+                        rounds: Vec::new(),
+                        allocations,
+                        instructions,
+                    });
                     cells.len() - 1
                 });
                 cells[at].rounds.push(measured);
