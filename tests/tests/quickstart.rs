@@ -12,7 +12,8 @@ const SOON: Duration = Duration::from_secs(60);
 const NOT_PAID: &str = "no money: 45 is too much";
 
 fn quickstart(endpoint: &str) -> Program {
-    Program::example("quickstart").env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", endpoint)
+    let program = Program::example("quickstart").env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", endpoint);
+    program.env("LC_ALL", "C.UTF-8").env("COLUMNS", "").env("CLICOLOR_FORCE", "").env("TRACED_TREE", "")
 }
 
 /// A URL where connections are refused as long as the socket is kept: it has the port, and does not listen.
@@ -28,24 +29,27 @@ fn told(output: &Output) -> Vec<&str> {
     output.stderr.lines().filter_map(|line| line.strip_prefix("traced: ")).collect()
 }
 
-/// The printed tree without its times and ids.
+/// The rows of the printed tree without times and bars.
 fn tree(output: &Output) -> Vec<String> {
-    let lines = output.stderr.lines().filter(|line| !line.starts_with("traced: "));
-    let is_time =
-        |word: &&str| !word.starts_with(|c: char| c.is_ascii_digit()) && !["ms", "µs", "s", "ns"].contains(word);
-    lines.skip(1).map(|line| line.split_whitespace().filter(is_time).collect::<Vec<_>>().join(" ")).collect()
+    let rows = output.stderr.lines().skip(2).take_while(|line| !line.starts_with("critical path  load_cart "));
+    let is_time = |word: &&str| {
+        !word.starts_with(|c: char| c.is_ascii_digit() || "█░".contains(c)) && !["ms", "µs", "s", "ns"].contains(word)
+    };
+    rows.map(|line| line.split_whitespace().filter(is_time).collect::<Vec<_>>().join(" ")).collect()
 }
 
-const TREE: [&str; 4] = [
-    r#"checkout user=ann error: no money: is too much"#,
-    "├─ load_cart [client] @ cache miss",
+const TREE: [&str; 5] = [
+    "✗ checkout user=ann",
+    "├─ load_cart C @ cache miss",
     "├─ total items=3",
-    "└─ pay amount=45 error: no money: is too much",
+    "✗ └─ pay amount=45",
+    "error: no money: is too much",
 ];
 
+/// The id in the link to the trace, which is told where its spans were accepted.
 fn trace_id(output: &Output) -> &str {
-    let headline = output.stderr.lines().find_map(|line| line.strip_prefix("trace ")).unwrap();
-    headline.split(' ').next().unwrap()
+    let link = output.stderr.lines().find_map(|line| line.strip_prefix("open  ")).unwrap();
+    link.rsplit('/').next().unwrap()
 }
 
 fn micros(span: &Value, field: &str) -> u64 {

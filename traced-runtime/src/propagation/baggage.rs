@@ -137,7 +137,7 @@ impl Baggage {
         }
     }
 
-    const fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.trace_state.is_none()
     }
 

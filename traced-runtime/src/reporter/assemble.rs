@@ -7,7 +7,7 @@
 //! the logs by then.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::ptr;
 use std::sync::Arc;
@@ -333,6 +333,19 @@ impl Assembler {
             .collect();
         open.sort_by_key(|span| (span.start, span.id));
         open
+    }
+
+    /// Takes out of these spans those that are open as far as it was read, and those that were not handed on yet.
+    pub(crate) fn remove_open(&self, spans: &mut HashSet<(TraceId, SpanId)>) {
+        let sync = self.logs.iter().flat_map(|log| &log.open).map(|open| &open.ids);
+        for ids in sync.chain(self.spans.begun.values().map(|begun| &begun.ids)) {
+            if let (Some(trace), Some(id)) = (ids.trace(), SpanId::new(ids.span)) {
+                spans.remove(&(trace, id));
+            }
+        }
+        for ended in self.spans.ended.iter().chain(&self.spans.held) {
+            spans.remove(&(ended.record.trace, ended.record.id));
+        }
     }
 
     /// Reports what a tracer has open as unfinished, and forgets it; hands on all spans of that tracer. For a tracer that

@@ -1,5 +1,6 @@
 //! Reads the logs, again and again: one thread for the process, or whoever asks a test's tracer.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::recorder::registry::Registry;
 use crate::reporter::assemble::{Assembler, OpenSpan};
 use crate::reporter::thread::spawn_quiet;
+use crate::tracer::id::{SpanId, TraceId};
 use crate::tracer::local;
 
 /// Time between two rounds while spans come.
@@ -98,6 +100,11 @@ impl Drain {
         let mut assembler = self.assembler();
         assembler.round(&self.registry);
         assembler.open_spans(tracer)
+    }
+
+    /// Takes out of these spans those that are open here, and those whose end was not handed on yet.
+    pub(crate) fn remove_open(&self, spans: &mut HashSet<(TraceId, SpanId)>) {
+        self.assembler().remove_open(spans);
     }
 
     /// The rate of ticks is measured against the OS clock: waits until that has been possible for a millisecond.

@@ -13,5 +13,4 @@ pub(crate) mod send;
 pub(crate) mod stats;
 pub(crate) mod thread;
 pub(crate) mod tree;
-pub(crate) mod tree_printer;
 pub(crate) mod worker;

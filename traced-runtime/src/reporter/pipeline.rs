@@ -21,6 +21,7 @@ use crate::reporter::send::Sender;
 use crate::reporter::stats::{DropReason, Stats, Tally};
 use crate::reporter::thread::spawn_quiet;
 use crate::reporter::worker::{Backoff, Worker};
+use crate::tracer::id::TraceId;
 
 /// How a tracer's spans leave the process.
 pub(crate) struct PipelineConfig {
@@ -34,9 +35,14 @@ pub(crate) struct PipelineConfig {
     /// How long a span waits for others to fill its batch.
     pub(crate) linger: Duration,
     pub(crate) notice: NoticeHook,
+    /// Called on the thread with the traces of local roots that a collector has accepted.
+    pub(crate) accepted: Option<AcceptHook>,
     /// Called first on the thread.
     pub(crate) thread_start: fn(),
 }
+
+/// Who wants to know which traces were accepted.
+pub(crate) type AcceptHook = Box<dyn Fn(Vec<TraceId>) + Send>;
 
 /// Where a tracer's spans go.
 pub(crate) enum Output {
@@ -72,7 +78,7 @@ impl Pipeline {
             linger: config.linger,
             collects: false,
         });
-        let worker = Worker::new(Arc::clone(&shared), config.output, config.notice, backoff);
+        let worker = Worker::new(Arc::clone(&shared), config.output, config.notice, config.accepted, backoff);
         let thread_start = config.thread_start;
         let stopped = Stopped(Arc::clone(&shared));
         let thread = spawn_quiet(format!("traced {}", config.service), move || {

@@ -9,10 +9,11 @@ use rand::TryRng as _;
 use crate::reporter::backend::Reporter;
 use crate::reporter::encode::{Added, Body};
 use crate::reporter::notice::{NoticeHook, NoticeKind, Notices, contain};
-use crate::reporter::pipeline::{Attempt, Output, Pause, Shared, Task};
+use crate::reporter::pipeline::{AcceptHook, Attempt, Output, Pause, Shared, Task};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::send::{Fate, Sender};
 use crate::reporter::stats::{Count, DropReason, Number};
+use crate::tracer::id::TraceId;
 
 /// Requests that may be spent on finding the spans of one batch that a collector rejects. Beyond it the parts in which they
 /// are get dropped whole: a collector that rejects everything is not asked about every span.
@@ -60,6 +61,9 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     output: Live,
     notices: Notices,
+    accepted: Option<AcceptHook>,
+    /// Places in the body and traces of the local roots that are encoded, if somebody wants to know of them.
+    roots: Vec<(usize, TraceId)>,
     backoff: Backoff,
     trouble: Option<Trouble>,
 }
@@ -95,12 +99,18 @@ enum Delivery {
 
 impl Worker {
     /// The state of a thread that is to start.
-    pub(crate) fn new(shared: Arc<Shared>, output: Output, hook: NoticeHook, backoff: Backoff) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        output: Output,
+        hook: NoticeHook,
+        accepted: Option<AcceptHook>,
+        backoff: Backoff,
+    ) -> Self {
         let output = match output {
             Output::Zipkin(sender) => Live::Zipkin { sender, body: Body::new(shared.batch_bytes), scratch: Vec::new() },
             Output::Reporter(reporter) => Live::Reporter(reporter),
         };
-        Self { shared, output, notices: Notices::new(hook), backoff, trouble: None }
+        Self { shared, output, notices: Notices::new(hook), accepted, roots: Vec::new(), backoff, trouble: None }
     }
 
     /// Works until the pipeline is closed.
@@ -154,7 +164,10 @@ impl Worker {
             requests += 1;
             let mut bytes = 0;
             match self.persist(|output| output.send(part.clone(), &mut bytes)) {
-                Delivery::Done => self.shared.sent(spans, bytes),
+                Delivery::Done => {
+                    self.tell_accepted(&part);
+                    self.shared.sent(spans, bytes);
+                }
                 Delivery::Ended => return,
                 Delivery::Failed(failure) => {
                     let divisible = match failure.fate {
@@ -192,12 +205,18 @@ impl Worker {
     fn encode(&mut self, spans: Vec<SpanRecord>) -> usize {
         let Live::Zipkin { body, .. } = &mut self.output else { return 0 };
         body.clear();
+        self.roots.clear();
         let (mut cut_tags, mut too_large) = (0, 0);
         let mut rest = spans.into_iter();
         let mut first = None;
         for mut span in rest.by_ref() {
             match body.add(&mut span) {
-                Added::Fits { cut_tags: cut } => cut_tags += cut,
+                Added::Fits { cut_tags: cut } => {
+                    cut_tags += cut;
+                    if self.accepted.is_some() && span.local_root {
+                        self.roots.push((body.spans() - 1, span.trace));
+                    }
+                }
                 Added::TooLarge => too_large += 1,
                 Added::Full => {
                     first = Some(span);
@@ -218,6 +237,17 @@ impl Worker {
             self.shared.dropped(too_large, DropReason::TooLarge);
         }
         encoded
+    }
+
+    /// Tells whose local roots are in an accepted part of the body.
+    fn tell_accepted(&self, part: &std::ops::Range<usize>) {
+        let Some(hook) = &self.accepted else { return };
+        let mut traces: Vec<TraceId> =
+            self.roots.iter().filter(|(at, _)| part.contains(at)).map(|(_, trace)| *trace).collect();
+        traces.dedup();
+        if !traces.is_empty() {
+            hook(traces);
+        }
     }
 
     /// Tries until it works, fails for good, or the pipeline closes.
@@ -403,6 +433,7 @@ mod tests {
             batch_bytes: 1 << 20,
             linger: HOUR,
             notice,
+            accepted: None,
             thread_start: || (),
         };
         (config, notes)
@@ -840,6 +871,28 @@ mod tests {
         assert_eq!(pipeline.take().len(), 0);
         offer(&pipeline, 3..=3);
         assert_eq!(pipeline.shutdown(Instant::now() + HOUR).sent(), 3);
+    }
+
+    #[test]
+    fn the_traces_of_accepted_roots_are_told_before_they_are_counted() {
+        let (mut config, _) = config(Output::Zipkin(Box::new(Fake(|ids: Vec<u64>| {
+            if ids.contains(&3) { Err(SendError::rejected("x")) } else { Ok(()) }
+        }))));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        config.accepted = Some(Box::new(move |traces| sink.lock().unwrap().extend(traces)));
+        let pipeline = start(config);
+        let mut roots = spans(1..=5);
+        for (number, root) in (1_u128..).zip(&mut roots) {
+            root.trace = TraceId::new(number).unwrap();
+            root.local_root = number != 2;
+        }
+        let first = roots[0].clone();
+        pipeline.ended(6);
+        pipeline.offer(std::iter::once(first).chain(roots).collect());
+        assert_eq!(pipeline.flush(soon()).sent(), 5);
+        let told: Vec<_> = told.lock().unwrap().iter().map(TraceId::to_string).collect();
+        assert_eq!(told, ["1", "4", "5"].map(|trace| format!("{trace:0>16}")));
     }
 
     #[test]

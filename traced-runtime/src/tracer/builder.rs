@@ -32,7 +32,7 @@ use crate::reporter::send::Sender;
 /// | `OTEL_SERVICE_NAME` | the service's name, for `init` alone: a name given to a builder beats it |
 /// | `OTEL_PROPAGATORS` | [`propagation`](Self::propagation), a list of `b3`, `b3multi`, `tracecontext`, `baggage`, or `none`; fields of baggage are the program's to name |
 /// | `OTEL_SDK_DISABLED` | `true`: nothing is recorded, whatever is set here |
-/// | `TRACED_TREE` | `1`: [`print_trees`](Self::print_trees) |
+/// | `TRACED_TREE` | `1`: [`print_trees`](Self::print_trees); `ascii`: the same without other characters |
 #[must_use = "a builder does nothing until `install` or `build`"]
 pub struct Builder {
     service: String,
@@ -225,6 +225,34 @@ impl Builder {
     }
 
     /// Prints each finished trace to standard error, as a tree, beside sending it. For development.
+    ///
+    /// ```text
+    /// trace 4e441824…53df3 · 48.2 ms · 4 spans · 2 services · 1 error
+    ///                                                    0             48.2 ms
+    ///   callGet               client         C  48.2 ms  █░░░░░░░░░░░░░░░░░░░█
+    ///   └─ cache.Get          cache-service  S  45.1 ms  ██░░░░░░░░░░░░░░░░███
+    ///      ├─ cache::lookup   cache-service      900 µs  ██                     @ cache miss
+    /// ✗    └─ db::query_user  cache-service  C  39.0 ms   ██████████████████
+    ///         error: deadlock found when trying to get lock
+    /// critical path  db::query_user 39.0 ms 81% · cache.Get 5.2 ms 11% · callGet 3.1 ms 6%
+    /// open  http://localhost:9411/zipkin/traces/4e441824ec2b6a44ffdc9bb9a6453df3
+    /// ```
+    ///
+    /// A row is a span: its name, its service where there are several, its kind (`C` client, `S` server, `P` producer, `K`
+    /// consumer), how long it took, when it ran, and of its tags and annotations what fits. A bar is `█` where the span
+    /// held up the whole trace, the *critical path*, and `░` elsewhere. In the margin stands how it ended: `✗` with an error, `!`
+    /// panicked, `⊘` cancelled, `…` unfinished. An error's text stands below the span that it came from. Four or more
+    /// siblings that are alike are one row, `db::query ×48`, with their times added up. The link is there when a Zipkin
+    /// collector has accepted the trace; it may follow its tree as a line of its own.
+    ///
+    /// A tree is printed when the root of its trace in this process has ended: what ends later follows as a tree marked
+    /// *late*, what waits in vain is printed at the end of the program, or when 16 MiB are waiting, marked *incomplete*.
+    /// Beyond ten traces in a second they are summed up by the names of their roots; of a tree 200 rows are shown, what
+    /// failed among them, and the rest is a number.
+    ///
+    /// The tree is as wide as the terminal, or as `COLUMNS` says, from 40 columns to 200; elsewhere 100. Colours, one hue
+    /// for a service, are used in a terminal, and as `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` say. A locale without UTF-8, or
+    /// `TRACED_TREE=ascii`, gets ASCII. Whatever would do something to a terminal is escaped.
     pub fn print_trees(mut self) -> Self {
         self.print_trees = true;
         self

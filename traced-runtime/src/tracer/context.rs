@@ -30,6 +30,17 @@ pub enum Sampling {
     Debug,
 }
 
+impl Sampling {
+    const fn flags(self) -> u8 {
+        match self {
+            Self::Deferred => 0,
+            Self::Unsampled => flag::UNSAMPLED,
+            Self::Sampled => flag::SAMPLED,
+            Self::Debug => flag::SAMPLED | flag::DEBUG,
+        }
+    }
+}
+
 /// A place in a trace: the ids that a new span gets its trace and parent from, and the tracer that records it.
 ///
 /// It is *current* for a thread, or for a task while it is polled. It displays as `trace-span`, for log lines, and as
@@ -58,14 +69,8 @@ impl Context {
     /// Its tracer is that of the context in which it is used, else the installed one.
     #[must_use]
     pub fn remote(trace: TraceId, span: SpanId, sampling: Sampling) -> Self {
-        let flags = match sampling {
-            Sampling::Deferred => 0,
-            Sampling::Unsampled => flag::UNSAMPLED,
-            Sampling::Sampled => flag::SAMPLED,
-            Sampling::Debug => flag::SAMPLED | flag::DEBUG,
-        };
         let (trace_high, trace_low) = halves(trace.get());
-        Self::new(Ids { trace_high, trace_low, span: span.get(), flags, ..Ids::NONE }, None)
+        Self::new(Ids { trace_high, trace_low, span: span.get(), flags: sampling.flags(), ..Ids::NONE }, None)
     }
 
     pub(crate) const fn new(ids: Ids, baggage: Option<Arc<Baggage>>) -> Self {
@@ -175,6 +180,22 @@ impl Context {
             count_left_out(self.ids.tracer, 1);
         }
         Self { baggage, ..self }
+    }
+
+    /// The same context with this decision: what starts below it is recorded or not as it says, here and in the processes
+    /// that it is [sent](Self::inject) to. Spans that have started already are as they were.
+    ///
+    /// ```
+    /// use traced_runtime::{Context, Sampling, Span};
+    ///
+    /// let unsampled = Context::none().with_sampling(Sampling::Unsampled);
+    /// let health_check = unsampled.run(|| Span::start("GET /health"));
+    /// # assert!(!health_check.is_recorded());
+    /// ```
+    #[must_use]
+    pub fn with_sampling(self, sampling: Sampling) -> Self {
+        let flags = self.ids.flags & !flag::DECISION | sampling.flags();
+        Self { ids: Ids { flags, ..self.ids }, ..self }
     }
 
     /// The trace; `None` where there is none.

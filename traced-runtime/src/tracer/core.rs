@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
@@ -14,7 +14,8 @@ use crate::reporter::drain::{Drain, DrainError};
 use crate::reporter::pipeline::{Output, Pipeline, PipelineConfig};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::stats::{Count, Stats, Tally};
-use crate::reporter::tree_printer::TreePrinter;
+use crate::reporter::tree::link::traces_at;
+use crate::reporter::tree::terminal::Terminal;
 use crate::tracer::builder::Builder;
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
@@ -39,7 +40,7 @@ pub(crate) struct Core {
     drain: Arc<Drain>,
     pipeline: Arc<Pipeline>,
     /// Prints trees beside the backend.
-    trees: Option<Arc<Pipeline>>,
+    trees: Option<Terminal>,
     local: Arc<Endpoint>,
     crossing: Crossing,
     down: AtomicBool,
@@ -55,25 +56,14 @@ impl Core {
             DrainError::LogBytes { bytes } => Kind::LogBytes { given: settings.log_bytes.unwrap_or(0), set: bytes },
             DrainError::Spawn(source) => Kind::Thread { name: "traced-drain", source },
         })?;
-        let service = settings.endpoint.service_name().unwrap_or_default().to_owned();
-        let pipeline = |output, linger| {
-            let config = PipelineConfig {
-                service: service.clone(),
-                output,
-                queue_bytes: settings.queue_bytes,
-                batch_bytes: settings.batch_bytes,
-                linger,
-                notice: settings.on_notice.clone(),
-                thread_start: || local::with(Local::suppress),
-            };
-            Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source })
+        let print_trees = settings.print_trees.then(|| Terminal::of_process(&drain)).transpose();
+        let trees = print_trees.map_err(|source| Kind::Thread { name: "traced-trees", source })?;
+        let collector = match &settings.backend {
+            #[cfg(feature = "collector")]
+            Backend::Collector { url, .. } => Some(url.as_str()),
+            _ => None,
         };
-        let trees = if settings.print_trees {
-            let printer = Trees(TreePrinter::new(std::io::stderr()));
-            Some(pipeline(Output::Reporter(Box::new(printer)), Duration::ZERO)?)
-        } else {
-            None
-        };
+        let accepted = trees.as_ref().zip(collector.and_then(traces_at)).map(|(trees, at)| trees.link(at));
         let output = match settings.backend {
             #[cfg(feature = "collector")]
             Backend::Collector { url, timeout } => {
@@ -85,7 +75,17 @@ impl Core {
             Backend::Reporter(reporter) => Output::Reporter(reporter),
             Backend::Nowhere => Output::Reporter(Box::new(Nowhere)),
         };
-        let pipeline = pipeline(output, settings.linger)?;
+        let config = PipelineConfig {
+            service: settings.endpoint.service_name().unwrap_or_default().to_owned(),
+            output,
+            queue_bytes: settings.queue_bytes,
+            batch_bytes: settings.batch_bytes,
+            linger: settings.linger,
+            notice: settings.on_notice.clone(),
+            accepted,
+            thread_start: || local::with(Local::suppress),
+        };
+        let pipeline = Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source })?;
         let slot = SlotSettings {
             sampler: settings.sampler,
             require_parent: settings.require_parent,
@@ -127,7 +127,7 @@ impl Core {
         settings: SlotSettings,
         drain: Arc<Drain>,
         pipeline: Arc<Pipeline>,
-        trees: Option<Arc<Pipeline>>,
+        trees: Option<Terminal>,
         endpoint: Endpoint,
         crossing: Crossing,
     ) -> Result<Arc<Self>, ConfigError> {
@@ -185,15 +185,12 @@ impl Core {
     /// Counts spans whose end was read.
     pub(crate) fn ended(&self, spans: u64) {
         self.pipeline.ended(spans);
-        if let Some(trees) = &self.trees {
-            trees.ended(spans);
-        }
     }
 
     /// Takes finished spans.
     pub(crate) fn offer(&self, spans: Vec<SpanRecord>) {
         if let Some(trees) = &self.trees {
-            trees.offer(spans.clone());
+            trees.print(spans.clone());
         }
         self.pipeline.offer(spans);
     }
@@ -231,7 +228,9 @@ impl Core {
         if let Some(trees) = &self.trees {
             trees.flush(deadline);
         }
-        self.pipeline.flush(deadline)
+        let tally = self.pipeline.flush(deadline);
+        self.print_links(deadline);
+        tally
     }
 
     /// Flushes, reports what is open as unfinished, and ends the tracer's thread.
@@ -245,9 +244,18 @@ impl Core {
             slot.give_back();
         }
         if let Some(trees) = &self.trees {
-            trees.shutdown(deadline);
+            trees.finish(deadline);
         }
-        self.pipeline.shutdown(deadline)
+        let tally = self.pipeline.shutdown(deadline);
+        self.print_links(deadline);
+        tally
+    }
+
+    /// Waits until the links of what was accepted are printed, too.
+    fn print_links(&self, deadline: Instant) {
+        if let Some(trees) = &self.trees {
+            trees.flush(deadline);
+        }
     }
 
     /// Why there may be nothing to report.
@@ -288,22 +296,6 @@ impl Core {
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core").field("local", &self.local).finish_non_exhaustive()
-    }
-}
-
-/// Prints whole traces to standard error.
-struct Trees(TreePrinter<std::io::Stderr>);
-
-impl Reporter for Trees {
-    fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
-        self.0.report(batch);
-        Ok(())
-    }
-}
-
-impl Drop for Trees {
-    fn drop(&mut self) {
-        self.0.finish();
     }
 }
 

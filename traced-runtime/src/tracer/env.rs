@@ -30,7 +30,7 @@ pub(crate) const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
 pub(crate) const DISABLED: &str = "OTEL_SDK_DISABLED";
 /// The headers that carry a trace from process to process.
 pub(crate) const PROPAGATORS: &str = "OTEL_PROPAGATORS";
-/// `1`: each finished trace is printed. A name of our own: there is no standard one.
+/// `1` or `ascii`: each finished trace is printed. A name of our own: there is no standard one.
 pub(crate) const TREE: &str = "TRACED_TREE";
 
 /// Reads variables one at a time, so that those which the program has decided itself are neither read nor
@@ -152,10 +152,10 @@ impl<'a> Environment<'a> {
     pub(crate) fn print_trees(&mut self) -> bool {
         let Some(text) = self.value(TREE, "no trees are printed") else { return false };
         match text.to_ascii_lowercase().as_str() {
-            "1" | "true" => true,
+            "1" | "true" | "ascii" => true,
             "0" | "false" => false,
             _ => {
-                self.warn::<()>(TREE, &text, "it is neither 1 nor 0", "no trees are printed");
+                self.warn::<()>(TREE, &text, "it is none of 1, ascii, 0", "no trees are printed");
                 false
             }
         }
@@ -355,8 +355,9 @@ mod tests {
         let tree = |text| read(&[(TREE, text)], |environment| environment.print_trees());
         assert_eq!(tree("1"), quiet(true));
         assert_eq!(tree("true"), quiet(true));
+        assert_eq!(tree("ascii"), quiet(true));
         assert_eq!(tree("0"), quiet(false));
-        let message = "cannot use TRACED_TREE=\"yes\": it is neither 1 nor 0; no trees are printed";
+        let message = "cannot use TRACED_TREE=\"yes\": it is none of 1, ascii, 0; no trees are printed";
         assert_eq!(tree("yes"), (false, vec![message.to_owned()]));
     }
 

@@ -99,16 +99,22 @@ impl Text {
 /// How many causes of an error are written; beyond it the text ends in `…`.
 const CAUSES: usize = 16;
 
-/// An error and its sources: `cannot load: connection refused`.
+/// An error and its sources: `cannot load: connection refused`. A source that says the same as what it is the source of is
+/// left out: many errors only wrap another one.
 pub(crate) struct Causes<'a, E: ?Sized>(pub(crate) &'a E);
 
 impl<E: Error + ?Sized> Display for Causes<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Display::fmt(self.0, f)?;
+        let mut last = Text::of(self.0);
+        f.write_str(last.as_str())?;
         let mut source = self.0.source();
         for _ in 0..CAUSES {
             let Some(error) = source else { return Ok(()) };
-            write!(f, ": {error}")?;
+            let text = Text::of(error);
+            if text.as_str() != last.as_str() {
+                write!(f, ": {}", text.as_str())?;
+            }
+            last = text;
             source = error.source();
         }
         if source.is_some() { f.write_str(": …") } else { Ok(()) }
@@ -140,5 +146,24 @@ mod tests {
         }
         let length = Text::of(&Endless).as_str().len();
         assert!(length > VALUE_BYTES && length < VALUE_BYTES + 16, "{length}");
+    }
+    #[test]
+    fn causes_that_only_repeat_are_left_out() {
+        #[derive(Debug)]
+        struct Wrapped(&'static str, Option<Box<Wrapped>>);
+        impl Display for Wrapped {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+        impl Error for Wrapped {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                self.1.as_deref().map(|source| source as _)
+            }
+        }
+        let error = ["reset", "reset", "cannot send", "cannot send", "cannot load"]
+            .into_iter()
+            .fold(None, |source, text| Some(Box::new(Wrapped(text, source))));
+        assert_eq!(Causes(&*error.expect("five errors")).to_string(), "cannot load: cannot send: reset");
     }
 }

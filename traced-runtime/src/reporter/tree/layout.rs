@@ -1,0 +1,904 @@
+//! The tree as the terminal shows it: rows in columns, and lines above and below them.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::reporter::record::SpanRecord;
+use crate::reporter::stats::{Count, Number};
+use crate::reporter::tree::Tree;
+use crate::reporter::tree::critical::{self, Interval, Section};
+use crate::reporter::tree::escape::Quotes;
+use crate::reporter::tree::fold::{Row, Shapes};
+use crate::reporter::tree::look::{Colour, Look};
+use crate::reporter::tree::tags::{Limits, failed};
+use crate::reporter::tree::time::Time;
+use crate::reporter::tree::width::{cut, width};
+use crate::tracer::kind::Kind;
+
+/// Rows of one tree. The spans of the rest of them are a number in its last row.
+const ROWS: usize = 200;
+
+/// Tags and annotations of one span. The rest of them are an ellipsis.
+const PIECES: usize = 20;
+
+/// Columns before each row, for the mark of a span that did not simply return.
+const MARGIN: usize = 2;
+
+/// Columns between two columns.
+const GAP: usize = 2;
+
+/// The narrowest bar. The widest is what is left, up to [`BAR_MOST`].
+const BAR_LEAST: usize = 10;
+const BAR_MOST: usize = 80;
+
+/// The narrowest column of tags: in less there are none.
+const DETAILS_LEAST: usize = 8;
+
+/// The widest name of a service.
+const SERVICE_MOST: usize = 20;
+
+/// Columns that a name gets before there is one for services.
+const NAME_LEAST: usize = 20;
+
+/// Columns of one level.
+const LEVEL: usize = 3;
+
+/// What is drawn beside the tree itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beside<'a> {
+    /// Why the tree is not all of the trace.
+    pub(crate) note: Option<&'a str>,
+    /// Where the trace can be seen.
+    pub(crate) link: Option<&'a str>,
+}
+
+/// One row before it is known how wide the columns are.
+struct Line {
+    row: Row,
+    /// The branches before the name, and those before what stands below it.
+    branches: String,
+    below: String,
+    name: String,
+    service: String,
+    duration: String,
+    details: String,
+}
+
+/// One row, and where it stands in the tree.
+struct Place {
+    row: Row,
+    level: usize,
+    /// The place above it.
+    parent: Option<usize>,
+    /// Whether it is the last of its siblings.
+    is_last: bool,
+}
+
+/// How wide the columns are; 0: there is no such column.
+struct Columns {
+    name: usize,
+    service: usize,
+    kind: usize,
+    duration: usize,
+    bar: usize,
+    details: usize,
+}
+
+/// A tree, and what has to be known of all of it to draw a part.
+struct Drawing<'a> {
+    tree: &'a Tree<'a>,
+    look: &'a Look,
+    /// From the first start to the last end.
+    whole: Interval,
+    times: Vec<Interval>,
+    /// The root of the critical path.
+    root: usize,
+    /// In order of spans.
+    path: Vec<Section>,
+}
+
+impl Tree<'_> {
+    /// The tree as the terminal shows it; see [`print_trees`](crate::Builder::print_trees) for how it looks.
+    ///
+    /// Its size is bounded: by [`ROWS`] and by the width of the terminal.
+    pub(crate) fn printed(&self, beside: Beside<'_>, look: &Look) -> String {
+        let mut text = String::new();
+        if let Some(drawing) = Drawing::new(self, look) {
+            drawing.draw(beside, &mut text);
+        }
+        text
+    }
+}
+
+impl<'a> Drawing<'a> {
+    /// `None` for a tree without spans.
+    fn new(tree: &'a Tree<'a>, look: &'a Look) -> Option<Self> {
+        let end = |span: &SpanRecord| span.start.saturating_add(span.duration.unwrap_or(0));
+        let whole = Interval {
+            start: tree.spans.iter().map(|span| span.start).min()?,
+            end: tree.spans.iter().map(|span| end(span)).max()?,
+        };
+        // What has not ended goes on to the end.
+        let of =
+            |span: &&SpanRecord| Interval { start: span.start, end: span.duration.map_or(whole.end, |_| end(span)) };
+        let times: Vec<_> = tree.spans.iter().map(of).collect();
+        let longest = |a: &usize, b: &usize| times[*a].length().cmp(&times[*b].length()).then(b.cmp(a));
+        let root = tree.roots.iter().copied().max_by(longest)?;
+        let mut path = critical::path(root, &times, &tree.children);
+        path.sort_by_key(|section| section.span);
+        Some(Self { tree, look, whole, times, root, path })
+    }
+
+    fn draw(&self, beside: Beside<'_>, text: &mut String) {
+        self.look.push_pieces(text, self.headline(beside.note));
+        let (lines, left_out) = self.lines();
+        let columns = self.columns(&lines);
+        if columns.bar > 0 {
+            self.push_scale(text, &columns);
+        }
+        let shown: HashSet<usize> = lines.iter().filter_map(|line| line.row.0.first().copied()).collect();
+        for line in &lines {
+            self.push_row(text, line, &columns);
+            self.push_error(text, line, &shown);
+        }
+        self.push_left_out(text, &left_out);
+        self.push_path(text);
+        if let Some(link) = beside.link {
+            writeln!(text, "open  {link}").ok();
+        }
+    }
+
+    /// `trace 4e441824…53df3 · 48.2 ms · 5 spans · 2 services · 1 error`
+    fn headline(&self, note: Option<&str>) -> Vec<(Colour, String)> {
+        let spans = &self.tree.spans;
+        let trace = self.short_id();
+        let mut pieces = vec![
+            (Colour::Heading, format!("trace {trace}")),
+            (Colour::Plain, self.time(Some(self.whole.length()))),
+            (Colour::Plain, Count(spans.len() as u64, "span").to_string()),
+        ];
+        let services = self.services().len() as u64;
+        if services > 1 {
+            pieces.push((Colour::Plain, Count(services, "service").to_string()));
+        }
+        let errors = spans.iter().filter(|span| failed(span)).count() as u64;
+        if errors > 0 {
+            pieces.push((Colour::Error, Count(errors, "error").to_string()));
+        }
+        pieces.extend(note.map(|note| (Colour::Plain, note.to_owned())));
+        pieces
+    }
+
+    /// First and last digits of the trace's id: enough to find it in a log.
+    fn short_id(&self) -> String {
+        let id = self.tree.spans.first().map(|span| span.trace.to_string()).unwrap_or_default();
+        match (id.get(..8), id.get(id.len().saturating_sub(5)..)) {
+            (Some(first), Some(last)) if id.len() > 16 => format!("{first}{}{last}", self.look.glyphs.dots),
+            _ => id,
+        }
+    }
+
+    fn services(&self) -> HashSet<&str> {
+        self.tree.spans.iter().filter_map(|span| span.local.service_name()).collect()
+    }
+
+    /// The rows to show, and the spans of those to leave out.
+    fn lines(&self) -> (Vec<Line>, Vec<usize>) {
+        let glyphs = self.look.glyphs;
+        let several = self.services().len() > 1;
+        let levels = self.look.columns() / (4 * LEVEL);
+        let places = self.places();
+        let kept = self.kept(&places);
+        let (mut lines, mut left_out) = (Vec::new(), Vec::new());
+        // Whether each span on the way from the root is the last of its siblings.
+        let mut way: Vec<bool> = Vec::new();
+        for (Place { row, level, is_last, .. }, kept) in places.into_iter().zip(kept) {
+            if !kept {
+                left_out.extend_from_slice(&row.0);
+                continue;
+            }
+            way.truncate(level);
+            way.push(is_last);
+            let (mut branches, mut below) = (String::new(), String::new());
+            if level > levels {
+                write!(branches, "{}{level}", glyphs.dots).ok();
+                let columns = (LEVEL * levels).saturating_sub(LEVEL + width(&branches));
+                branches.extend(std::iter::repeat_n(' ', columns));
+                below.extend(std::iter::repeat_n(' ', width(&branches)));
+            } else if level > 0 {
+                way[1..level]
+                    .iter()
+                    .for_each(|last| branches.push_str(if *last { glyphs.below } else { glyphs.beside }));
+                below.push_str(&branches);
+            }
+            if level > 0 {
+                branches.push_str(if is_last { glyphs.last } else { glyphs.middle });
+                below.push_str(if is_last { glyphs.below } else { glyphs.beside });
+            }
+            lines.extend(self.line(row, branches, below, several));
+        }
+        (lines, left_out)
+    }
+
+    /// All rows from the top down.
+    fn places(&self) -> Vec<Place> {
+        let shapes = Shapes::of(self.tree);
+        let reversed = |rows: Vec<Row>, level: usize, parent: Option<usize>| {
+            let places = rows.into_iter().rev().enumerate();
+            places.map(move |(place, row)| Place { row, level, parent, is_last: place == 0 })
+        };
+        let mut places = Vec::new();
+        let mut stack: Vec<Place> = reversed(shapes.roots(self.tree), 0, None).collect();
+        while let Some(place) = stack.pop() {
+            stack.extend(reversed(shapes.children(self.tree, &place.row), place.level + 1, Some(places.len())));
+            places.push(place);
+        }
+        places
+    }
+
+    /// Which rows are shown: all, if there are not too many. Else up to half of them go to what failed, with all above it, and
+    /// the rest to those that stand first.
+    fn kept(&self, places: &[Place]) -> Vec<bool> {
+        let mut kept = vec![places.len() <= ROWS; places.len()];
+        if places.len() <= ROWS {
+            return kept;
+        }
+        let mut count = 0;
+        let has_failed = |place: &Place| place.row.0.iter().any(|at| failed(self.tree.spans[*at]));
+        for at in (0..places.len()).filter(|at| has_failed(&places[*at])) {
+            let above = std::iter::successors(Some(at), |at| places[*at].parent);
+            let new: Vec<usize> = above.take_while(|at| !kept[*at]).take(ROWS).collect();
+            if count + new.len() <= ROWS / 2 {
+                count += new.len();
+                new.into_iter().for_each(|at| kept[at] = true);
+            }
+        }
+        for kept in kept.iter_mut().filter(|kept| !**kept).take(ROWS - count) {
+            *kept = true;
+        }
+        kept
+    }
+
+    fn line(&self, row: Row, branches: String, below: String, several_services: bool) -> Option<Line> {
+        let span = self.tree.spans[*row.0.first()?];
+        let limits = self.limits();
+        let mut name = String::new();
+        limits.push(&mut name, &span.name(), Quotes::None);
+        let mut service = String::new();
+        if several_services {
+            limits.push(&mut service, span.local.service_name().unwrap_or_default(), Quotes::None);
+            cut(&mut service, SERVICE_MOST, self.look.glyphs.dots);
+        }
+        let mut details = String::new();
+        let nanos = if row.0.len() == 1 {
+            limits.push_outcome(&mut details, span);
+            limits.push_attributes(&mut details, span);
+            span.duration
+        } else {
+            Some(row.0.iter().filter_map(|at| self.tree.spans[*at].duration).fold(0, u64::saturating_add))
+        };
+        let details = details.trim_start().to_owned();
+        Some(Line { row, branches, below, name, service, duration: self.time(nanos), details })
+    }
+
+    fn limits(&self) -> Limits {
+        // A character that is escaped takes up to ten columns, one that is not may take none.
+        let glyphs = self.look.glyphs;
+        Limits { shown: glyphs.shown, text: 4 * self.look.columns(), pieces: PIECES, dots: glyphs.dots }
+    }
+
+    fn columns(&self, lines: &[Line]) -> Columns {
+        let most = |of: &dyn Fn(&Line) -> usize| lines.iter().map(of).max().unwrap_or(0);
+        let name_wanted = most(&|line| width(&line.branches) + width(&line.name) + width(&self.repeats(line)));
+        let details_wanted = most(&|line| width(&line.details));
+        let duration = most(&|line| width(&line.duration));
+        let mut service = most(&|line| width(&line.service));
+        let has_kind = lines.iter().any(|line| self.kind(line).is_some());
+        let kind = usize::from(has_kind);
+        let beside = |columns: usize| if columns == 0 { 0 } else { GAP + columns };
+
+        let bar_least = if lines.len() > 1 && self.whole.length() > 0 { BAR_LEAST } else { 0 };
+        let rest = self.look.columns().saturating_sub(MARGIN + beside(kind) + beside(duration));
+        let room = rest.saturating_sub(beside(bar_least));
+        if room.saturating_sub(beside(service)) < name_wanted.min(NAME_LEAST) {
+            service = 0;
+        }
+        // Names may push the bars aside, but not out.
+        let name = name_wanted.min((self.look.columns() / 2).max(NAME_LEAST)).min(room - beside(service).min(room));
+        let rest = rest.saturating_sub(name + beside(service));
+        if bar_least == 0 {
+            return Columns { name, service, kind, duration, bar: 0, details: rest.saturating_sub(GAP) };
+        }
+        let room = rest.saturating_sub(GAP + BAR_LEAST.max(rest * 2 / 5) + GAP);
+        let details = if room < DETAILS_LEAST { 0 } else { details_wanted.min(room) };
+        let bar = rest.saturating_sub(GAP + beside(details)).min(BAR_MOST);
+        Columns { name, service, kind, duration, bar, details }
+    }
+
+    /// The two ends of the time that the bars stand for.
+    fn push_scale(&self, text: &mut String, columns: &Columns) {
+        let end = self.time(Some(self.whole.length()));
+        if width(&end) >= columns.bar {
+            return;
+        }
+        let before = MARGIN + columns.name + GAP + columns.duration + GAP;
+        let before =
+            before + [columns.service, columns.kind].iter().filter(|it| **it > 0).map(|it| GAP + it).sum::<usize>();
+        let between = columns.bar.saturating_sub(1);
+        self.look.paint(text, Colour::Quiet, &format!("{}0{end:>between$}", " ".repeat(before)));
+        text.push('\n');
+    }
+
+    fn push_row(&self, text: &mut String, line: &Line, columns: &Columns) {
+        let Some(span) = line.row.0.first().map(|at| self.tree.spans[*at]) else { return };
+        let look = self.look;
+        let hue = Colour::of_service(span.local.service_name().unwrap_or_default());
+        let mut row = Cells { look, text: String::new(), owed: 0 };
+        match look.glyphs.mark(span.outcome, failed(span)) {
+            Some((mark, colour)) => row.push(colour, mark, MARGIN),
+            None => row.skip(MARGIN),
+        }
+        let repeats = self.repeats(line);
+        let mut name = line.name.clone();
+        let branches = width(&line.branches);
+        cut(&mut name, columns.name.saturating_sub(branches + width(&repeats)), look.glyphs.dots);
+        row.push(Colour::Quiet, &line.branches, branches);
+        let named = width(&name);
+        row.push(hue, &name, named);
+        row.push(Colour::Plain, &repeats, columns.name.saturating_sub(branches + named));
+        if columns.service > 0 {
+            row.skip(GAP);
+            row.push(hue, &line.service, columns.service);
+        }
+        if columns.kind > 0 {
+            row.skip(GAP);
+            row.push(Colour::Quiet, self.kind(line).unwrap_or_default(), columns.kind);
+        }
+        row.skip(GAP + columns.duration.saturating_sub(width(&line.duration)));
+        row.push(Colour::Plain, &line.duration, width(&line.duration));
+        if columns.bar > 0 {
+            row.skip(GAP);
+            self.push_bar(&mut row, &line.row, hue, columns.bar);
+        }
+        if columns.details > 0 {
+            let mut details = line.details.clone();
+            cut(&mut details, columns.details, look.glyphs.dots);
+            row.skip(GAP);
+            row.push(Colour::Quiet, &details, 0);
+        }
+        text.push_str(&row.text);
+        text.push('\n');
+    }
+
+    /// ` ×48`
+    fn repeats(&self, line: &Line) -> String {
+        match line.row.0.len() {
+            0 | 1 => String::new(),
+            count => format!(" {}{}", self.look.glyphs.times, Number(count as u64)),
+        }
+    }
+
+    fn kind(&self, line: &Line) -> Option<&'static str> {
+        let span = self.tree.spans[*line.row.0.first()?];
+        Some(match span.kind()? {
+            Kind::Client => "C",
+            Kind::Server => "S",
+            Kind::Producer => "P",
+            Kind::Consumer => "K",
+        })
+    }
+
+    /// When the row's spans ran, and when they were on the critical path.
+    fn push_bar(&self, cells: &mut Cells<'_>, row: &Row, hue: Colour, columns: usize) {
+        let mut bar = vec![' '; columns];
+        for at in &row.0 {
+            self.fill(&mut bar, self.times[*at], '-');
+        }
+        for at in &row.0 {
+            let first = self.path.partition_point(|section| section.span < *at);
+            for section in self.path[first..].iter().take_while(|section| section.span == *at) {
+                self.fill(&mut bar, section.when, '#');
+            }
+        }
+        for run in bar.chunk_by(|a, b| a == b) {
+            let glyph = match run.first() {
+                Some('#') => self.look.glyphs.critical,
+                Some('-') => self.look.glyphs.other,
+                _ => {
+                    cells.skip(run.len());
+                    continue;
+                }
+            };
+            cells.push(hue, &glyph.repeat(run.len()), run.len());
+        }
+    }
+
+    /// Fills the part of a bar that stands for an interval: each column that it touches, and one at least.
+    fn fill(&self, bar: &mut [char], when: Interval, with: char) {
+        let whole = u128::from(self.whole.length().max(1));
+        let place = |time: u64| u128::from(time.saturating_sub(self.whole.start)) * bar.len() as u128;
+        let last = bar.len().saturating_sub(1);
+        let first = usize::try_from(place(when.start) / whole).unwrap_or(last).min(last);
+        let end = usize::try_from(place(when.end).div_ceil(whole)).unwrap_or(last).clamp(first + 1, last + 1);
+        bar[first..end].fill(with);
+    }
+
+    /// The error's text below its row, unless a child below has the same one: it came from there.
+    fn push_error(&self, text: &mut String, line: &Line, shown: &HashSet<usize>) {
+        let [at] = line.row.0[..] else { return };
+        let error = |at: usize| self.tree.spans[at].tag("error").map(|error| error.to_string());
+        let Some(own) = error(at) else { return };
+        let mut below = self.tree.children[at].iter().filter(|child| shown.contains(child));
+        if below.any(|child| error(*child).as_ref() == Some(&own)) {
+            return;
+        }
+        let mut message = String::from("error: ");
+        self.limits().push(&mut message, &own, Quotes::None);
+        cut(&mut message, self.look.columns().saturating_sub(MARGIN + width(&line.below)), self.look.glyphs.dots);
+        text.extend(std::iter::repeat_n(' ', MARGIN));
+        self.look.paint(text, Colour::Quiet, &line.below);
+        self.look.paint(text, Colour::Error, &message);
+        text.push('\n');
+    }
+
+    /// `… 1,234 more spans, 2 of them with errors`
+    fn push_left_out(&self, text: &mut String, left_out: &[usize]) {
+        if left_out.is_empty() {
+            return;
+        }
+        let errors = left_out.iter().filter(|at| failed(self.tree.spans[**at])).count() as u64;
+        let plural = if left_out.len() == 1 { "" } else { "s" };
+        write!(text, "  {} {} more span{plural}", self.look.glyphs.dots, Number(left_out.len() as u64)).ok();
+        if errors > 0 {
+            text.push_str(", ");
+            self.look.paint(text, Colour::Error, &Count(errors, "error").to_string());
+        }
+        text.push('\n');
+    }
+
+    /// `critical path  db::query_user 39.0 ms 81% · cache.Get 6.1 ms 13%`: who held everything up, as far as the line goes.
+    fn push_path(&self, text: &mut String) {
+        let whole = self.times[self.root].length();
+        if whole == 0 || self.tree.spans.len() == 1 {
+            return;
+        }
+        let mut of_name: HashMap<_, u64> = HashMap::new();
+        for section in &self.path {
+            *of_name.entry(self.tree.spans[section.span].name()).or_default() += section.when.length();
+        }
+        let mut names: Vec<_> = of_name.into_iter().collect();
+        names.sort_by(|(name, time), (other, others)| others.cmp(time).then_with(|| name.cmp(other)));
+
+        let label = "critical path  ";
+        let separator = format!(" {} ", self.look.glyphs.point);
+        let columns = self.look.columns();
+        self.look.paint(text, Colour::Heading, label.trim_end());
+        text.push_str("  ");
+        let mut used = label.len();
+        for (place, (name, time)) in names.iter().enumerate() {
+            let percent = (u128::from(*time) * 100 + u128::from(whole) / 2) / u128::from(whole);
+            let percent = if percent == 0 { "<1".to_owned() } else { percent.to_string() };
+            let value = format!(" {} {percent}%", self.time(Some(*time)));
+            let mut piece = String::new();
+            self.limits().push(&mut piece, name, Quotes::None);
+            if place == 0 {
+                cut(&mut piece, columns.saturating_sub(used + width(&value)), self.look.glyphs.dots);
+            } else {
+                piece.insert_str(0, &separator);
+            }
+            piece.push_str(&value);
+            used += width(&piece);
+            if place > 0 && used > columns {
+                break;
+            }
+            text.push_str(&piece);
+        }
+        text.push('\n');
+    }
+
+    fn time(&self, nanos: Option<u64>) -> String {
+        self.look.time(nanos.map(Duration::from_nanos))
+    }
+}
+
+impl Look {
+    /// Pieces behind each other, in as many lines as they need.
+    pub(super) fn push_pieces(&self, text: &mut String, pieces: Vec<(Colour, String)>) {
+        let glyphs = self.glyphs;
+        let mut used = 0;
+        for (colour, mut piece) in pieces {
+            cut(&mut piece, self.columns().saturating_sub(MARGIN), glyphs.dots);
+            let wide = width(&piece);
+            if used == 0 {
+                used = wide;
+            } else if used + 3 + wide <= self.columns() {
+                write!(text, " {} ", glyphs.point).ok();
+                used += 3 + wide;
+            } else {
+                text.push_str("\n  ");
+                used = MARGIN + wide;
+            }
+            self.paint(text, colour, &piece);
+        }
+        text.push('\n');
+    }
+
+    /// A time, or a hyphen.
+    pub(super) fn time(&self, time: Option<Duration>) -> String {
+        let text = time.map_or_else(|| "-".to_owned(), |time| Time(time).to_string());
+        if self.glyphs.critical.is_ascii() { text.replace('µ', "u") } else { text }
+    }
+}
+
+/// A row, filled from the left. Spaces are written when something follows them: there are none at its end.
+struct Cells<'a> {
+    look: &'a Look,
+    text: String,
+    /// Spaces to write before the next text.
+    owed: usize,
+}
+
+impl Cells<'_> {
+    fn skip(&mut self, columns: usize) {
+        self.owed += columns;
+    }
+
+    /// Appends a text that fits, and spaces up to so many columns.
+    fn push(&mut self, colour: Colour, text: &str, columns: usize) {
+        if !text.is_empty() {
+            self.text.extend(std::iter::repeat_n(' ', std::mem::take(&mut self.owed)));
+            self.look.paint(&mut self.text, colour, text);
+        }
+        self.owed += columns.saturating_sub(width(text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::sync::Arc;
+
+    use rand::rngs::SmallRng;
+    use rand::{RngExt as _, SeedableRng as _};
+
+    use super::*;
+    use crate::reporter::attributes::TagValue;
+    use crate::reporter::tree::escape::is_unsafe;
+    use crate::tracer::endpoint::Endpoint;
+    use crate::tracer::id::TraceId;
+    use crate::tracer::kind::Outcome;
+
+    const MICRO: u64 = 1_000;
+
+    /// A span that runs from `start` to `end`, in microseconds.
+    fn span(name: &'static str, id: u64, parent: u64, start: u64, end: u64) -> SpanRecord {
+        let mut span = SpanRecord::sample(name, 0x4e44_1824_ec2b_6a44_ffdc_9bb9_a645_3df3, id, parent);
+        span.start += start * MICRO;
+        span.duration = Some((end - start) * MICRO);
+        span
+    }
+
+    fn printed(spans: &[SpanRecord], look: &Look) -> String {
+        Tree::new(spans).printed(Beside::default(), look)
+    }
+
+    /// The trace of two services that the documentation shows.
+    fn call() -> Vec<SpanRecord> {
+        let service = |mut span: SpanRecord, name: &'static str, kind| {
+            span.local = Arc::new(Endpoint::named(name));
+            span.kind = kind;
+            span
+        };
+        let mut lookup = span("cache::lookup", 3, 2, 1_900, 2_800);
+        lookup.attributes.tag(0, "key", TagValue::Text("user 7"));
+        lookup.attributes.annotation(0, "cache miss");
+        let mut query = span("db::query_user", 4, 2, 2_900, 41_900);
+        query.outcome = Outcome::Error;
+        query.attributes.tag(0, "error", TagValue::Text("deadlock found when trying to get lock"));
+        vec![
+            service(query, "cache-service", Some(Kind::Client)),
+            service(lookup, "cache-service", None),
+            service(span("cache.Get", 2, 1, 1_600, 46_700), "cache-service", Some(Kind::Server)),
+            service(span("callGet", 1, 0, 0, 48_200), "client", Some(Kind::Client)),
+        ]
+    }
+
+    #[test]
+    fn a_trace_of_two_services() {
+        let link = "http://localhost:9411/zipkin/traces/4e441824ec2b6a44ffdc9bb9a6453df3";
+        let text = Tree::new(&call()).printed(Beside { note: None, link: Some(link) }, &Look::plain(100));
+        assert_eq!(
+            text,
+            "\
+trace 4e441824…53df3 · 48.2 ms · 4 spans · 2 services · 1 error
+                                                   0             48.2 ms
+  callGet               client         C  48.2 ms  █░░░░░░░░░░░░░░░░░░░█
+  └─ cache.Get          cache-service  S  45.1 ms  ██░░░░░░░░░░░░░░░░███
+     ├─ cache::lookup   cache-service      900 µs  ██                     key=\"user 7\"  @ cache miss
+✗    └─ db::query_user  cache-service  C  39.0 ms   ██████████████████
+        error: deadlock found when trying to get lock
+critical path  db::query_user 39.0 ms 81% · cache.Get 5.2 ms 11% · callGet 3.1 ms 6%
+open  http://localhost:9411/zipkin/traces/4e441824ec2b6a44ffdc9bb9a6453df3
+"
+        );
+    }
+
+    #[test]
+    fn columns_fit_into_40() {
+        assert_eq!(
+            printed(&call(), &Look::plain(40)),
+            "\
+trace 4e441824…53df3 · 48.2 ms · 4 spans
+  2 services · 1 error
+                              0  48.2 ms
+  callGet         C  48.2 ms  █░░░░░░░░█
+  └─ cache.Get    S  45.1 ms  █░░░░░░░██
+     ├─ cache::…      900 µs  █
+✗    └─ db::que…  C  39.0 ms  █████████
+        error: deadlock found when tryi…
+critical path  db::query_us… 39.0 ms 81%
+"
+        );
+    }
+
+    #[test]
+    fn ascii_is_ascii() {
+        let mut spans = call();
+        spans[0].attributes.tag(0, "näme", TagValue::Text("日本"));
+        spans[0].name = Some(Cow::Borrowed("größe"));
+        spans[1].duration = Some(1_500);
+        spans[1].outcome = Outcome::Cancelled;
+        spans[2].outcome = Outcome::Panicked;
+        let text = printed(&spans, &Look::plain(120).in_ascii());
+        assert!(text.is_ascii(), "{text}");
+        assert_eq!(text, "\
+trace 4e441824~53df3 | 48.2 ms | 4 spans | 2 services | 2 errors
+                                                    0                     48.2 ms
+  callGet                client         C  48.2 ms  #---------------------------#
+! `- cache.Get           cache-service  S  45.1 ms  ##-----------------------####  panicked
+/    |- cache::lookup    cache-service      1.5 us   #                             cancelled  key=\"user 7\"  @ cache miss
+x    `- gr\\u{f6}\\u{df}e  cache-service  C  39.0 ms   #########################     n\\u{e4}me=\\u{65e5}\\u{672c}
+        error: deadlock found when trying to get lock
+critical path  gr\\u{f6}\\u{df}e 39.0 ms 81% | cache.Get 6.1 ms 13% | callGet 3.1 ms 6% | cache::lookup 1.5 us <1%
+");
+    }
+
+    #[test]
+    fn ends_are_told_apart_by_mark_and_word() {
+        let mut spans = vec![span("all", 1, 0, 0, 100)];
+        for (id, outcome) in
+            (2..).zip([Outcome::Returned, Outcome::Error, Outcome::Panicked, Outcome::Cancelled, Outcome::Unfinished])
+        {
+            let mut span = span("part", id, 1, id, 90);
+            span.outcome = outcome;
+            if outcome == Outcome::Unfinished {
+                span.duration = None;
+            }
+            spans.push(span);
+        }
+        assert_eq!(
+            printed(&spans, &Look::plain(60)),
+            "\
+trace 4e441824…53df3 · 100 µs · 6 spans · 2 errors
+                    0                     100 µs
+  all       100 µs  ██░░░░░░░░░░░░░░░░░░░░░░░░░░
+  ├─ part  88.0 µs  ░░░░░░░░░░░░░░░░░░░░░░░░░░
+✗ ├─ part  87.0 µs  ░░░░░░░░░░░░░░░░░░░░░░░░░░    error
+! ├─ part  86.0 µs   ░░░░░░░░░░░░░░░░░░░░░░░░░    panicked
+⊘ ├─ part  85.0 µs   ░░░░░░░░░░░░░░░░░░░░░░░░░    cancelled
+… └─ part        -   ███████████████████████████  unfinished
+critical path  part 94.0 µs 94% · all 6.0 µs 6%
+"
+        );
+    }
+
+    #[test]
+    fn an_error_is_told_where_it_came_from() {
+        let failed = |mut span: SpanRecord, text: &str| {
+            span.outcome = Outcome::Error;
+            span.attributes.tag(0, "error", TagValue::Text(text));
+            span
+        };
+        let spans = [
+            failed(span("a", 1, 0, 0, 100), "declined"),
+            failed(span("b", 2, 1, 10, 90), "declined"),
+            failed(span("c", 3, 2, 20, 80), "declined"),
+            failed(span("d", 4, 1, 90, 100), "out of\nluck\u{1b}[2J"),
+        ];
+        assert_eq!(
+            printed(&spans, &Look::plain(60)),
+            "\
+trace 4e441824…53df3 · 100 µs · 4 spans · 4 errors
+                    0                                 100 µs
+✗ a         100 µs  ████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
+✗ ├─ b     80.0 µs      ████░░░░░░░░░░░░░░░░░░░░░░░░████
+✗ │  └─ c  60.0 µs          ████████████████████████
+  │     error: declined
+✗ └─ d     10.0 µs                                      ████
+     error: out of\\nluck\\u{1b}[2J
+critical path  c 60.0 µs 60% · b 20.0 µs 20% · a 10.0 µs 10%
+"
+        );
+    }
+
+    #[test]
+    fn one_span_is_one_row() {
+        let mut open = span("open", 1, 0, 0, 0);
+        open.trace = TraceId::new(0x463a_c35c_9f64_13ad).unwrap_or(open.trace);
+        open.duration = None;
+        open.outcome = Outcome::Unfinished;
+        let tree = Tree::new([&open]);
+        let beside = Beside { note: Some("incomplete: its root did not end"), link: None };
+        assert_eq!(
+            tree.printed(beside, &Look::plain(60)),
+            "trace 463ac35c9f6413ad · 0 ns · 1 span\n  incomplete: its root did not end\n… open  -  unfinished\n"
+        );
+        assert_eq!(Tree::new([]).printed(beside, &Look::plain(60)), "");
+    }
+
+    #[test]
+    fn repeats_are_one_row_with_one_bar() {
+        let mut spans = vec![span("import", 1, 0, 0, 1_000)];
+        spans.extend((10..58).map(|id| span("db::query", id, 1, id * 10, id * 10 + 5)));
+        assert_eq!(
+            printed(&spans, &Look::plain(60)),
+            "\
+trace 4e441824…53df3 · 1.0 ms · 49 spans
+                            0                         1.0 ms
+  import            1.0 ms  ████████████████████████████████
+  └─ db::query ×48  240 µs     ████████████████
+critical path  import 760 µs 76% · db::query 240 µs 24%
+"
+        );
+    }
+
+    #[test]
+    fn wide_characters_are_aligned() {
+        let mut spans =
+            vec![span("日本語", 1, 0, 0, 100), span("e\u{301}\u{200b}", 2, 1, 0, 50), span("plain", 3, 1, 50, 100)];
+        spans[0].attributes.tag(0, "鍵", TagValue::Text("値"));
+        assert_eq!(
+            printed(&spans, &Look::plain(60)),
+            "\
+trace 4e441824…53df3 · 100 µs · 3 spans
+                         0                     100 µs
+  日本語         100 µs  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░  鍵=値
+  ├─ e\u{301}\\u{200b}  50.0 µs  ██████████████
+  └─ plain      50.0 µs                ██████████████
+critical path  e\u{301}\\u{200b} 50.0 µs 50% · plain 50.0 µs 50%
+"
+        );
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let plain = printed(&call(), &Look::plain(90));
+        let painted = printed(&call(), &Look::plain(90).with_colours());
+        let mut bare = String::new();
+        let mut rest = painted.as_str();
+        while let Some((before, code)) = rest.split_once("\u{1b}[") {
+            bare.push_str(before);
+            rest = code.split_once('m').map_or("", |(_, after)| after);
+        }
+        bare.push_str(rest);
+        assert_eq!(bare, plain);
+        assert!(painted.contains("\u{1b}[1;38;5;160m✗\u{1b}[0m"), "{painted:?}");
+    }
+
+    #[test]
+    fn depth_and_numbers_are_bounded() {
+        let deep: Vec<SpanRecord> = (1..=100_000).map(|id| span("deep", id, id - 1, id, 300_000 - id)).collect();
+        let text = printed(&deep, &Look::plain(100));
+        assert!(text.lines().all(|line| width(line) <= 100), "{text}");
+        assert!(text.contains("\n  … 99,800 more spans\n"), "{text}");
+        assert_eq!(text.lines().count(), 2 + ROWS + 2);
+
+        let mut wide = vec![span("all", 1, 0, 0, 1_000_000)];
+        for id in 2..20_000 {
+            let mut child = span("child", id, 1, id, id + 10);
+            if id % 2 == 0 {
+                child.outcome = Outcome::Error;
+            }
+            wide.push(child);
+        }
+        let text = printed(&wide, &Look::plain(100));
+        assert!(text.contains("\n  … 19,799 more spans, 9,899 errors\n"), "{text}");
+    }
+
+    #[test]
+    fn what_failed_is_shown_however_many_there_are() {
+        let mut spans = vec![span("all", 1, 0, 0, 1_000_000)];
+        for id in 2..2_000 {
+            spans.push(span(if id % 2 == 0 { "even" } else { "odd" }, id, 1, id, id + 10));
+        }
+        let mut failed = span("deep", 3_001, 3_000, 2_500, 2_510);
+        failed.outcome = Outcome::Error;
+        failed.attributes.tag(0, "error", TagValue::Text("too late"));
+        spans.extend([span("last", 3_000, 1, 2_500, 2_520), failed]);
+        let text = printed(&spans, &Look::plain(60));
+        let end: Vec<_> = text.lines().skip(2 + ROWS - 2).take(4).collect();
+        assert!(end[0].starts_with("  └─ last ") && end[1].starts_with("✗    └─ deep "), "{text}");
+        assert_eq!(end[2..], ["        error: too late", "  … 1,801 more spans"]);
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        let mut large = span("", 1, 0, 0, 1);
+        large.name = Some(Cow::Owned("n\u{301}".repeat(100_000)));
+        for key in 0..1_000 {
+            large.attributes.tag(0, &key.to_string(), TagValue::Text(&"v".repeat(1_000)));
+            large.attributes.annotation(0, &"a".repeat(1_000));
+        }
+        large.attributes.tag(0, "error", TagValue::Text(&"\u{1}".repeat(100_000)));
+        let text = printed(&[large], &Look::plain(200));
+        assert!(text.len() < 4_000, "{}", text.len());
+    }
+
+    /// Whatever the spans and however wide the terminal: no line is wider, nothing reaches it but text, every span is in a
+    /// row or counted, and no row ends in spaces.
+    #[test]
+    fn every_tree_fits_and_is_whole() {
+        let names = [
+            "a",
+            "db::query_user",
+            "日本語の名前がとても長い",
+            "\u{1b}[2J\u{7}",
+            "x\u{202e}y",
+            "e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}",
+            "🚀🚀",
+        ];
+        for seed in 0..2_000 {
+            let mut random = SmallRng::seed_from_u64(seed);
+            let ids = random.random_range(1..30);
+            let spans: Vec<SpanRecord> = (0..random.random_range(1..30))
+                .map(|_| {
+                    let start = random.random_range(0..100);
+                    let mut span =
+                        span("", random.random_range(1..=ids), random.random_range(0..=ids), start, start + 40);
+                    let name = names[random.random_range(0..names.len())].repeat(random.random_range(1..4));
+                    let most = 1 << random.random_range(0..60);
+                    span.duration = Some(random.random_range(0..most));
+                    span.name = Some(Cow::Owned(name.clone()));
+                    span.shared = random.random_bool(0.2);
+                    if random.random_bool(0.3) {
+                        span.local = Arc::new(Endpoint::named(names[random.random_range(0..names.len())]));
+                    }
+                    span.kind = [None, Some(Kind::Client), Some(Kind::Consumer)][random.random_range(0..3)];
+                    if random.random_bool(0.3) {
+                        span.attributes.tag(0, &name, TagValue::Text(&name.repeat(10)));
+                        span.attributes.annotation(0, &name);
+                    }
+                    if random.random_bool(0.2) {
+                        span.attributes.tag(0, "error", TagValue::Text(&name.repeat(10)));
+                    }
+                    span.outcome =
+                        [Outcome::Returned, Outcome::Cancelled, Outcome::Unfinished][random.random_range(0..3)];
+                    if span.outcome == Outcome::Unfinished {
+                        span.duration = None;
+                    }
+                    span
+                })
+                .collect();
+            let columns = random.random_range(40..=200);
+            let mut look = Look::plain(columns);
+            if random.random_bool(0.3) {
+                look = look.in_ascii();
+            }
+            let tree = Tree::new(&spans);
+            let text = tree
+                .printed(Beside { note: Some("incomplete: too many spans wait for their roots"), link: None }, &look);
+            for line in text.lines() {
+                assert!(width(line) <= columns, "seed {seed}: {line:?} is wider than {columns} in\n{text}");
+                assert!(!line.ends_with(' ') && !line.contains(is_unsafe), "seed {seed}: {line:?}");
+            }
+            let drawing = Drawing::new(&tree, &look);
+            let (lines, left_out) = drawing.as_ref().map(Drawing::lines).unwrap_or_default();
+            let shown = lines.iter().map(|line| line.row.0.len()).sum::<usize>() + left_out.len();
+            assert_eq!(shown, spans.len(), "seed {seed}");
+            let root = drawing.as_ref().map_or(0, |drawing| drawing.times[drawing.root].length());
+            let path = drawing.map_or(0, |drawing| drawing.path.iter().map(|section| section.when.length()).sum());
+            assert_eq!(path, root, "seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The one thread of the process that prints trees, for all its tracers.
+
+use std::collections::HashSet;
+use std::io::{self, Stderr};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::reporter::drain::Drain;
+use crate::reporter::record::SpanRecord;
+use crate::reporter::stats::Count;
+use crate::reporter::thread::spawn_quiet;
+use crate::reporter::tree::look::{Look, terminal_columns};
+use crate::reporter::tree::printer::TreePrinter;
+use crate::tracer::id::{SpanId, TraceId};
+use crate::tracer::local::{self, Local};
+
+/// Bytes of spans that wait for the printing thread, which a terminal may hold up. Beyond it they are left out, and counted.
+const QUEUE_BYTES: usize = 16 << 20;
+
+/// Orders that are taken at once.
+const ORDERS: usize = 4096;
+
+/// Times that the drain is asked about parents before something is printed, while new ones keep coming.
+const LAPS: usize = 8;
+
+/// A tracer's way to the terminal. All tracers of a process share one, so that what belongs together is one tree, and
+/// nothing stands between the lines of a tree.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    thread: Arc<Thread>,
+    is_finished: AtomicBool,
+}
+
+/// What tracers and the printing thread share.
+#[derive(Debug)]
+struct Thread {
+    orders: Mutex<Sender<Order>>,
+    queue: Arc<Queue>,
+    /// Tracers that have not finished.
+    users: AtomicUsize,
+    /// A forked child starts one of its own.
+    process: u32,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    bytes: AtomicUsize,
+    /// Spans that found no room, and have not been told of.
+    left_out: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Order {
+    Print {
+        spans: Vec<SpanRecord>,
+        bytes: usize,
+    },
+    Accepted {
+        traces: Vec<TraceId>,
+        at: Arc<str>,
+    },
+    /// Answer when everything before it is printed: with what waits for its root, if the last tracer asks.
+    Flush {
+        is_last: bool,
+        done: SyncSender<()>,
+    },
+}
+
+static PROCESS: Mutex<Option<Arc<Thread>>> = Mutex::new(None);
+
+impl Terminal {
+    /// For one more tracer, all of whose spans come from this drain, the process's.
+    pub(crate) fn of_process(drain: &Arc<Drain>) -> io::Result<Self> {
+        let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = process.as_ref().filter(|thread| thread.process == std::process::id());
+        let thread = match ours {
+            Some(thread) => thread.clone(),
+            None => {
+                let thread = Arc::new(Thread::start(drain.clone())?);
+                // A parent's stays as it is: its locks may be held by threads that are not here.
+                std::mem::forget(process.replace(thread.clone()));
+                thread
+            }
+        };
+        thread.users.fetch_add(1, Ordering::AcqRel);
+        Ok(Self { thread, is_finished: AtomicBool::new(false) })
+    }
+
+    /// Takes finished spans, in the order in which the drain hands them on.
+    pub(crate) fn print(&self, spans: Vec<SpanRecord>) {
+        let bytes: usize = spans.iter().map(SpanRecord::size).sum();
+        let queue = &self.thread.queue;
+        // The drain alone adds to it.
+        if queue.bytes.load(Ordering::Acquire) + bytes > QUEUE_BYTES {
+            queue.left_out.fetch_add(spans.len() as u64, Ordering::AcqRel);
+            return;
+        }
+        queue.bytes.fetch_add(bytes, Ordering::AcqRel);
+        self.thread.order(Order::Print { spans, bytes });
+    }
+
+    /// What tells that a collector has accepted the local roots of some traces, which can be seen at `at` with their id.
+    pub(crate) fn link(&self, at: String) -> Box<dyn Fn(Vec<TraceId>) + Send> {
+        let (thread, at): (_, Arc<str>) = (self.thread.clone(), at.into());
+        Box::new(move |traces| thread.order(Order::Accepted { traces, at: at.clone() }))
+    }
+
+    /// Waits until everything given before the call is printed, or until the deadline.
+    pub(crate) fn flush(&self, deadline: Instant) {
+        self.thread.flush(false, deadline);
+    }
+
+    /// The tracer gives no more spans. The last one of the process has printed what still waits.
+    pub(crate) fn finish(&self, deadline: Instant) {
+        let is_last = self.leave();
+        self.thread.flush(is_last, deadline);
+    }
+
+    fn leave(&self) -> bool {
+        !self.is_finished.swap(true, Ordering::AcqRel) && self.thread.users.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl Thread {
+    fn start(drain: Arc<Drain>) -> io::Result<Self> {
+        let (orders, inbox) = channel();
+        let queue = Arc::<Queue>::default();
+        let printer = TreePrinter::new(io::stderr(), Look::of_stderr());
+        let mut printing = Printing { inbox, queue: queue.clone(), drain, printer, is_behind: false };
+        spawn_quiet("traced-trees".to_owned(), move || {
+            local::with(Local::suppress);
+            while printing.round() {}
+        })?;
+        Ok(Self { orders: Mutex::new(orders), queue, users: AtomicUsize::new(0), process: std::process::id() })
+    }
+
+    fn order(&self, order: Order) {
+        // The thread ends with the process: if it is gone, so is what it would print to.
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).send(order).ok();
+    }
+
+    fn flush(&self, is_last: bool, deadline: Instant) {
+        let (done, answer) = sync_channel(1);
+        self.order(Order::Flush { is_last, done });
+        answer.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
+    }
+}
+
+/// The state of the printing thread.
+struct Printing {
+    inbox: Receiver<Order>,
+    queue: Arc<Queue>,
+    drain: Arc<Drain>,
+    printer: TreePrinter<Stderr>,
+    /// There are local roots whose parents were not asked for yet.
+    is_behind: bool,
+}
+
+impl Printing {
+    /// Waits for orders and carries out all there are; `false` when there will be no more.
+    fn round(&mut self) -> bool {
+        let now = Instant::now();
+        let due = if self.is_behind { Some(now) } else { self.printer.due() };
+        let order = match due {
+            None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => self.inbox.recv_timeout(due.saturating_duration_since(now)),
+        };
+        let mut flushes = Vec::new();
+        match order {
+            Ok(order) => self.take(order, &mut flushes),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        self.take_all(&mut flushes);
+        let elsewhere = self.parents_elsewhere(&mut flushes);
+        self.printer.look = self.printer.look.in_columns(terminal_columns());
+        self.printer.print(&elsewhere, Instant::now());
+        let left_out = self.queue.left_out.swap(0, Ordering::AcqRel);
+        if left_out > 0 {
+            let verb = if left_out == 1 { "is" } else { "are" };
+            self.printer.write(&format!(
+                "traced: {} {verb} missing in the trees: they end faster than the terminal takes them; print no trees, or \
+                 sample less\n",
+                Count(left_out, "span")
+            ));
+        }
+        for (is_last, done) in flushes {
+            if is_last {
+                self.printer.finish()
+            } else {
+                self.printer.flush()
+            }
+            done.send(()).ok();
+        }
+        true
+    }
+
+    /// The parents of local roots that are not open in this process, and not on their way to us.
+    fn parents_elsewhere(&mut self, flushes: &mut Vec<(bool, SyncSender<()>)>) -> HashSet<(TraceId, SpanId)> {
+        let (mut known, mut elsewhere) = (HashSet::new(), HashSet::new());
+        self.is_behind = true;
+        for _ in 0..LAPS {
+            let mut asked = self.printer.asks();
+            asked.retain(|parent| !known.contains(parent));
+            if asked.is_empty() {
+                self.is_behind = false;
+                break;
+            }
+            known.extend(asked.iter().copied());
+            self.drain.remove_open(&mut asked);
+            elsewhere.extend(asked);
+            // What ended before the drain was asked was given to us under its lock: it is taken now, and may bring other
+            // roots with it.
+            self.take_all(flushes);
+        }
+        elsewhere
+    }
+
+    fn take_all(&mut self, flushes: &mut Vec<(bool, SyncSender<()>)>) {
+        for _ in 0..ORDERS {
+            let Ok(order) = self.inbox.try_recv() else { break };
+            self.take(order, flushes);
+        }
+    }
+
+    fn take(&mut self, order: Order, flushes: &mut Vec<(bool, SyncSender<()>)>) {
+        match order {
+            Order::Print { spans, bytes } => {
+                self.queue.bytes.fetch_sub(bytes, Ordering::AcqRel);
+                self.printer.take(spans);
+            }
+            Order::Accepted { traces, at } => self.printer.accepted(&traces, &at),
+            Order::Flush { is_last, done } => flushes.push((is_last, done)),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The server's side of a gRPC call.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tonic::transport::server::TcpConnectInfo;
+use traced_runtime::{Endpoint, ServerSpan, Span};
+
+use super::exchange::{self, Exchange};
+use super::payload::Recorded;
+use super::policy::{Convention, Side};
+use super::{Options, Role, sealed};
+use crate::BoxError;
+use crate::body::Body;
+use crate::call::{Call, Inside, Protocol};
+use crate::layer::{Layer, Service, Settings};
+
+/// The role of a gRPC server.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    options: Options,
+    form: Option<ServerSpan>,
+}
+
+impl sealed::Sealed for Server {
+    fn options(&mut self) -> &mut Options {
+        &mut self.options
+    }
+}
+
+impl Role for Server {}
+
+impl crate::layer::sealed::Sealed for Server {}
+
+impl crate::layer::Role for Server {
+    type Request = Parts;
+    type Response = http::response::Parts;
+}
+
+/// A layer for gRPC servers, for `tonic::transport::Server::builder().layer(…)`: each call is a span of kind `SERVER`,
+/// joined to the caller's trace. A call of a method that is not there is none.
+#[must_use]
+pub fn server() -> Layer<Server> {
+    Layer::of(Server::default())
+}
+
+impl Layer<Server> {
+    /// Whether spans join that of the caller or are its children, whatever the tracer is set to.
+    #[must_use]
+    pub fn span_form(mut self, form: ServerSpan) -> Self {
+        self.role().form = Some(form);
+        self
+    }
+}
+
+fn start(settings: &Settings<Server>, request: &Parts) -> Span {
+    let Server { options, form } = &settings.role;
+    let path = request.uri.path();
+    let name = settings.name(request);
+    let name = name.as_deref().unwrap_or(options.convention.name(path));
+    let span = settings.server_span(*form, name, &request.headers, request);
+    if span.is_recorded() {
+        options.convention.tell_request(path, &span);
+        let address = request.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+        // otgrpc's spans name nobody.
+        if let (Some(address), Convention::Brave) = (address, options.convention) {
+            span.remote(Endpoint::new().ip(address.ip()).port(address.port()));
+        }
+        settings.tell_request(request, &span);
+    }
+    span
+}
+
+impl<S, Q, B> tower_service::Service<Request<Q>> for Service<S, Server>
+where
+    S: tower_service::Service<Request<tonic::body::Body>, Response = Response<B>>,
+    S::Error: fmt::Display,
+    Q: http_body::Body<Data = Bytes> + Send + 'static,
+    Q::Error: Into<BoxError>,
+    B: http_body::Body,
+{
+    type Response = Response<Body<B>>;
+    type Error = S::Error;
+    type Future = ServerFuture<S::Future>;
+
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(task)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> ServerFuture<S::Future> {
+        let (parts, body) = request.into_parts();
+        let options = &self.settings.role.options;
+        if !options.traces(&parts) {
+            let request = Request::from_parts(parts, tonic::body::Body::new(body));
+            return ServerFuture { inside: Inside::new(self.inner.call(request), None, Call::abandoned) };
+        }
+        let span = start(&self.settings, &parts);
+        let payloads = options.payloads.as_ref().filter(|_| span.is_recorded());
+        let exchange = Exchange::new(Side::Server, options.convention, payloads, parts.uri.path());
+        let body = match payloads {
+            Some(payloads) => {
+                tonic::body::Body::new(Recorded::new(body, payloads, options.convention, &parts, span.context()))
+            }
+            None => tonic::body::Body::new(body),
+        };
+        let future = {
+            let _scope = span.attach();
+            self.inner.call(Request::from_parts(parts, body))
+        };
+        let call = Call { span, protocol: Protocol::Grpc(exchange) };
+        ServerFuture { inside: Inside::new(future, Some(call), Call::abandoned) }
+    }
+}
+
+pin_project! {
+    /// The response of a gRPC server, to come.
+    #[must_use = "futures do nothing unless polled"]
+    #[derive(Debug)]
+    pub struct ServerFuture<F> {
+        #[pin]
+        inside: Inside<F>,
+    }
+}
+
+impl<F, B, E> Future for ServerFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    E: fmt::Display,
+    B: http_body::Body,
+{
+    type Output = Result<Response<Body<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().inside.poll_call(task).map(|(result, call)| match result {
+            Ok(response) => Ok(exchange::respond(call, response)),
+            Err(error) => {
+                if let Some(call) = call {
+                    call.failed(&tonic::Status::unknown(error.to_string()));
+                }
+                Err(error)
+            }
+        })
+    }
+}

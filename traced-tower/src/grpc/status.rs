@@ -1,0 +1,99 @@
+//! How a call ended.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, StatusCode};
+
+use super::code::Code;
+
+/// How a call ended: the code, and what was said about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+}
+
+impl Status {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// What trailers say, or the headers of a response that has nothing else; `None` if they say nothing.
+    pub(crate) fn of_headers(headers: &HeaderMap) -> Option<Self> {
+        let code = Code::of_header(headers.get("grpc-status")?.as_bytes());
+        let message = headers.get("grpc-message").map(|value| percent_decoded(value.as_bytes()));
+        Some(Self::new(code, message.unwrap_or_default()))
+    }
+
+    /// What a response without a status means, by [the specification's table][table].
+    ///
+    /// [table]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+    pub(crate) fn missing(http: StatusCode) -> Self {
+        let code = match http.as_u16() {
+            400 => tonic::Code::Internal,
+            401 => tonic::Code::Unauthenticated,
+            403 => tonic::Code::PermissionDenied,
+            404 => tonic::Code::Unimplemented,
+            429 | 502 | 503 | 504 => tonic::Code::Unavailable,
+            _ => tonic::Code::Unknown,
+        };
+        Self::new(Code::of(code), format!("no grpc-status, HTTP status {}", http.as_u16()))
+    }
+
+    pub(crate) fn of(status: &tonic::Status) -> Self {
+        Self::new(Code::of(status.code()), status.message())
+    }
+}
+
+/// Undoes the encoding of `grpc-message`; an escape that is broken stays as it is.
+fn percent_decoded(value: &[u8]) -> String {
+    let text: Cow<'_, [u8]> = if value.contains(&b'%') {
+        let mut bytes = Vec::with_capacity(value.len());
+        let mut rest = value;
+        while let [first, after @ ..] = rest {
+            let escape = match after {
+                [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
+                _ => None,
+            };
+            match escape {
+                Some((high, low)) => {
+                    bytes.push(high << 4 | low);
+                    rest = &after[2..];
+                }
+                None => {
+                    bytes.push(*first);
+                    rest = after;
+                }
+            }
+        }
+        bytes.into()
+    } else {
+        value.into()
+    };
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_from_headers() {
+        let status = |pairs: &[(&'static str, &'static str)]| {
+            let headers = pairs
+                .iter()
+                .map(|&(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
+            Status::of_headers(&headers.collect())
+        };
+        assert_eq!(status(&[("grpc-message", "x")]), None);
+        assert_eq!(status(&[("grpc-status", "0")]), Some(Status::new(Code::OK, "")));
+        let decoded = status(&[("grpc-status", "1"), ("grpc-message", "Z%C3%BCrich 100%25 %zz %")]);
+        assert_eq!(decoded, Some(Status::new(Code::CANCELLED, "Zürich 100% %zz %")));
+    }
+}

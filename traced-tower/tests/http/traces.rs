@@ -1,0 +1,203 @@
+//! One trace through several services, each with a tracer of its own.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::routing::get;
+use tower::{Layer as _, ServiceExt as _};
+use traced_runtime::{Context, InContext as _, Kind, Sampling, ServerSpan, Span, SpanRecord, span};
+use traced_tests::Checked;
+use traced_tower::{Layer, http};
+
+use crate::server::{Server, ended, tracer};
+
+/// What the server answers to a client of reqwest, traced in the current context.
+async fn fetch(url: String) -> String {
+    let client = traced_tower::reqwest::client().layer(reqwest::Client::new());
+    let request = reqwest::Request::new(reqwest::Method::GET, url.parse().unwrap());
+    client.oneshot(request).await.unwrap().text().await.unwrap()
+}
+
+fn of_kind(spans: &[SpanRecord], kind: Kind) -> &SpanRecord {
+    spans.iter().find(|span| span.kind() == Some(kind)).unwrap()
+}
+
+/// The `shop` asks the `gateway`, which asks for `prices`.
+async fn through_three(form: Option<ServerSpan>) -> [Vec<SpanRecord>; 3] {
+    let [shop, gateway, prices] = ["shop", "gateway", "prices"].map(tracer);
+    let layer = |tracer: &Checked| {
+        let layer = http::server().tracer(tracer);
+        match form {
+            Some(form) => layer.span_form(form),
+            None => layer,
+        }
+    };
+    let price = || async {
+        let _query = span!("db query");
+        "30"
+    };
+    let prices_server = Server::start(Router::new().route("/price/{item}", get(price)).layer(layer(&prices))).await;
+    let cart = |State(url): State<Arc<str>>| async move {
+        drop(span!("look up"));
+        fetch(url.to_string()).await
+    };
+    let app = Router::new().route("/cart", get(cart)).layer(layer(&gateway));
+    let gateway_server = Server::start(app.with_state(prices_server.url("/price/7").into())).await;
+    let checkout = async { fetch(gateway_server.url("/cart")).in_span(Span::start("checkout")).await };
+    assert_eq!(shop.run_async(checkout).await, "30");
+
+    let spans = [ended(&shop, 2).await, ended(&gateway, 3).await, ended(&prices, 2).await];
+    shop.assert_tree(
+        "
+        checkout
+        └─ GET  [client]  http.method=GET  http.path=/cart
+    ",
+    );
+    gateway.assert_tree(
+        "
+        GET /cart  [server]  http.method=GET  http.path=/cart
+        ├─ look up
+        └─ GET  [client]  http.method=GET  http.path=/price/7
+    ",
+    );
+    prices.assert_tree(
+        "
+        GET /price/{item}  [server]  http.method=GET  http.path=/price/7
+        └─ db query
+    ",
+    );
+    spans
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_and_server_are_halves_of_one_span() {
+    let [shop, gateway, prices] = through_three(None).await;
+    let trace = shop[0].trace_id();
+    assert!([&shop, &gateway, &prices].iter().all(|spans| spans.iter().all(|span| span.trace_id() == trace)));
+    for (near, far) in [(&shop, &gateway), (&gateway, &prices)] {
+        let (client, server) = (of_kind(near, Kind::Client), of_kind(far, Kind::Server));
+        assert_eq!(client.id(), server.id());
+        assert_eq!(client.parent_id(), server.parent_id());
+        assert!(server.is_shared() && !client.is_shared() && server.is_local_root());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_may_make_children_instead() {
+    let [shop, gateway, prices] = through_three(Some(ServerSpan::Child)).await;
+    for (near, far) in [(&shop, &gateway), (&gateway, &prices)] {
+        let (client, server) = (of_kind(near, Kind::Client), of_kind(far, Kind::Server));
+        assert_eq!(client.trace_id(), server.trace_id());
+        assert_eq!(Some(client.id()), server.parent_id());
+        assert!(!server.is_shared() && server.is_local_root());
+    }
+}
+
+/// A server that asks a second one, which answers with the headers that it has received: trace id, span id, decision.
+async fn echo_behind(layer: Layer<http::Server>) -> (Server, Server) {
+    let echo = |headers: HeaderMap| async move {
+        let text = |name: &str| headers.get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
+        ["x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags"].map(text).join(" ")
+    };
+    let second = Server::start(Router::new().route("/", get(echo))).await;
+    let url: Arc<str> = second.url("/").into();
+    let pass_on = |State(url): State<Arc<str>>| fetch(url.to_string());
+    let app = Router::new().route("/users", get(pass_on)).route("/health", get(pass_on)).layer(layer);
+    (Server::start(app.with_state(url)).await, second)
+}
+
+async fn ask(server: &Server, path: &str, headers: &[(&str, &str)]) -> String {
+    let mut request = reqwest::Client::new().get(server.url(path));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.send().await.unwrap().text().await.unwrap()
+}
+
+const TRACE: &str = "463ac35c9f6413ad48485a3953bb6124";
+const SPAN: &str = "a2fb4a1d1a96d312";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_unsampled_is_passed_on_and_not_recorded() {
+    let prices = tracer("prices");
+    let (server, _second) = echo_behind(http::server().tracer(&prices)).await;
+    let single = format!("{TRACE}-{SPAN}-0");
+    assert_eq!(ask(&server, "/users", &[("b3", &single)]).await, format!("{TRACE} {SPAN} 0 -"));
+    // A decision alone.
+    let passed = ask(&server, "/users", &[("b3", "0")]).await;
+    let passed: Vec<_> = passed.split(' ').collect();
+    assert_eq!((passed[0].len(), passed[1].len(), passed[2]), (32, 16, "0"), "{passed:?}");
+    assert_eq!(prices.tree().to_string(), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_sampler_decides_where_nobody_did_before() {
+    let prices = tracer("prices");
+    let layer = http::server().tracer(&prices).sampler(|request| match request.uri.path() {
+        "/health" => Sampling::Unsampled,
+        _ => Sampling::Deferred,
+    });
+    let (server, _second) = echo_behind(layer).await;
+
+    let passed = ask(&server, "/health", &[]).await;
+    let passed: Vec<_> = passed.split(' ').collect();
+    assert_eq!((passed[0].len(), passed[1].len(), passed[2]), (32, 16, "0"), "it propagates: {passed:?}");
+    let deferred = format!("{TRACE}-{SPAN}");
+    assert_eq!(ask(&server, "/health", &[("b3", &deferred)]).await, format!("{TRACE} {SPAN} 0 -"));
+    assert_eq!(prices.tree().to_string(), "");
+
+    assert!(ask(&server, "/users", &[]).await.ends_with(" 1 -"));
+    assert_eq!(ended(&prices, 2).await.len(), 2, "the server's span, and its client's");
+    prices.clear();
+
+    let sampled = format!("{TRACE}-{SPAN}-1");
+    assert!(ask(&server, "/health", &[("b3", &sampled)]).await.starts_with(TRACE));
+    let spans = ended(&prices, 2).await;
+    assert_eq!(of_kind(&spans, Kind::Server).trace_id().to_string(), TRACE, "an upstream decision is not asked again");
+    prices.clear();
+
+    let debug = format!("{TRACE}-{SPAN}-d");
+    assert!(ask(&server, "/health", &[("b3", &debug)]).await.ends_with(" 1 1"));
+    assert!(ended(&prices, 2).await.iter().all(SpanRecord::is_debug));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_has_a_request_sampler_for_traces_that_begin_there() {
+    let shop = tracer("shop");
+    let (server, _second) = echo_behind(http::server()).await;
+    let client = traced_tower::reqwest::client()
+        .tracer(&shop)
+        .sampler(|request| if request.url().path() == "/health" { Sampling::Unsampled } else { Sampling::Deferred })
+        .layer(reqwest::Client::new());
+    let get = |path: &str| reqwest::Request::new(reqwest::Method::GET, server.url(path).parse().unwrap());
+    drop(client.clone().oneshot(get("/health")).await.unwrap());
+    assert_eq!(shop.tree().to_string(), "");
+    drop(client.clone().oneshot(get("/users")).await.unwrap());
+    drop(ended(&shop, 1).await);
+    shop.clear();
+    // Below a span that is recorded nothing is decided again.
+    let below = async { client.oneshot(get("/health")).in_span(Span::start("job")).await };
+    drop(shop.run_async(below).await.unwrap());
+    drop(ended(&shop, 2).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_tracer_nothing_is_recorded_or_sent() {
+    let (server, _second) = echo_behind(http::server()).await;
+    assert_eq!(ask(&server, "/users", &[("b3", &format!("{TRACE}-{SPAN}-1"))]).await, "- - - -");
+    assert!(Context::current().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baggage_goes_through() {
+    use traced_runtime::{Propagation, testing};
+    let options = testing::Tracer::options().propagation(Propagation::default().baggage(["tenant"]));
+    let prices = Checked::with(options);
+    let tenant = || async { Context::current().baggage("tenant").unwrap_or("none").to_owned() };
+    let app = Router::new().route("/", get(tenant)).layer(http::server().tracer(&prices));
+    let server = Server::start(app).await;
+    assert_eq!(ask(&server, "/", &[("baggage", "tenant=acme,other=x")]).await, "acme");
+    assert_eq!(ask(&server, "/", &[]).await, "none", "no request sees what another one carried");
+}
