@@ -139,7 +139,7 @@ pub fn median(values: &mut [f64]) -> f64 {
 }
 
 /// How long the calling thread has run.
-fn thread_cpu() -> Duration {
+pub fn thread_cpu() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: it writes the one struct it is given.
     let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };

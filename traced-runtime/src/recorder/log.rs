@@ -916,7 +916,7 @@ mod tests {
                 writer.attach(&log);
                 assert!(writer.has_room(8) || writer.extend(&log, 8, Need::Start));
                 let words = (first + second).div_ceil(8);
-                writer.put_bytes(0, [&text[..first], &text[first..first + second]]);
+                writer.space().put_bytes(0, [&text[..first], &text[first..first + second]]);
                 writer.commit(writer.space(), words);
             }
             let mut reader = Reader::new(log.clone());
