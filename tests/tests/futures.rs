@@ -687,3 +687,128 @@ mod misuse {
         tracer.assert_tree("ready");
     }
 }
+
+/// A poll lends the thread its future's context: what is made inside may outlive both.
+mod lent {
+    use std::cell::RefCell;
+
+    use traced_runtime::{Scope, testing};
+
+    use super::*;
+
+    thread_local! {
+        static KEPT: RefCell<Vec<Scope>> = const { RefCell::new(Vec::new()) };
+    }
+
+    fn keep(scope: Scope) {
+        KEPT.with_borrow_mut(|kept| kept.push(scope));
+    }
+
+    fn kept() -> Option<Scope> {
+        KEPT.with_borrow_mut(Vec::pop)
+    }
+
+    #[traced]
+    async fn keeps(context: Context) {
+        leaf();
+        keep(context.attach());
+        yields(1).await;
+        keep(Context::current().with_baggage("field", "of the future").attach());
+    }
+
+    #[traced]
+    async fn outer(context: Context) {
+        keeps(context).await;
+        leaf();
+    }
+
+    #[test]
+    fn scopes_that_outlive_the_future_they_were_made_in_restore_something_sound() {
+        let tracer = Checked::new();
+        let before = Context::current();
+        for reversed in [false, true] {
+            tracer.run(|| {
+                now(Box::pin(outer(Context::none())));
+                now(Box::pin(outer(tracer.context().with_baggage("field", "kept"))));
+                // The futures are gone, and their contexts with them.
+                let mut scopes: Vec<Scope> = std::iter::from_fn(kept).collect();
+                assert_eq!(scopes.len(), 4);
+                if reversed {
+                    scopes.reverse();
+                }
+                for scope in scopes {
+                    drop(scope);
+                    let _ = Context::current().baggage("field").map(str::to_owned);
+                    leaf();
+                }
+            });
+            assert_eq!(Context::current(), before);
+        }
+        assert_eq!(tracer.names().iter().filter(|name| *name == "keeps").count(), 4);
+    }
+
+    #[traced]
+    async fn drops_the_scope_of_its_caller() {
+        drop(kept());
+        assert_eq!(Context::current().baggage("field"), None);
+        leaf();
+        yields(1).await;
+        leaf();
+    }
+
+    #[test]
+    fn a_scope_that_is_dropped_inside_leaves_the_thread_as_it_was_before_the_poll() {
+        let tracer = Checked::new();
+        tracer.run(|| {
+            let inside = Context::current().with_baggage("field", "outside");
+            keep(inside.attach());
+            now(Box::pin(drops_the_scope_of_its_caller().in_context(Context::current().with_baggage("other", "one"))));
+            assert_eq!(Context::current().baggage("field"), Some("outside"));
+            assert!(kept().is_none());
+        });
+    }
+
+    #[traced]
+    async fn reads(field: &str) -> Option<String> {
+        yields(1).await;
+        Context::current().baggage(field).map(str::to_owned)
+    }
+
+    #[traced]
+    async fn reads_below() -> Option<String> {
+        let scope = Context::current().with_baggage("field", "set inside").attach();
+        let inside = Context::current().baggage("field").map(str::to_owned);
+        drop(scope);
+        assert_eq!(inside.as_deref(), Some("set inside"));
+        reads("field").await
+    }
+
+    #[test]
+    fn baggage_is_that_of_the_place_of_the_first_poll() {
+        let tracer = Checked::new();
+        let context = tracer.context().with_baggage("field", "of the caller");
+        let value = context.run(|| now(Box::pin(reads_below())));
+        assert_eq!(value.as_deref(), Some("of the caller"));
+        tracer.assert_tree("reads_below\n└─ reads");
+    }
+
+    #[test]
+    fn a_poll_that_panics_gives_the_context_back() {
+        #[traced]
+        async fn panics() {
+            yields(1).await;
+            let _scope = Context::none().attach();
+            panic!("in the second poll");
+        }
+        let tracer = testing::Tracer::new();
+        tracer.run(|| {
+            let before = Context::current();
+            let mut future = Box::pin(panics());
+            assert!(poll(future.as_mut()).is_pending());
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll(future.as_mut()).is_ready()));
+            assert!(result.is_err());
+            assert_eq!(Context::current(), before);
+        });
+        assert_eq!(tracer.spans()[0].outcome(), Outcome::Panicked);
+    }
+}

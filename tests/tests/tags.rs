@@ -382,3 +382,72 @@ mod limits {
         tracer.flush(Duration::ZERO);
     }
 }
+
+/// Tags that a site names, by the clock and in the log of a process: each value takes the short way there.
+mod of_sites {
+    use std::sync::mpsc::{Sender, channel};
+
+    use traced_runtime::{ReportError, Reporter, SpanRecord, Tracer};
+
+    use super::*;
+
+    struct Gives(Sender<SpanRecord>);
+
+    impl Reporter for Gives {
+        fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
+            for span in batch {
+                self.0.send(span.clone()).ok();
+            }
+            Ok(())
+        }
+    }
+
+    struct Nested<'a>(&'a str);
+
+    impl fmt::Display for Nested<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let _span = span!("inside", "text" = self.0);
+            leaf();
+            write!(f, "{}-{}", self.0, self.0.len())
+        }
+    }
+
+    #[traced(tags(text, displayed = %text, debug = ?text, nested = %Nested(text), len = text.len(), signed = -7_i64,
+                  float = 0.25, flag = true, none = None::<u8>))]
+    fn tagged(text: &str) {
+        leaf();
+    }
+
+    #[test]
+    fn of_every_length_arrive_whole_and_in_their_place() {
+        let (sender, spans) = channel();
+        let tracer = Tracer::builder("tags").reporter(Gives(sender)).build().expect("a tracer");
+        let whole = "abcdefghijklmnopqrstuvwxyzäöüß".repeat(40);
+        let texts: Vec<&str> = (0..600).filter_map(|end| whole.get(..end)).collect();
+        tracer.context().run(|| texts.iter().for_each(|text| tagged(text)));
+        let tally = tracer.shutdown(Duration::from_secs(60));
+        assert!(tally.is_conserved() && tally.dropped() == 0, "{tally:?}");
+        drop(tracer);
+        let spans: Vec<SpanRecord> = spans.try_iter().collect();
+        let named = |name: &'static str| spans.iter().filter(move |span| span.name() == name);
+        let value = |span: &SpanRecord, key: &str| span.tag(key).map(|value| value.to_string());
+        assert_eq!(named("tagged").count(), texts.len());
+        for (span, text) in named("tagged").zip(&texts) {
+            assert_eq!(value(span, "text").as_deref(), Some(*text));
+            assert_eq!(value(span, "displayed").as_deref(), Some(*text));
+            assert_eq!(value(span, "debug"), Some(format!("{text:?}")));
+            assert_eq!(value(span, "nested"), Some(format!("{text}-{}", text.len())));
+            assert_eq!(value(span, "len"), Some(text.len().to_string()));
+            assert_eq!(value(span, "signed").as_deref(), Some("-7"));
+            assert_eq!(value(span, "float").as_deref(), Some("0.25"));
+            assert_eq!(value(span, "flag").as_deref(), Some("true"));
+            assert_eq!(value(span, "none"), None);
+        }
+        assert_eq!(named("inside").count(), texts.len());
+        for (inside, tagged) in named("inside").zip(named("tagged")) {
+            assert_eq!(inside.parent_id(), Some(tagged.id()), "what a formatter records is below the span");
+            assert_eq!(value(inside, "text"), value(tagged, "text"));
+        }
+        assert_eq!(named("leaf").count(), 2 * texts.len());
+    }
+}

@@ -6,7 +6,9 @@
 
 pub mod contestants;
 pub mod executor;
+pub mod instructions;
 pub mod machine;
 pub mod measure;
+pub mod programs;
 pub mod scenario;
 pub mod table;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::contestants::{self, Arrived, Contestant};
+use crate::machine;
 use crate::scenario::Scenario;
 
 /// Spans between two looks at the clock: long enough that the looks are not seen, short enough that no queue overflows.
@@ -27,10 +28,12 @@ pub struct Measured {
     pub wall_ns: f64,
     /// Allocations of the thread, mean of all bursts; only counted by the program `allocations`.
     pub allocations: f64,
+    /// The most memory that the process had, in KiB.
+    pub peak_kib: u64,
     /// Spans that were to arrive.
     pub expected: u64,
-    /// Spans that did.
-    pub delivered: u64,
+    /// Spans that did; `None` where nobody knows.
+    pub delivered: Option<u64>,
     /// Spans that the contestant says it dropped.
     pub dropped: u64,
 }
@@ -38,9 +41,10 @@ pub struct Measured {
 /// One line, as [`Measured::parse`] reads it.
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cpu_ns, quiet_ns, wall_ns, allocations, expected, delivered, dropped } = self;
+        let Self { cpu_ns, quiet_ns, wall_ns, allocations, peak_kib, expected, delivered, dropped } = self;
         write!(f, "cpu_ns={cpu_ns:.3} quiet_ns={quiet_ns:.3} wall_ns={wall_ns:.3} allocations={allocations:.4} ")?;
-        write!(f, "expected={expected} delivered={delivered} dropped={dropped}")
+        write!(f, "peak_kib={peak_kib} expected={expected} dropped={dropped}")?;
+        delivered.map_or(Ok(()), |delivered| write!(f, " delivered={delivered}"))
     }
 }
 
@@ -56,7 +60,8 @@ impl Measured {
                 "wall_ns" => measured.wall_ns = value.parse().ok()?,
                 "allocations" => measured.allocations = value.parse().ok()?,
                 "expected" => measured.expected = value.parse().ok()?,
-                "delivered" => measured.delivered = value.parse().ok()?,
+                "peak_kib" => measured.peak_kib = value.parse().ok()?,
+                "delivered" => measured.delivered = Some(value.parse().ok()?),
                 "dropped" => measured.dropped = value.parse().ok()?,
                 _ => return None,
             }
@@ -120,6 +125,7 @@ fn bursts(contestant: Contestant, scenario: Scenario, allocations: fn() -> u64) 
         quiet_ns: cpu[cpu.len() / 10],
         wall_ns: median(&mut wall),
         allocations: allocated as f64 / (spans * f64::from(BURSTS)),
+        peak_kib: machine::peak_kib(),
         expected: u64::from(WARM_UP + BURSTS) * u64::from(traces) * u64::from(scenario.delivered()),
         delivered,
         dropped,
@@ -133,7 +139,7 @@ pub fn median(values: &mut [f64]) -> f64 {
 }
 
 /// How long the calling thread has run.
-fn thread_cpu() -> Duration {
+pub fn thread_cpu() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: it writes the one struct it is given.
     let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };

@@ -15,6 +15,8 @@ pub struct Cell {
     pub rounds: Vec<Measured>,
     /// Allocations per span, from the run that counts them.
     pub allocations: f64,
+    /// Instructions per span, if valgrind could count them.
+    pub instructions: Option<f64>,
 }
 
 impl Cell {
@@ -24,7 +26,11 @@ impl Cell {
     }
 
     fn cpu(&self) -> (f64, f64, f64) {
-        let mut values: Vec<f64> = self.rounds.iter().map(|round| round.cpu_ns).collect();
+        self.spread(|round| round.cpu_ns)
+    }
+
+    fn spread(&self, of: fn(&Measured) -> f64) -> (f64, f64, f64) {
+        let mut values: Vec<f64> = self.rounds.iter().map(of).collect();
         let middle = median(&mut values);
         (middle, values.first().copied().unwrap_or(f64::NAN), values.last().copied().unwrap_or(f64::NAN))
     }
@@ -33,7 +39,8 @@ impl Cell {
     fn lost(&self) -> f64 {
         let sum = |of: fn(&Measured) -> u64| self.rounds.iter().map(of).sum::<u64>() as f64;
         let expected = sum(|round| round.expected);
-        if expected == 0.0 { 0.0 } else { 1.0 - sum(|round| round.delivered) / expected }
+        let delivered = sum(|round| round.delivered.unwrap_or(round.expected));
+        if expected == 0.0 { 0.0 } else { 1.0 - delivered / expected }
     }
 }
 
@@ -74,21 +81,42 @@ pub fn section(cells: &[Cell], rounds: usize, command: &str) -> String {
         text.push('\n');
     }
 
-    text.push_str("\nAllocations of the calling thread per span, counted in a run of its own:\n\n");
-    let _ = writeln!(text, "| | {} |", titles.join(" | "));
-    let _ = writeln!(text, "|---|{}", "---|".repeat(titles.len()));
-    for scenario in Scenario::ALL {
-        let _ = write!(text, "| {} |", scenario.title());
-        for entry in peers() {
-            match find(entry.name, scenario) {
-                Some(cell) => {
-                    let _ = write!(text, " {:.3} |", cell.allocations);
-                }
-                None => text.push_str(" – |"),
+    let mut more = |title: &str, of: &dyn Fn(&Cell) -> Option<String>| {
+        let _ = writeln!(text, "\n{title}:\n");
+        let floor_title = "floor | ";
+        let _ = writeln!(text, "| | {floor_title}{} |", titles.join(" | "));
+        let _ = writeln!(text, "|---|---|{}", "---|".repeat(titles.len()));
+        for scenario in Scenario::ALL {
+            let _ = write!(text, "| {} |", scenario.title());
+            let cells = std::iter::once(scenario.floor().name()).chain(peers().map(|entry| entry.name));
+            for name in cells {
+                let shown = find(name, scenario).and_then(of).unwrap_or_else(|| "–".to_owned());
+                let _ = write!(text, " {shown} |");
             }
+            text.push('\n');
         }
-        text.push('\n');
-    }
+    };
+    more("Instructions of the calling thread per span, counted by callgrind", &|cell| {
+        Some(format!("{:.0}", cell.instructions?))
+    });
+    more("Nanoseconds that passed per span: median (min–max)", &|cell| {
+        let (middle, low, high) = cell.spread(|round| round.wall_ns);
+        Some(format!("{middle:.1} ({low:.1}–{high:.1})"))
+    });
+    more("Allocations of the calling thread per span, counted in a run of its own", &|cell| {
+        Some(format!("{:.3}", cell.allocations))
+    });
+    more("The most memory that the process had, MiB, median", &|cell| {
+        Some(format!("{:.1}", cell.spread(|round| round.peak_kib as f64).0 / 1024.0))
+    });
+    more("Spans that arrived, of those expected, per process", &|cell| {
+        let round = cell.rounds.first()?;
+        if round.expected == 0 {
+            return None;
+        }
+        let delivered = round.delivered.map_or_else(|| "?".to_owned(), |delivered| delivered.to_string());
+        Some(format!("{delivered} of {}", round.expected))
+    });
     text
 }
 

@@ -11,7 +11,7 @@ use crate::tracer::value::{Tag, Value, sealed};
 
 /// The tags of a function that returns a future: its arguments are gone when the future's span starts.
 #[derive(Debug, Default)]
-pub struct KeptTags(Vec<(String, Kept)>);
+pub struct KeptTags(Vec<(&'static str, Kept)>);
 
 #[derive(Debug)]
 enum Kept {
@@ -44,29 +44,29 @@ pub async fn with_tags<F: Future>(kept: Option<KeptTags>, future: F) -> F::Outpu
 
 impl KeptTags {
     /// `key = value`
-    pub fn value<V: Value + ?Sized>(&mut self, key: &str, value: &V) {
+    pub fn value<V: Value + ?Sized>(&mut self, key: &'static str, value: &V) {
         value.record(Keeping { of: self, key });
     }
 
     /// `key = %value`
-    pub fn display<T: Display + ?Sized>(&mut self, key: &str, value: &T) {
+    pub fn display<T: Display + ?Sized>(&mut self, key: &'static str, value: &T) {
         Keeping { of: self, key }.display(value);
     }
 
     /// `key = ?value`
-    pub fn debug<T: Debug + ?Sized>(&mut self, key: &str, value: &T) {
+    pub fn debug<T: Debug + ?Sized>(&mut self, key: &'static str, value: &T) {
         Keeping { of: self, key }.display(format_args!("{value:?}"));
     }
 }
 
 struct Keeping<'a> {
     of: &'a mut KeptTags,
-    key: &'a str,
+    key: &'static str,
 }
 
 impl Keeping<'_> {
     fn keep(self, value: Kept) {
-        self.of.0.push((self.key.to_owned(), value));
+        self.of.0.push((self.key, value));
     }
 }
 

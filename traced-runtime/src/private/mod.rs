@@ -123,18 +123,18 @@ impl Tags {
 
     /// `key = value`
     #[inline]
-    pub fn value<V: Value + ?Sized>(self, key: &str, value: &V) {
-        attribute::tag(self.target, key, value);
+    pub fn value<V: Value + ?Sized>(self, key: &'static str, value: &V) {
+        attribute::site_tag(self.target, key, value);
     }
 
     /// `key = %value`
-    pub fn display<T: Display + ?Sized>(self, key: &str, value: &T) {
-        attribute::tag_text(self.target, key, value);
+    pub fn display<T: Display + ?Sized>(self, key: &'static str, value: &T) {
+        attribute::site_tag_text(self.target, key, value);
     }
 
     /// `key = ?value`
-    pub fn debug<T: Debug + ?Sized>(self, key: &str, value: &T) {
-        attribute::tag_text(self.target, key, &format_args!("{value:?}"));
+    pub fn debug<T: Debug + ?Sized>(self, key: &'static str, value: &T) {
+        attribute::site_tag_text(self.target, key, &format_args!("{value:?}"));
     }
 }
 

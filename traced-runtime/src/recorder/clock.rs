@@ -185,7 +185,12 @@ impl Timeline {
             // third of a nanosecond, the rate of a 3 GHz counter.
             (Clock::Tsc, [only]) => (*only, (only.0.saturating_add(3), only.1.saturating_add(1))),
             (Clock::Tsc, points) => {
-                let at = points.partition_point(|&(t, _)| t <= tick).clamp(1, points.len() - 1);
+                // What is read was mostly written after the last but one.
+                let at = if points[points.len() - 2].0 <= tick {
+                    points.len() - 1
+                } else {
+                    points.partition_point(|&(t, _)| t <= tick).clamp(1, points.len() - 1)
+                };
                 // Short sections are mostly noise of the measurement at their ends: outside of all points the rate is
                 // that of the whole line.
                 if tick > points[points.len() - 1].0 {

@@ -12,6 +12,7 @@
 //! | begin | callsite·kind, [`IDS`] words, start |
 //! | span | callsite·kind, [`IDS`] words, start, ticks·outcome·kind, polls·whether it began before |
 //! | attribute | lengths·type·what·target·kind, \[local key, ticks, tracer\] or \[ticks\], bytes |
+//! | site tag | lengths·type·kind, address of a key that lives for ever, bytes of the value |
 //! | abandon | kind, local key |
 
 use super::log::Words;
@@ -36,6 +37,8 @@ pub(crate) mod kind {
     pub(crate) const ATTRIBUTE: u64 = 7;
     /// An explicit span is forgotten.
     pub(crate) const ABANDON: u64 = 8;
+    /// A tag of the innermost sync span whose key is written in the program.
+    pub(crate) const SITE_TAG: u64 = 9;
     /// The bits that hold a kind.
     pub(crate) const MASK: u64 = 15;
 }
@@ -52,6 +55,8 @@ pub(crate) const IDS: usize = 7;
 pub(crate) const BEGIN_WORDS: usize = 1 + IDS + 1;
 /// Words of a span event.
 pub(crate) const SPAN_WORDS: usize = 1 + IDS + 3;
+/// Words of a site tag before its value.
+pub(crate) const SITE_TAG_WORDS: usize = 2;
 /// Words of an abandon event.
 pub(crate) const ABANDON_WORDS: usize = 2;
 
@@ -176,12 +181,22 @@ impl AttributeHead {
 
     #[inline]
     pub(crate) const fn to_word(self) -> u64 {
+        self.fields() | kind::ATTRIBUTE
+    }
+
+    /// The first word of a site tag.
+    #[inline(always)]
+    pub(crate) const fn site_tag(value_type: ValueType, key_len: u16, value_len: u32) -> u64 {
+        Self { what: What::Tag, value_type, by_key: false, key_len, value_len }.fields() | kind::SITE_TAG
+    }
+
+    #[inline(always)]
+    const fn fields(self) -> u64 {
         (self.value_len as u64) << 32
             | (self.key_len as u64) << 16
             | (self.by_key as u64) << 12
             | (self.value_type as u64) << 8
             | (self.what as u64) << 4
-            | kind::ATTRIBUTE
     }
 
     const fn from_word(word: u64) -> Self {
@@ -274,11 +289,18 @@ pub(crate) fn read<'a>(words: &Words, at: usize, scratch: &'a mut Vec<u8>) -> Op
                 _ => (0, 0, 0),
             };
             scratch.clear();
-            for n in head.head_words()..head.words() {
-                scratch.extend_from_slice(&words.get(at + n).to_ne_bytes());
-            }
-            scratch.truncate(usize::from(head.key_len) + head.value_len as usize);
+            let len = usize::from(head.key_len) + head.value_len as usize;
+            words.append_bytes(at + head.head_words(), len, scratch);
             (Event::Attribute { head, key, ticks, tracer, bytes: scratch }, head.words())
+        }
+        kind::SITE_TAG => {
+            let head = AttributeHead::from_word(first);
+            let value_len = head.value_len as usize;
+            scratch.clear();
+            scratch.extend_from_slice(words.text(at + 1, usize::from(head.key_len)).as_bytes());
+            words.append_bytes(at + SITE_TAG_WORDS, value_len, scratch);
+            let event = Event::Attribute { head, key: 0, ticks: 0, tracer: 0, bytes: scratch };
+            (event, SITE_TAG_WORDS + value_len.div_ceil(8))
         }
         kind::ABANDON => (Event::Abandon { key: words.get(at + 1) }, ABANDON_WORDS),
         _ => return None,

@@ -443,10 +443,16 @@ impl Writer {
         self.end.set(ptr::null());
     }
 
-    /// Words that fit into the chunk.
+    /// Bytes that fit into the chunk.
     #[inline(always)]
-    pub(crate) fn room(&self) -> usize {
-        self.end.get().addr().wrapping_sub(self.cursor.get().addr()) / size_of::<Word>()
+    fn room(&self) -> usize {
+        self.end.get().addr().wrapping_sub(self.cursor.get().addr())
+    }
+
+    /// Whether so many words fit into the chunk.
+    #[inline(always)]
+    pub(crate) fn has_room(&self, words: usize) -> bool {
+        self.room() >= words * size_of::<Word>()
     }
 
     /// The position of the next word. Grows with every word written; never 0 with a log.
@@ -455,73 +461,21 @@ impl Writer {
         (self.cursor.get().addr() as u64).wrapping_add(self.bias.get())
     }
 
-    /// Writes the word `at` words behind the cursor.
-    ///
-    /// # Safety
-    /// `at` is less than [`room`](Self::room).
+    /// Where the next words go.
     #[inline(always)]
-    pub(crate) unsafe fn put(&self, at: usize, word: u64) {
-        // SAFETY: within the chunk, by the caller's promise, and not committed: the reader does not look at it.
-        unsafe { (*self.cursor.get().add(at)).0.write(word) };
+    pub(crate) fn space(&self) -> Space {
+        Space(self.cursor.get())
     }
 
-    /// Writes a callsite's address with an event kind in its low bits.
+    /// Makes the next `words` words visible to the reader; `space` is where they are.
     ///
     /// # Safety
-    /// As for [`put`](Self::put).
+    /// All of them were put, there was room for them, and nothing was committed since `space` was asked for.
     #[inline(always)]
-    pub(crate) unsafe fn put_site(&self, at: usize, site: &'static Callsite, kind: u64) {
-        #[allow(clippy::cast_possible_truncation, reason = "a kind has four bits")]
-        let word = ptr::from_ref(site).cast::<()>().map_addr(|address| address | kind as usize);
-        // SAFETY: within the chunk, by the caller's promise, and not committed.
-        unsafe { (*self.cursor.get().add(at)).0.write_pointer(word) };
-    }
-
-    /// Writes bytes one after the other from word `at` on; the last word is filled up with zeros.
-    ///
-    /// Words are put together in a register: keys and values are short, and each call to copy a few bytes would cost more
-    /// than the copy.
-    ///
-    /// # Safety
-    /// The words they take are within [`room`](Self::room).
-    pub(crate) unsafe fn put_bytes(&self, mut at: usize, parts: [&[u8]; 2]) {
-        // The bytes that do not fill a word yet, the first one lowest, and how many bits they are: fewer than 64.
-        let (mut word, mut filled) = (0_u64, 0_u32);
-        let mut append = |bytes: u64, bits: u32| {
-            word |= bytes << filled;
-            filled += bits;
-            if filled >= 64 {
-                // SAFETY: the caller's promise.
-                unsafe { self.put(at, word.to_le()) };
-                at += 1;
-                filled -= 64;
-                // What did not fit; a shift by all 64 bits would be none.
-                word = if filled == 0 { 0 } else { bytes >> (bits - filled) };
-            }
-        };
-        for part in parts {
-            let mut words = part.chunks_exact(8);
-            for bytes in &mut words {
-                append(u64::from_le_bytes(bytes.try_into().unwrap_or([0; 8])), 64);
-            }
-            let rest = words.remainder();
-            append(up_to_seven(rest), 8 * u32::try_from(rest.len()).unwrap_or(0));
-        }
-        if filled > 0 {
-            // SAFETY: the caller's promise.
-            unsafe { self.put(at, word.to_le()) };
-        }
-    }
-
-    /// Makes the next `words` words visible to the reader.
-    ///
-    /// # Safety
-    /// All of them were put, and there was room for them.
-    #[inline(always)]
-    pub(crate) unsafe fn commit(&self, words: usize) {
+    pub(crate) unsafe fn commit(&self, space: Space, words: usize) {
         // SAFETY: by the caller's promise this is at most the end of the chunk, and the chunk is live.
         unsafe {
-            let cursor = self.cursor.get().add(words);
+            let cursor = space.0.add(words);
             self.cursor.set(cursor);
             (*self.committed.get()).store(cursor.cast_mut(), Ordering::Release);
         }
@@ -569,18 +523,111 @@ impl Writer {
     }
 }
 
+/// Where a writer's next words go, kept in a register while they are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Space(*const Word);
+
+impl Space {
+    /// Writes the word `at` words behind it.
+    ///
+    /// # Safety
+    /// `at` is less than [the writer's room](Writer::has_room), and nothing was committed since.
+    #[inline(always)]
+    pub(crate) unsafe fn put(self, at: usize, word: u64) {
+        // SAFETY: within the chunk, by the caller's promise, and not committed: the reader does not look at it.
+        unsafe { (*self.0.add(at)).0.write(word) };
+    }
+
+    /// Writes a callsite's address with an event kind in its low bits.
+    ///
+    /// # Safety
+    /// As for [`put`](Self::put).
+    #[inline(always)]
+    pub(crate) unsafe fn put_site(self, at: usize, site: &'static Callsite, kind: u64) {
+        #[allow(clippy::cast_possible_truncation, reason = "a kind has four bits")]
+        let word = ptr::from_ref(site).cast::<()>().map_addr(|address| address | kind as usize);
+        // SAFETY: within the chunk, by the caller's promise, and not committed.
+        unsafe { (*self.0.add(at)).0.write_pointer(word) };
+    }
+
+    /// Writes the address of a text, whose length is to be written elsewhere.
+    ///
+    /// # Safety
+    /// As for [`put`](Self::put).
+    #[inline(always)]
+    pub(crate) unsafe fn put_text(self, at: usize, text: &'static str) {
+        // SAFETY: within the chunk, by the caller's promise, and not committed.
+        unsafe { (*self.0.add(at)).0.write_pointer(text.as_ptr().cast()) };
+    }
+
+    /// Writes bytes one after the other from word `at` on; the last word is filled up with zeros.
+    ///
+    /// Words are put together in a register: keys and values are short, and each call to copy a few bytes would cost more
+    /// than the copy.
+    ///
+    /// # Safety
+    /// The words they take are within [the writer's room](Writer::has_room), and nothing was committed since.
+    pub(crate) unsafe fn put_bytes(self, mut at: usize, parts: [&[u8]; 2]) {
+        // The bytes that do not fill a word yet, the first one lowest, and how many bits they are: fewer than 64.
+        let (mut word, mut filled) = (0_u64, 0_u32);
+        let mut append = |bytes: u64, bits: u32| {
+            word |= bytes << filled;
+            filled += bits;
+            if filled >= 64 {
+                // SAFETY: the caller's promise.
+                unsafe { self.put(at, word.to_le()) };
+                at += 1;
+                filled -= 64;
+                // What did not fit; a shift by all 64 bits would be none.
+                word = if filled == 0 { 0 } else { bytes >> (bits - filled) };
+            }
+        };
+        for part in parts {
+            let mut words = part.chunks_exact(8);
+            for bytes in &mut words {
+                append(u64::from_le_bytes(bytes.try_into().unwrap_or([0; 8])), 64);
+            }
+            let rest = words.remainder();
+            append(up_to_seven(rest), 8 * u32::try_from(rest.len()).unwrap_or(0));
+        }
+        if filled > 0 {
+            // SAFETY: the caller's promise.
+            unsafe { self.put(at, word.to_le()) };
+        }
+    }
+
+    /// The same with bytes that stand alone.
+    ///
+    /// # Safety
+    /// As for `put_bytes`.
+    #[inline]
+    pub(crate) unsafe fn put_short(self, mut at: usize, bytes: &[u8]) {
+        let words = bytes.chunks_exact(8);
+        let rest = words.remainder();
+        for word in words {
+            // SAFETY: the caller's promise.
+            unsafe { self.put(at, u64::from_ne_bytes(word.try_into().unwrap_or([0; 8]))) };
+            at += 1;
+        }
+        if !rest.is_empty() {
+            // SAFETY: the caller's promise.
+            unsafe { self.put(at, up_to_seven(rest).to_le()) };
+        }
+    }
+}
+
 /// Up to seven bytes as a number, the first one lowest, with zeros above.
 #[inline]
-fn up_to_seven(bytes: &[u8]) -> u64 {
-    let of = |n: usize| u64::from(bytes[n]);
-    match bytes.len() {
-        0 => 0,
-        len @ 1..=3 => of(0) | of(len / 2) << (8 * (len / 2)) | of(len - 1) << (8 * (len - 1)),
-        len => {
+pub(crate) fn up_to_seven(bytes: &[u8]) -> u64 {
+    match *bytes {
+        [] => 0,
+        [a] => u64::from(a),
+        [a, b] => u64::from(u16::from_le_bytes([a, b])),
+        [a, b, c] => u64::from(u32::from_le_bytes([a, b, c, 0])),
+        _ => {
             // Two halves that may overlap, with the same bytes where they do.
-            let half =
-                |at: usize| u64::from(u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]));
-            half(0) | half(len - 4) << (8 * (len - 4))
+            let half = |bytes: Option<&[u8; 4]>| u64::from(bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes)));
+            half(bytes.first_chunk()) | half(bytes.last_chunk()) << (8 * (bytes.len() - 4))
         }
     }
 }
@@ -602,6 +649,25 @@ impl Words {
         }
         // SAFETY: committed words were written before the commit that the reader saw, and are never written again.
         unsafe { (*self.start.add(at)).0.read() }
+    }
+
+    /// Appends so many bytes that [`Writer::put_bytes`] wrote from word `at` on.
+    pub(crate) fn append_bytes(&self, at: usize, len: usize, to: &mut Vec<u8>) {
+        let end = to.len() + len;
+        for n in 0..len.div_ceil(8) {
+            to.extend_from_slice(&self.get(at + n).to_ne_bytes());
+        }
+        to.truncate(end);
+    }
+
+    /// The text of this length whose address stands in a word.
+    pub(crate) fn text(&self, at: usize, len: usize) -> &'static str {
+        assert!(at < self.len, "an event reaches beyond what is committed");
+        // SAFETY: as for `get`; the word was written by `put_text`, from a `&'static str` of this length.
+        unsafe {
+            let start = (*self.start.add(at)).0.read_pointer().cast::<u8>();
+            std::str::from_utf8_unchecked(std::slice::from_raw_parts(start, len))
+        }
     }
 
     /// The callsite whose address stands in a word, without its kind bits.
@@ -730,11 +796,11 @@ mod tests {
     fn write(writer: &Writer, log: &Log, word: u64) -> bool {
         // SAFETY: the only writer of this log, attached by the test.
         unsafe {
-            if writer.room() == 0 && !writer.extend(log, 1, Need::Start) {
+            if !writer.has_room(1) && !writer.extend(log, 1, Need::Start) {
                 return false;
             }
-            writer.put(0, word);
-            writer.commit(1);
+            writer.space().put(0, word);
+            writer.commit(writer.space(), 1);
         }
         true
     }
@@ -776,7 +842,7 @@ mod tests {
         let mut reader = Reader::new(log.clone());
         let mut written = Vec::new();
         for n in 0..5000 {
-            if writer.room() > 0 {
+            if writer.has_room(1) {
                 written.push(writer.position());
             } else {
                 // SAFETY: attached above.
@@ -848,10 +914,10 @@ mod tests {
             // SAFETY: the only writer; the log outlives it; the words are within a new chunk.
             unsafe {
                 writer.attach(&log);
-                assert!(writer.room() >= 8 || writer.extend(&log, 8, Need::Start));
+                assert!(writer.has_room(8) || writer.extend(&log, 8, Need::Start));
                 let words = (first + second).div_ceil(8);
-                writer.put_bytes(0, [&text[..first], &text[first..first + second]]);
-                writer.commit(words);
+                writer.space().put_bytes(0, [&text[..first], &text[first..first + second]]);
+                writer.commit(writer.space(), words);
             }
             let mut reader = Reader::new(log.clone());
             let tail = reader.tail();
@@ -940,11 +1006,11 @@ mod sanitize {
                     while n > progress.load(Ordering::Relaxed) as u64 + AHEAD {
                         std::thread::yield_now();
                     }
-                    while writer.room() < 2 && !writer.extend(&writing, 2, Need::Start) {
+                    while !writer.has_room(2) && !writer.extend(&writing, 2, Need::Start) {
                         std::hint::spin_loop();
                     }
-                    writer.put(0, n);
-                    writer.put(1, !n);
+                    writer.space().put(0, n);
+                    writer.space().put(1, !n);
                     commit(&writer, 2);
                 }
             }
@@ -972,7 +1038,7 @@ mod sanitize {
     #[test]
     fn two_threads_share_a_log() {
         // SAFETY: all words were put.
-        share(|writer, words| unsafe { writer.commit(words) });
+        share(|writer, words| unsafe { writer.commit(writer.space(), words) });
     }
 
     #[test]
@@ -1007,9 +1073,9 @@ mod loom_model {
                     for n in 0..3_u64 {
                         // A new chunk for each: the hand-over is what is to be explored.
                         assert!(n == 0 || writer.extend(&writing, 2, Need::Start));
-                        writer.put(0, n);
-                        writer.put(1, n + 100);
-                        writer.commit(2);
+                        writer.space().put(0, n);
+                        writer.space().put(1, n + 100);
+                        writer.commit(writer.space(), 2);
                     }
                     writing.close();
                 }
@@ -1075,7 +1141,7 @@ mod loom_model {
             // SAFETY: none: this is the mistake that the model is to find.
             unsafe {
                 let word = writer.cursor.get();
-                writer.commit(1);
+                writer.commit(writer.space(), 1);
                 (*word).0.write(1);
             }
         });
@@ -1087,7 +1153,7 @@ mod loom_model {
         racy(|writer| {
             // SAFETY: none: this is the mistake that the model is to find.
             unsafe {
-                writer.put(0, 1);
+                writer.space().put(0, 1);
                 (*writer.committed.get()).store(writer.cursor.get().add(1).cast_mut(), Ordering::Relaxed);
             }
         });
@@ -1113,8 +1179,8 @@ mod loom_model {
                 // SAFETY: the only writer, as the model checks; the log outlives it.
                 unsafe {
                     writer.attach(log);
-                    writer.put(0, n);
-                    writer.commit(1);
+                    writer.space().put(0, n);
+                    writer.commit(writer.space(), 1);
                 }
                 owned.store(false, SeqCst);
                 log.close();

@@ -95,17 +95,17 @@ impl Attributes {
     pub(crate) fn append(&mut self, other: &Self, time: impl Fn(u64) -> u64) {
         for entry in other.entries() {
             let stamp = if entry.what == ANNOTATION { time(entry.time) } else { entry.time };
-            self.push(entry.what, entry.kind, stamp, entry.key, entry.value);
+            self.push(entry.what, entry.kind, stamp, entry.key(), entry.value);
         }
     }
 
     /// Leaves one tag of each key, the one with the latest time (of equal times the one given last), in the order in
     /// which the keys were first given. Annotations are put in order of time.
     pub(crate) fn seal(&mut self) {
-        if self.bytes.len() <= HEAD {
+        if self.is_sealed() {
             return;
         }
-        let mut kept: Vec<(bool, &str, u64, std::ops::Range<usize>)> = Vec::new();
+        let mut kept: Vec<(bool, &[u8], u64, std::ops::Range<usize>)> = Vec::new();
         let mut at_key = std::collections::HashMap::new();
         let mut changed = false;
         for entry in self.entries() {
@@ -138,6 +138,27 @@ impl Attributes {
             }
             self.bytes = bytes;
         }
+    }
+
+    /// Whether there are so few that it is seen at a glance that [`seal`](Self::seal) would change nothing.
+    fn is_sealed(&self) -> bool {
+        /// With more, each against each costs more than a table of keys.
+        const FEW: usize = 8;
+        let mut last = 0;
+        for (at, entry) in self.entries().enumerate() {
+            let is_in_place = if entry.what == TAG {
+                self.entries().take(at).all(|earlier| earlier.what != TAG || earlier.key != entry.key)
+            } else {
+                last <= entry.time
+            };
+            if at == FEW || !is_in_place {
+                return false;
+            }
+            if entry.what == ANNOTATION {
+                last = entry.time;
+            }
+        }
+        true
     }
 
     /// Removes the tag with the most bytes and tells how many; `None` when there is no tag.
@@ -184,7 +205,7 @@ impl Attributes {
 
     /// The tags with their keys.
     pub(crate) fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {
-        self.entries().filter(|entry| entry.what == TAG).map(|entry| (entry.key, entry.tag_value()))
+        self.entries().filter(|entry| entry.what == TAG).map(|entry| (entry.key(), entry.tag_value()))
     }
 
     /// The annotations with their times in nanoseconds since the epoch.
@@ -216,7 +237,7 @@ struct Entry<'a> {
     what: u8,
     kind: u8,
     time: u64,
-    key: &'a str,
+    key: &'a [u8],
     value: &'a [u8],
     range: std::ops::Range<usize>,
 }
@@ -229,8 +250,12 @@ impl<'a> Entry<'a> {
         let time = u64::from_ne_bytes(head[8..16].try_into().ok()?);
         let key_end = at + HEAD + key_len;
         let end = key_end + value_len;
-        let key = std::str::from_utf8(bytes.get(at + HEAD..key_end)?).unwrap_or("");
+        let key = bytes.get(at + HEAD..key_end)?;
         Some(Self { what: head[0], kind: head[1], time, key, value: bytes.get(key_end..end)?, range: at..end })
+    }
+
+    fn key(&self) -> &'a str {
+        std::str::from_utf8(self.key).unwrap_or("")
     }
 
     fn text(&self) -> &'a str {

@@ -77,6 +77,38 @@ impl Context {
         Self { ids, baggage }
     }
 
+    #[inline]
+    pub(crate) const fn ids(&self) -> Ids {
+        self.ids
+    }
+
+    #[inline]
+    pub(crate) const fn ids_ref(&self) -> &Ids {
+        &self.ids
+    }
+
+    /// All of its baggage.
+    #[inline]
+    pub(crate) fn all_baggage(&self) -> Option<Arc<Baggage>> {
+        self.baggage.clone()
+    }
+
+    #[inline]
+    pub(crate) const fn has_baggage(&self) -> bool {
+        self.baggage.is_some()
+    }
+
+    /// Takes all of its baggage.
+    pub(crate) fn take_baggage(&mut self) -> Option<Arc<Baggage>> {
+        self.baggage.take()
+    }
+
+    /// Another place in the trace, with the same baggage.
+    #[inline]
+    pub(crate) fn set_ids(&mut self, ids: Ids) {
+        self.ids = ids;
+    }
+
     pub(crate) fn into_parts(self) -> (Ids, Option<Arc<Baggage>>) {
         (self.ids, self.baggage)
     }

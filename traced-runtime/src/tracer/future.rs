@@ -6,13 +6,10 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{self, Poll};
 use std::thread::panicking;
 
 use crate::private::Outcome;
-use crate::propagation::baggage::Baggage;
-use crate::recorder::event::Ids;
 use crate::tracer::callsite::Callsite;
 use crate::tracer::context::{Context, Scope};
 use crate::tracer::kind::Outcome as Ending;
@@ -195,10 +192,8 @@ pub struct InSpan<F, O> {
     future: Option<F>,
     outcome: O,
     site: &'static Callsite,
-    /// Before the first poll the context of the call, then the span.
-    ids: Ids,
-    /// Away while it is polled: then it is the thread's.
-    baggage: Option<Arc<Baggage>>,
+    /// Before the first poll that of the call, then the span's. While that is polled it is lent to the thread.
+    context: Context,
     start: u64,
     polls: u32,
     phase: Phase,
@@ -235,29 +230,34 @@ impl<T, F: Future<Output = T>> Future for Giving<T, F> {
 enum Phase {
     /// Not polled yet.
     New,
-    /// Polled, in a context to be carried along.
+    /// Polled, in a context to be carried along: what is below has its span as parent.
     Carrying,
+    /// Polled, in the span.
+    Recorded,
     /// Done, panicked, or without anything to carry: polls pass through.
     Passing,
 }
 
 impl<F, O> InSpan<F, O> {
     /// `outcome` is told the returned value, inside the span.
+    #[inline]
     pub(crate) fn new(site: &'static Callsite, parent: Option<Context>, future: F, outcome: O) -> Self {
         let fixed_parent = parent.is_some() || site.root;
-        let (ids, baggage) = match parent {
-            Some(context) => context.adopted().into_parts(),
+        let context = match parent {
+            Some(context) => context.adopted(),
             None => {
-                let (current, baggage) = local::with(|local| (local.current(), local.baggage()));
-                (if site.root && current.has_trace() { current.rootless() } else { current }, baggage)
+                let mut current = local::with(|local| local.context());
+                if site.root && !current.is_none() {
+                    current.set_ids(current.ids().rootless());
+                }
+                current
             }
         };
         Self {
             future: Some(future),
             outcome,
             site,
-            ids,
-            baggage,
+            context,
             start: 0,
             polls: 0,
             phase: Phase::New,
@@ -281,55 +281,131 @@ impl<F, O> InSpan<F, O> {
         }
     }
 
-    #[cold]
     fn begin(&mut self) {
-        self.phase = Phase::Passing;
-        let parent = local::with(|local| {
-            let current = local.current();
-            if self.fixed_parent || (!current.has_trace() && current.tracer == 0) {
-                return self.ids;
+        if !self.fixed_parent {
+            if let Some(start) = local::with(|local| local.open_here(&mut self.context)) {
+                (self.start, self.phase) = (start, Phase::Recorded);
+                return;
             }
-            self.baggage = local.baggage();
-            current
-        });
-        if let Some((ids, start)) = local::with(|local| local.open(parent, self.site, self.site.roots())) {
-            (self.ids, self.start, self.phase) = (ids, start, Phase::Carrying);
-        } else if parent.has_trace() || parent.tracer != 0 {
-            (self.ids, self.phase) = (parent, Phase::Carrying);
+        }
+        self.begin_anywhere();
+    }
+
+    #[cold]
+    fn begin_anywhere(&mut self) {
+        self.phase = Phase::Passing;
+        if !self.fixed_parent {
+            let current = Context::current();
+            if !current.is_none() || current.ids().tracer != 0 {
+                self.context = current;
+            }
+        }
+        let parent = self.context.ids();
+        match local::with(|local| local.open(parent, self.site, self.site.roots())) {
+            Some((ids, start)) => {
+                self.context.set_ids(ids);
+                (self.start, self.phase) = (start, if start == 0 { Phase::Carrying } else { Phase::Recorded });
+            }
+            None if parent.has_trace() || parent.tracer != 0 => self.phase = Phase::Carrying,
+            None => {}
         }
     }
 
-    /// Whether the context that is carried is this future's own span.
-    fn is_recorded(&self) -> bool {
-        self.start != 0 && self.phase == Phase::Carrying
-    }
-
     fn end(&mut self, ending: Ending) {
-        if self.is_recorded() {
+        if self.phase == Phase::Recorded {
             local::with(|local| {
-                local.finish(self.site, &self.ids, self.start, ending, self.polls, self.begun);
+                local.finish(self.site, self.context.ids_ref(), self.start, ending, self.polls, self.begun);
             });
         }
         self.phase = Phase::Passing;
     }
 }
 
-/// Puts the caller's context back when a poll is over, however it ends, and marks the span of a poll that panicked.
-struct Polling<'a, F, O> {
-    of: &'a mut InSpan<F, O>,
-    saved: Option<local::Saved>,
-    was_panicking: bool,
-    done: bool,
+impl<F: Future, O: Fn(&F::Output, Outcome)> InSpan<F, O> {
+    /// Polls inside a context that is no span of its own.
+    #[cold]
+    fn poll_carrying(&mut self, task: &mut task::Context<'_>) -> Poll<F::Output> {
+        let scope = Scope::of(self.context.ids(), self.context.all_baggage());
+        let mut passing = PassingOnUnwind { phase: &mut self.phase, returned: false };
+        let result = match &mut self.future {
+            // SAFETY: as in `poll_future`.
+            Some(future) => unsafe { Pin::new_unchecked(future) }.poll(task),
+            None => Poll::Pending,
+        };
+        passing.returned = result.is_pending();
+        drop(passing);
+        drop(scope);
+        result
+    }
+
+    /// Polls inside the span.
+    #[inline]
+    fn poll_recorded(&mut self, task: &mut task::Context<'_>) -> Poll<F::Output> {
+        self.polls = self.polls.saturating_add(1);
+        // What is lent must not be borrowed mutably meanwhile: the fields are reached one by one.
+        let this: *mut Self = self;
+        let result = {
+            let was_panicking = panicking();
+            // SAFETY: it is ours.
+            let context = unsafe { &raw const (*this).context };
+            let kept = local::Kept::new();
+            let frame = local::with(|local| local.frame(context, &raw const kept));
+            let mut polling = Polling { of: this, frame, was_panicking };
+            // SAFETY: `polling` and `kept` stay where they are until the context is taken back below, or when it is dropped because the poll
+            // panics. Until then nobody writes the context, and the future is pinned with the whole.
+            local::with(|local| unsafe { local.lend(&mut polling.frame) });
+            // SAFETY: it is ours, and pinned with the whole.
+            let result = match unsafe { &mut (*this).future } {
+                // SAFETY: as in `poll_future`.
+                Some(future) => unsafe { Pin::new_unchecked(future) }.poll(task),
+                None => Poll::Pending,
+            };
+            if let Poll::Ready(value) = &result {
+                // SAFETY: it is ours.
+                let outcome = unsafe { &(*this).outcome };
+                outcome(value, Outcome::of_current());
+            }
+            local::with(|local| local.take_back(&mut polling.frame));
+            std::mem::forget(polling);
+            result
+        };
+        if result.is_ready() {
+            self.end(Ending::Returned);
+        } else if !self.begun {
+            self.begun = local::with(|local| local.begin(self.site, self.context.ids_ref(), self.start));
+        }
+        result
+    }
 }
 
-impl<F, O> Drop for Polling<'_, F, O> {
-    #[inline]
+/// Takes the context back when a poll panics, and marks the span.
+struct Polling<F, O> {
+    of: *mut InSpan<F, O>,
+    frame: local::Frame,
+    was_panicking: bool,
+}
+
+impl<F, O> Drop for Polling<F, O> {
+    #[cold]
     fn drop(&mut self) {
-        if let Some(saved) = self.saved.take() {
-            self.of.baggage = local::with(|local| local.restore(saved));
+        local::with(|local| local.take_back(&mut self.frame));
+        if !self.was_panicking {
+            // SAFETY: it is what `poll_recorded` has borrowed, on whose stack this is.
+            unsafe { &mut *self.of }.end(Ending::Panicked);
         }
-        if !self.done && !self.was_panicking {
-            self.of.end(Ending::Panicked);
+    }
+}
+
+/// A future that is done, or panicked, carries nothing any more.
+struct PassingOnUnwind<'a> {
+    phase: &'a mut Phase,
+    returned: bool,
+}
+
+impl Drop for PassingOnUnwind<'_> {
+    fn drop(&mut self) {
+        if !self.returned {
+            *self.phase = Phase::Passing;
         }
     }
 }
@@ -338,38 +414,32 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> Future for InSpan<F, O> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<F::Output> {
-        // SAFETY: what is pinned with the whole is `future` alone, which `poll_future` and `drop` leave in place.
+        // SAFETY: what is pinned with the whole is `future` alone, which polling and `drop` leave in place.
         let this = unsafe { self.get_unchecked_mut() };
         if this.phase == Phase::New {
             this.begin();
         }
-        if this.phase == Phase::Passing {
-            return this.poll_future(task);
+        match this.phase {
+            Phase::Recorded => this.poll_recorded(task),
+            Phase::Carrying => this.poll_carrying(task),
+            Phase::New | Phase::Passing => this.poll_future(task),
         }
-        this.polls = this.polls.saturating_add(1);
-        let was_panicking = panicking();
-        let saved = Some(local::with(|local| local.attach(&this.ids, this.baggage.take())));
-        let mut polling = Polling { of: this, saved, was_panicking, done: false };
-        let result = polling.of.poll_future(task);
-        if let Poll::Ready(value) = &result {
-            if polling.of.is_recorded() {
-                (polling.of.outcome)(value, Outcome::of_current());
-            }
-        }
-        polling.done = true;
-        drop(polling);
-        if result.is_ready() {
-            this.end(Ending::Returned);
-        } else if !this.begun && this.is_recorded() {
-            this.begun = local::with(|local| local.begin(this.site, &this.ids, this.start));
-        }
-        result
     }
 }
 
 impl<F, O> Drop for InSpan<F, O> {
     fn drop(&mut self) {
-        let scope = (self.phase == Phase::Carrying).then(|| Scope::of(self.ids, self.baggage.take()));
+        // Of one that is done nothing is left to tell.
+        if matches!(self.phase, Phase::Carrying | Phase::Recorded) {
+            self.cancel();
+        }
+    }
+}
+
+impl<F, O> InSpan<F, O> {
+    #[cold]
+    fn cancel(&mut self) {
+        let scope = Some(Scope::of(self.context.ids(), self.context.take_baggage()));
         let dropping = Dropping { of: self, scope };
         // Dropped where it is pinned.
         dropping.of.future = None;

@@ -5,7 +5,8 @@
 //! thread hangs on a second one, which is touched only when the thread gets a log.
 
 mod attribute;
-mod held;
+mod open;
+mod place;
 mod spans;
 mod sync;
 mod writing;
@@ -19,11 +20,14 @@ use crate::recorder::event::Ids;
 use crate::recorder::log::{Log, POSITION_BITS, Writer};
 use crate::recorder::registry::{mix, random};
 use crate::reporter::stats::DropReason;
+use crate::tracer::context::Context;
 use crate::tracer::id::TraceId;
 use crate::tracer::slot::Slot;
 
 pub(crate) use self::attribute::{AttributeValue, Target, cut};
-use self::held::Held;
+use self::open::{Left, Open};
+use self::place::Place;
+pub(crate) use self::place::{Frame, Kept};
 pub use self::sync::{Enter, enter};
 
 /// Spans of one thread that may be open inside each other. Beyond it a span is not recorded, and counted
@@ -107,6 +111,18 @@ impl Ids {
     }
 }
 
+/// What takes a thread off the usual ways, in `Local::unusual`.
+mod unusual {
+    /// The log's clock is not the time stamp counter, or there is no log.
+    pub(super) const CLOCK: u8 = 1;
+    /// Inside an allocation for the log.
+    pub(super) const BUSY: u8 = 2;
+    /// The thread has ended.
+    pub(super) const CLOSED: u8 = 4;
+    /// Spans ended outside of their context.
+    pub(super) const STRAYS: u8 = 8;
+}
+
 /// What the hot path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -131,27 +147,16 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Local {
     state: Cell<State>,
+    /// What takes the thread off the usual ways: see [`unusual`].
+    unusual: Cell<u8>,
     writer: Writer,
-    /// Position of the innermost open sync span that belongs to the context; 0 when there is none.
-    inner: Cell<u64>,
-    /// Open sync spans of the thread, each with room in reserve for its end.
-    depth: Cell<u32>,
-    /// Tells the spans of the current context from those of others that are open: another number each time that a context
-    /// is attached or a trace begins.
-    stay: Cell<u16>,
-    /// The last such number given.
+    opened: Open,
+    /// The last `Open::stay` given.
     stays: Cell<u16>,
-    /// Position of the scope event of the current context; 0 when it is not written.
-    scope: Cell<u64>,
     /// Position of the last scope event in the log; 0 when what the reader thinks is innermost is not what we think.
     written: Cell<u64>,
-    /// The span that started the current trace by itself, and ends the context with itself: position or token.
-    root: Cell<u64>,
-    /// The current context. Spans inside it are told by `inner`.
-    ids: Cell<Ids>,
-    /// The current context's baggage. A reference is owned by its place: this one, what was saved, or a future between its
-    /// polls. So guards that are dropped in any order are odd, and nothing worse.
-    baggage: Held,
+    /// The current context. Spans inside it are told by `opened`.
+    place: Place,
     /// The log; null without one. Kept alive by [`LOGS`].
     log: Cell<*const Log>,
     number: Cell<u64>,
@@ -159,10 +164,6 @@ pub(crate) struct Local {
     registry: Cell<u32>,
     /// The tracer that was last found to write into this log; 0 if none was.
     known: Cell<u32>,
-    /// Whether the log's clock is the time stamp counter.
-    by_tsc: Cell<bool>,
-    busy: Cell<bool>,
-    closed: Cell<bool>,
     /// The registry whose budget had nothing, and its `Budget::returned` then.
     denied: Cell<(u32, usize)>,
     /// State of the generator of ids; 0 before its first use.
@@ -207,11 +208,7 @@ impl Drop for Logs {
 pub(crate) struct Saved {
     ids: Ids,
     baggage: Option<Arc<Baggage>>,
-    inner: u64,
-    scope: u64,
-    root: u64,
-    depth: u32,
-    stay: u16,
+    left: Left,
 }
 
 /// Runs `code` with this thread's registers.
@@ -231,24 +228,17 @@ impl Local {
     const fn new() -> Self {
         Self {
             state: Cell::new(State::Off),
+            unusual: Cell::new(unusual::CLOCK),
             writer: Writer::detached(),
-            inner: Cell::new(0),
-            depth: Cell::new(0),
-            stay: Cell::new(0),
+            opened: Open::none(),
             stays: Cell::new(0),
-            scope: Cell::new(0),
             written: Cell::new(0),
-            root: Cell::new(0),
-            ids: Cell::new(Ids::NONE),
-            baggage: Held::nothing(),
+            place: Place::empty(),
             log: Cell::new(std::ptr::null()),
             number: Cell::new(0),
             key: Cell::new(0),
             registry: Cell::new(0),
             known: Cell::new(0),
-            by_tsc: Cell::new(false),
-            busy: Cell::new(false),
-            closed: Cell::new(false),
             denied: Cell::new((0, 0)),
             seed: Cell::new(0),
             strays: Cell::new([Stray { position: 0, outer: 0, depth: 0 }; STRAYS]),
@@ -259,9 +249,10 @@ impl Local {
     // ---- contexts
 
     /// The context of the innermost span.
+    #[inline]
     pub(crate) fn current(&self) -> Ids {
-        let mut ids = self.ids.get();
-        let inner = self.inner.get();
+        let mut ids = self.place.ids();
+        let inner = self.opened.inner.get();
         if inner != 0 {
             ids.span = mix(inner.wrapping_add(self.key.get()));
             ids.key = ids.span;
@@ -272,9 +263,26 @@ impl Local {
         ids
     }
 
+    /// The current context with its baggage. Mostly that of a span that is polled, which is copied as it is.
+    #[inline(always)]
+    pub(crate) fn context(&self) -> Context {
+        if self.opened.inner.get() == 0 {
+            if let Some(context) = self.place.lent_copy() {
+                return context;
+            }
+        }
+        self.any_context()
+    }
+
+    #[inline(never)]
+    fn any_context(&self) -> Context {
+        Context::new(self.current(), self.baggage())
+    }
+
     /// The current context's baggage.
+    #[inline]
     pub(crate) fn baggage(&self) -> Option<Arc<Baggage>> {
-        self.baggage.get()
+        self.place.baggage()
     }
 
     /// Whether this is the current context.
@@ -286,7 +294,7 @@ impl Local {
     #[inline]
     pub(crate) fn adopt(&self, mut ids: Ids) -> Ids {
         if ids.tracer == 0 && ids.has_trace() {
-            ids.tracer = self.ids.get().tracer;
+            ids.tracer = self.place.ids().tracer;
         }
         ids
     }
@@ -294,15 +302,8 @@ impl Local {
     /// Makes these the current context. What it replaced is to be [restored](Self::restore).
     #[inline]
     pub(crate) fn attach(&self, ids: &Ids, baggage: Option<Arc<Baggage>>) -> Saved {
-        let saved = Saved {
-            ids: self.ids.replace(*ids),
-            baggage: self.baggage.replace(baggage),
-            inner: self.inner.replace(0),
-            scope: self.scope.replace(0),
-            root: self.root.replace(0),
-            depth: self.depth.get(),
-            stay: self.stay.replace(self.new_stay()),
-        };
+        let (before, baggage) = self.place.replace(*ids, baggage);
+        let saved = Saved { ids: before, baggage, left: self.leave() };
         if ids.tracer == 0 && ids.has_trace() {
             self.adopt_tracer(saved.ids.tracer);
         }
@@ -322,25 +323,97 @@ impl Local {
     #[cold]
     fn adopt_tracer(&self, before: u32) {
         let tracer = if before != 0 { before } else { Slot::installed().map_or(0, Slot::reference) };
-        self.ids.set(Ids { tracer, ..self.ids.get() });
+        self.place.set_ids(Ids { tracer, ..self.place.ids() });
     }
 
     /// Puts back what [`attach`](Self::attach) replaced, and gives the baggage of the context that ends: mostly what was
     /// given to `attach`.
     #[inline]
     pub(crate) fn restore(&self, saved: Saved) -> Option<Arc<Baggage>> {
-        let baggage = self.baggage.replace(saved.baggage);
-        self.ids.set(saved.ids);
-        self.inner.set(saved.inner);
-        self.stay.set(saved.stay);
-        self.scope.set(saved.scope);
-        self.root.set(saved.root);
-        self.depth.set(saved.depth);
-        if self.strayed.get() != 0 {
+        let (_, baggage) = self.place.replace(saved.ids, saved.baggage);
+        self.return_to(&saved.left);
+        baggage
+    }
+
+    /// A frame to [lend](Self::lend) this context of a recorded span; what is open gives way.
+    #[inline(always)]
+    pub(crate) fn frame(&self, context: *const Context, kept: *const Kept) -> Frame {
+        Frame::new(context, kept, self.leave())
+    }
+
+    /// Makes the context of a frame current, where it stays, until it is [taken back](Self::take_back).
+    ///
+    /// # Safety
+    /// Until then frame, what is beside it, and context stay where they are, and the context is not written.
+    #[inline(always)]
+    pub(crate) unsafe fn lend(&self, frame: &mut Frame) {
+        // SAFETY: the caller's promise.
+        unsafe { self.place.lend(frame) };
+        self.set_recorded_state(State::Sampled);
+    }
+
+    /// Puts back what [`lend`](Self::lend) and [`frame`](Self::frame) replaced.
+    #[inline(always)]
+    pub(crate) fn take_back(&self, frame: &mut Frame) {
+        if !self.place.take_back(frame) {
+            return self.return_to(&frame.left);
+        }
+        let baggage = self.place.own_again(frame);
+        self.return_to_any_of(&frame.left);
+        // Not before everything is in order again.
+        drop(baggage);
+    }
+
+    #[cold]
+    fn return_to_any_of(&self, left: &Left) {
+        self.opened.return_to(left);
+        self.return_to_any();
+    }
+
+    /// What is open gives way to what will be in another context.
+    #[inline(always)]
+    fn leave(&self) -> Left {
+        self.opened.leave(self.new_stay())
+    }
+
+    #[inline(always)]
+    fn return_to(&self, left: &Left) {
+        self.opened.return_to(left);
+        // Mostly: back to the context of a span that is polled.
+        if self.unusual.get() == 0 && self.place.is_lent() {
+            let scope = left.scope;
+            if scope != 0 && scope == self.written.get() {
+                return self.state.set(State::Recording);
+            }
+            if left.inner == 0 {
+                return self.state.set(State::Sampled);
+            }
+        }
+        self.return_to_any();
+    }
+
+    #[inline(never)]
+    fn return_to_any(&self) {
+        if self.is_unusual(unusual::STRAYS) {
             self.drop_strays();
         }
         self.return_to_inner();
-        baggage
+    }
+
+    #[inline(always)]
+    fn is_unusual(&self, what: u8) -> bool {
+        self.unusual.get() & what != 0
+    }
+
+    fn set_unusual(&self, what: u8, is: bool) {
+        let others = self.unusual.get() & !what;
+        self.unusual.set(if is { others | what } else { others });
+    }
+
+    /// Whether the log's clock is the time stamp counter.
+    #[inline(always)]
+    fn by_tsc(&self) -> bool {
+        !self.is_unusual(unusual::CLOCK)
     }
 
     /// Nothing is recorded on this thread from now on.
@@ -351,8 +424,14 @@ impl Local {
     /// Derives the state from everything else. It is never restored blindly: the thread may have ended, the log changed.
     #[inline]
     fn recompute(&self) {
-        let recording = self.by_tsc.get() && self.is_clean();
-        self.set_state(&self.ids.get(), if recording { State::Recording } else { State::Sampled });
+        let recording = self.by_tsc() && self.is_clean();
+        let state = if recording { State::Recording } else { State::Sampled };
+        if self.place.is_lent() {
+            // Only a recorded span lends its context.
+            self.set_recorded_state(state);
+        } else {
+            self.set_state(&self.place.ids(), state);
+        }
     }
 
     /// Sets the state for a context; `if_sampled` is that of one which is recorded. That is the short way: it is taken
@@ -360,10 +439,11 @@ impl Local {
     #[inline(always)]
     fn set_state(&self, ids: &Ids, if_sampled: State) {
         let is_plain = ids.flags & (flag::SAMPLED | flag::UNSAMPLED | flag::LOST) == flag::SAMPLED;
-        self.state.set(if self.closed.get() | self.busy.get() {
-            if self.closed.get() { State::Closed } else { State::Busy }
-        } else if is_plain {
-            if_sampled
+        if is_plain {
+            return self.set_recorded_state(if_sampled);
+        }
+        self.state.set(if let Some(hindered) = self.hindered() {
+            hindered
         } else if ids.is(flag::UNSAMPLED) {
             State::Unsampled
         } else if ids.is(flag::LOST) {
@@ -375,16 +455,40 @@ impl Local {
         });
     }
 
+    #[inline(always)]
+    fn set_recorded_state(&self, state: State) {
+        if !self.is_unusual(unusual::CLOSED | unusual::BUSY) {
+            self.state.set(state);
+        } else {
+            self.set_hindered_state();
+        }
+    }
+
+    #[cold]
+    fn set_hindered_state(&self) {
+        if let Some(state) = self.hindered() {
+            self.state.set(state);
+        }
+    }
+
+    #[inline(always)]
+    fn hindered(&self) -> Option<State> {
+        if self.is_unusual(unusual::CLOSED | unusual::BUSY) {
+            return Some(if self.is_unusual(unusual::CLOSED) { State::Closed } else { State::Busy });
+        }
+        None
+    }
+
     /// Whether the scope that the reader knows is the current one, and it knows what is innermost.
     #[inline]
     fn is_clean(&self) -> bool {
-        self.scope.get() != 0 && self.scope.get() == self.written.get()
+        self.opened.scope.get() != 0 && self.opened.scope.get() == self.written.get()
     }
 
     /// Positions of the current context are of one log: makes that the current one again.
-    #[inline]
+    #[inline(always)]
     fn return_to_inner(&self) {
-        let number = self.inner.get() >> POSITION_BITS;
+        let number = self.opened.inner.get() >> POSITION_BITS;
         if number != 0 && number != self.number.get() {
             self.select_log(|_, log| log.number() == number);
         }
@@ -393,9 +497,9 @@ impl Local {
 
     /// Decides a deferred context, for the span with this name.
     fn decide(&self, name: &dyn Display) {
-        let mut ids = self.ids.get();
+        let mut ids = self.place.ids();
         self.settle(&mut ids, name);
-        self.ids.set(ids);
+        self.place.set_ids(ids);
         self.recompute();
     }
 
@@ -412,7 +516,7 @@ impl Local {
     }
 
     fn lose(&self, reason: DropReason) {
-        if let Some(slot) = Slot::find(self.ids.get().tracer) {
+        if let Some(slot) = Slot::find(self.place.ids().tracer) {
             slot.lose(reason, 1);
         }
     }

@@ -108,7 +108,9 @@ impl Sampler {
                 matching.map_or(&rules.otherwise, |(_, sampler)| sampler).decide(name, trace, now)
             }
             Policy::Always | Policy::Never | Policy::Ratio(_) => {
-                self.boundary().is_some_and(|boundary| Self::within(boundary, trace))
+                #[expect(clippy::cast_possible_truncation, reason = "the low half is what counts")]
+                let low = trace.get() as u64;
+                self.boundary().is_some_and(|boundary| Self::within(boundary, low))
             }
         }
     }
@@ -132,10 +134,8 @@ impl Sampler {
     /// The low half is mixed first: ids that count up, begin with a time or have 63 bits are sampled at the same rate as
     /// random ones. Only the low half counts, because some systems on the way pass on nothing else.
     #[inline]
-    pub(crate) const fn within(boundary: u64, trace: TraceId) -> bool {
-        #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
-        let low = trace.get() as u64;
-        boundary == u64::MAX || mix(low) < boundary
+    pub(crate) const fn within(boundary: u64, trace_low: u64) -> bool {
+        boundary == u64::MAX || mix(trace_low) < boundary
     }
 }
 
@@ -298,7 +298,7 @@ mod tests {
             let boundary = sampler.boundary().unwrap();
             for trace in 1..1000 {
                 let decided = sampler.decide(&"", id(trace), Instant::now());
-                assert_eq!(Sampler::within(boundary, id(trace)), decided, "{sampler:?}");
+                assert_eq!(Sampler::within(boundary, u64::try_from(trace).unwrap()), decided, "{sampler:?}");
             }
         }
         assert_eq!(Sampler::ratio(1.0).boundary(), Some(u64::MAX));

@@ -320,8 +320,16 @@ impl Slot {
                 let sampler = self.locked().sampler.read().unwrap_or_else(PoisonError::into_inner);
                 sampler.decide(name, trace, Instant::now())
             }
-            boundary => Sampler::within(boundary, trace),
+            #[expect(clippy::cast_possible_truncation, reason = "the low half is what counts")]
+            boundary => Sampler::within(boundary, trace.get() as u64),
         }
+    }
+
+    /// The boundary below which traces are recorded; `None`: the sampler must be asked.
+    #[inline]
+    pub(crate) fn boundary(&self) -> Option<u64> {
+        let boundary = self.boundary.load(Ordering::Acquire);
+        (boundary != ASK).then_some(boundary)
     }
 
     /// Counts spans that could not be recorded.

@@ -15,21 +15,41 @@ const INLINE: usize = 512;
 pub(crate) struct Text {
     inline: [MaybeUninit<u8>; INLINE],
     len: usize,
+    /// How long it may become inline; 0 when it no longer is.
+    limit: usize,
     /// All of the text, when it did not fit.
     heap: String,
 }
 
 impl Text {
-    /// What `value` displays. An error of the formatter leaves what was written before it.
+    /// What `value` displays, where it does not matter that the whole place is copied once more.
     pub(crate) fn of(value: &(impl Display + ?Sized)) -> Self {
-        let mut text = Self { inline: [const { MaybeUninit::uninit() }; INLINE], len: 0, heap: String::new() };
-        let _ = write!(text, "{value}");
+        let mut text = Self::new();
+        text.format(value);
         text
     }
 
+    /// No text: a place for one.
+    #[inline(always)]
+    pub(crate) const fn new() -> Self {
+        let inline = [const { MaybeUninit::uninit() }; INLINE];
+        Self { inline, len: 0, limit: INLINE, heap: String::new() }
+    }
+
+    /// Appends what `value` displays. An error of the formatter leaves what was written before it.
+    pub(crate) fn format(&mut self, value: &(impl Display + ?Sized)) -> &Self {
+        let _ = write!(self, "{value}");
+        self
+    }
+
     /// The text.
+    #[inline]
     pub(crate) fn as_str(&self) -> &str {
-        if self.heap.is_empty() { self.inline() } else { &self.heap }
+        if self.is_inline() { self.inline() } else { &self.heap }
+    }
+
+    fn is_inline(&self) -> bool {
+        self.limit != 0
     }
 
     #[allow(unsafe_code, reason = "the first bytes of an array that is not wholly initialised")]
@@ -40,17 +60,35 @@ impl Text {
 }
 
 impl Write for Text {
+    #[allow(unsafe_code, reason = "writes into an array that is not wholly initialised")]
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        if self.heap.is_empty() {
-            let end = self.len + part.len();
-            if let Some(free) = self.inline.get_mut(self.len..end) {
-                for (to, &byte) in free.iter_mut().zip(part.as_bytes()) {
-                    to.write(byte);
-                }
-                self.len = end;
-                return Ok(());
+        let end = self.len.saturating_add(part.len());
+        if end > self.limit {
+            return self.write_to_heap(part);
+        }
+        let bytes = part.as_bytes();
+        // SAFETY: `end` is at most INLINE.
+        unsafe {
+            let to = self.inline.as_mut_ptr().add(self.len).cast::<u8>();
+            // Numbers come in pieces of a few digits: these moves are less than a call.
+            match *bytes {
+                [] => {}
+                [a] => to.write(a),
+                [a, b] => to.cast::<[u8; 2]>().write([a, b]),
+                _ => to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()),
             }
+        }
+        self.len = end;
+        Ok(())
+    }
+}
+
+impl Text {
+    #[cold]
+    fn write_to_heap(&mut self, part: &str) -> fmt::Result {
+        if self.is_inline() {
             self.heap = self.inline().to_owned();
+            self.limit = 0;
         }
         let room = (VALUE_BYTES + 4).saturating_sub(self.heap.len());
         self.heap.push_str(crate::tracer::local::cut(part, room));

@@ -3,11 +3,13 @@
 //! `cargo run --release --bin versus -- [--rounds N] [--only NAME]… [--dry]`: `--only` picks scenarios and contestants by
 //! name, floors are always in; `--dry` prints the table and writes no file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, exit};
 
 use versus::contestants::{self, Entry};
+use versus::instructions;
 use versus::measure::Measured;
+use versus::programs;
 use versus::scenario::{Floor, Scenario};
 use versus::table::{self, Cell};
 
@@ -25,7 +27,7 @@ fn main() {
         eprintln!("{problem}\nusage: versus [--rounds N] [--only NAME]… [--dry]");
         exit(2);
     });
-    let programs = build();
+    let programs = programs::build(&["measure", "allocations"]);
     let mut cells = Vec::new();
     // Rounds are the outer loop: what disturbs the machine for a while disturbs everyone.
     for round in 0..options.rounds {
@@ -37,7 +39,14 @@ fn main() {
                 let at = at.unwrap_or_else(|| {
                     let counted = measure(&programs.join("allocations"), entry, scenario);
                     let allocations = counted.map_or(f64::NAN, |counted| counted.allocations);
-                    cells.push(Cell { contestant: entry.name, scenario, rounds: Vec::new(), allocations });
+                    let instructions = instructions::per_span(&programs.join("measure"), entry, scenario);
+                    cells.push(Cell {
+                        contestant: entry.name,
+                        scenario,
+                        rounds: Vec::new(),
+                        allocations,
+                        instructions,
+                    });
                     cells.len() - 1
                 });
                 cells[at].rounds.push(measured);
@@ -87,22 +96,6 @@ fn options() -> Result<Options, String> {
         Some(name) => Err(format!("no scenario or contestant is called {name}")),
         None => Ok(options),
     }
-}
-
-/// Builds the programs that measure; `cargo run` has built this one only. Gives the folder they are in.
-fn build() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--bin", "measure", "--bin", "allocations", "--manifest-path"])
-        .arg(manifest)
-        .status();
-    if !status.is_ok_and(|status| status.success()) {
-        eprintln!("the programs that measure could not be built");
-        exit(1);
-    }
-    let this = std::env::current_exe().unwrap_or_default();
-    this.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 fn measure(program: &Path, entry: &Entry, scenario: Scenario) -> Option<Measured> {

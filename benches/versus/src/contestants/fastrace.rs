@@ -101,7 +101,7 @@ pub fn start(scenario: Scenario) -> Option<Contestant> {
     fastrace::set_reporter(Counts, Config::default());
     let finish = || {
         fastrace::flush();
-        Arrived { delivered: DELIVERED.load(Ordering::Relaxed), dropped: 0 }
+        Arrived { delivered: Some(DELIVERED.load(Ordering::Relaxed)), dropped: 0 }
     };
     Some(Contestant { run, settle: fastrace::flush, finish: Box::new(finish) })
 }

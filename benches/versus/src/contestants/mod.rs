@@ -1,9 +1,21 @@
 //! Who is measured: each module writes the scenarios in its library's own way, as its documentation recommends.
 
+#[cfg(feature = "peers")]
 pub mod fastrace;
 pub mod floor;
+#[cfg(feature = "peers")]
+pub mod micromegas;
+#[cfg(feature = "peers")]
 pub mod opentelemetry;
+#[cfg(feature = "peers")]
+pub mod puffin;
 pub mod traced;
+#[cfg(feature = "peers")]
+pub mod tracing;
+#[cfg(feature = "peers")]
+pub mod tracy;
+#[cfg(feature = "peers")]
+pub mod zipkin;
 
 use std::fmt;
 
@@ -22,8 +34,8 @@ pub struct Contestant {
 /// What became of the spans.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Arrived {
-    /// Spans that the backend was given.
-    pub delivered: u64,
+    /// Spans that the backend was given; `None` where nobody knows.
+    pub delivered: Option<u64>,
     /// Spans that the library says it dropped; what it does not count shows in `delivered`.
     pub dropped: u64,
 }
@@ -43,12 +55,34 @@ pub const ALL: &[Entry] = &[
     Entry { name: "F1", title: "F1", crates: &[], start: floor::f1 },
     Entry { name: "F4", title: "F4", crates: &[], start: floor::f4 },
     Entry { name: "traced", title: "traced", crates: &["traced-runtime"], start: traced::start },
+    #[cfg(feature = "peers")]
+    Entry {
+        name: "micromegas",
+        title: "micromegas-tracing",
+        crates: &["micromegas-tracing"],
+        start: micromegas::start,
+    },
+    #[cfg(feature = "peers")]
     Entry { name: "fastrace", title: "fastrace", crates: &["fastrace"], start: fastrace::start },
+    #[cfg(feature = "peers")]
+    Entry { name: "puffin", title: "puffin", crates: &["puffin"], start: puffin::start },
+    #[cfg(feature = "peers")]
+    Entry { name: "tracy", title: "Tracy", crates: &["tracy-client"], start: tracy::start },
+    #[cfg(feature = "peers")]
+    Entry { name: "zipkin", title: "palantir zipkin", crates: &["zipkin"], start: zipkin::start },
+    #[cfg(feature = "peers")]
     Entry {
         name: "opentelemetry",
-        title: "tracing + OpenTelemetry",
-        crates: &["tracing", "tracing-opentelemetry", "opentelemetry_sdk"],
+        title: "OpenTelemetry SDK",
+        crates: &["opentelemetry_sdk"],
         start: opentelemetry::start,
+    },
+    #[cfg(feature = "peers")]
+    Entry {
+        name: "tracing",
+        title: "tracing + OpenTelemetry",
+        crates: &["tracing", "tracing-opentelemetry"],
+        start: tracing::start,
     },
 ];
 

@@ -1,19 +1,15 @@
-//! tracing's `#[instrument]` with the OpenTelemetry layer, its batch processor, and an exporter that counts.
-//!
-//! Set up to be as fast as its documentation tells: what the layer adds to each span by default (thread, source
-//! location, target, busy and idle time) is off, as is the OpenTelemetry context that nothing here asks for.
+//! The OpenTelemetry SDK by itself: `in_span`, its batch processor, and an exporter that counts.
 
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{FutureExt, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter,
 };
-use tracing::{Instrument, instrument};
-use tracing_subscriber::layer::SubscriberExt;
 
 use super::{Arrived, Contestant, Version};
 use crate::executor::{block_on, yield_once};
@@ -24,6 +20,7 @@ const QUEUE: usize = 64 << 10;
 
 static DELIVERED: AtomicU64 = AtomicU64::new(0);
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
+static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
 #[derive(Debug)]
 struct Counts;
@@ -35,44 +32,86 @@ impl SpanExporter for Counts {
     }
 }
 
+/// Makes the provider of the process, and how it is settled and finished.
+pub(super) fn provide(scenario: Scenario) -> (SdkTracerProvider, fn(), Box<dyn FnOnce() -> Arrived>) {
+    let config = BatchConfigBuilder::default().with_max_queue_size(QUEUE).build();
+    let processor = BatchSpanProcessor::builder(Counts).with_batch_config(config).build();
+    let sampler = if scenario == Scenario::Unsampled { Sampler::AlwaysOff } else { Sampler::AlwaysOn };
+    let provider = SdkTracerProvider::builder().with_span_processor(processor).with_sampler(sampler).build();
+    PROVIDER.set(provider.clone()).expect("started once");
+    let settle = || {
+        if let Some(provider) = PROVIDER.get() {
+            provider.force_flush().ok();
+        }
+    };
+    let finish = || {
+        let Some(provider) = PROVIDER.get() else { return Arrived::default() };
+        provider.force_flush().ok();
+        let arrived = Arrived { delivered: Some(DELIVERED.load(Ordering::Relaxed)), dropped: 0 };
+        provider.shutdown().ok();
+        arrived
+    };
+    (provider, settle, Box::new(finish))
+}
+
+/// Kept, because to ask the global one for each span would cost more.
+fn tracer() -> &'static SdkTracer {
+    TRACER.get().expect("set by `start`")
+}
+
 #[inline(never)]
-#[instrument(skip_all)]
 fn child(n: u32) -> u32 {
-    black_box(n)
+    tracer().in_span("child", |_| black_box(n))
 }
 
 #[inline(never)]
-#[instrument(skip_all)]
 fn root(children: u32) {
-    for n in 0..children {
-        child(n);
-    }
+    tracer().in_span("root", |_| {
+        for n in 0..children {
+            child(n);
+        }
+    });
 }
 
 #[inline(never)]
-#[instrument(skip_all, fields(n = n, kind = kind, version = %version))]
 fn tagged_child(n: u32, kind: &'static str, version: Version) -> u32 {
-    black_box(n)
+    tracer().in_span("child", |context| {
+        let span = context.span();
+        span.set_attribute(KeyValue::new("n", i64::from(n)));
+        span.set_attribute(KeyValue::new("kind", kind));
+        span.set_attribute(KeyValue::new("version", version.to_string()));
+        black_box(n)
+    })
 }
 
 #[inline(never)]
-#[instrument(skip_all)]
 fn tagged_root() {
-    for n in 0..CHILDREN {
-        tagged_child(n, "cart", Version(n, 7));
-    }
+    tracer().in_span("root", |_| {
+        for n in 0..CHILDREN {
+            tagged_child(n, "cart", Version(n, 7));
+        }
+    });
 }
 
-#[instrument(skip_all)]
 async fn async_child(n: u32) -> u32 {
-    yield_once().await;
-    black_box(n)
+    let context = Context::current_with_span(tracer().start("child"));
+    async move {
+        yield_once().await;
+        black_box(n)
+    }
+    .with_context(context)
+    .await
 }
 
 async fn async_root() {
-    for n in 0..CHILDREN {
-        async_child(n).await;
+    let context = Context::current_with_span(tracer().start("root"));
+    async {
+        for n in 0..CHILDREN {
+            async_child(n).await;
+        }
     }
+    .with_context(context)
+    .await;
 }
 
 fn repeat(traces: u32, trace: impl Fn()) {
@@ -84,40 +123,23 @@ fn repeat(traces: u32, trace: impl Fn()) {
 /// Starts it for a scenario.
 pub fn start(scenario: Scenario) -> Option<Contestant> {
     let run: fn(u32) = match scenario {
-        Scenario::SyncChild | Scenario::Unsampled | Scenario::Off => |traces| repeat(traces, || root(CHILDREN)),
+        Scenario::SyncChild | Scenario::Unsampled => |traces| repeat(traces, || root(CHILDREN)),
         Scenario::RootAndChild => |traces| repeat(traces, || root(1)),
-        Scenario::AsyncChild => |traces| {
-            repeat(traces, || block_on(async_root().instrument(tracing::info_span!("root"))));
-        },
+        Scenario::AsyncChild => |traces| repeat(traces, || block_on(async_root())),
         Scenario::Tags => |traces| repeat(traces, tagged_root),
+        Scenario::Off => |traces| {
+            let tracer = opentelemetry::global::tracer("bench");
+            repeat(traces, || {
+                for n in 0..=CHILDREN {
+                    tracer.in_span("child", |_| black_box(n));
+                }
+            });
+        },
     };
     if scenario == Scenario::Off {
         return Some(Contestant { run, settle: || {}, finish: Box::new(Arrived::default) });
     }
-    let config = BatchConfigBuilder::default().with_max_queue_size(QUEUE).build();
-    let processor = BatchSpanProcessor::builder(Counts).with_batch_config(config).build();
-    let sampler = if scenario == Scenario::Unsampled { Sampler::AlwaysOff } else { Sampler::AlwaysOn };
-    let provider = SdkTracerProvider::builder().with_span_processor(processor).with_sampler(sampler).build();
-    let layer = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("bench"))
-        .with_location(false)
-        .with_threads(false)
-        .with_target(false)
-        .with_tracked_inactivity(false)
-        .with_context_activation(false);
-    let subscriber = tracing_subscriber::registry().with(layer);
-    tracing::subscriber::set_global_default(subscriber).expect("started once");
-    PROVIDER.set(provider.clone()).expect("started once");
-    let settle = || {
-        if let Some(provider) = PROVIDER.get() {
-            provider.force_flush().ok();
-        }
-    };
-    let finish = move || {
-        provider.force_flush().ok();
-        let arrived = Arrived { delivered: DELIVERED.load(Ordering::Relaxed), dropped: 0 };
-        provider.shutdown().ok();
-        arrived
-    };
-    Some(Contestant { run, settle, finish: Box::new(finish) })
+    let (provider, settle, finish) = provide(scenario);
+    TRACER.set(provider.tracer("bench")).expect("started once");
+    Some(Contestant { run, settle, finish })
 }

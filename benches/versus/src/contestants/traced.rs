@@ -98,7 +98,7 @@ pub fn start(scenario: Scenario) -> Option<Contestant> {
     let finish = move || {
         let tally = installed.shutdown(DEADLINE);
         assert!(tally.is_conserved(), "{tally}");
-        Arrived { delivered: tally.sent(), dropped: tally.recorded() - tally.sent() }
+        Arrived { delivered: Some(tally.sent()), dropped: tally.recorded() - tally.sent() }
     };
     Some(Contestant { run, settle, finish: Box::new(finish) })
 }

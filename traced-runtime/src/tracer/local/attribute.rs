@@ -1,8 +1,8 @@
 //! Tags, annotations and the rest of what is told about a span.
 
 use super::{KEY_BYTES, Local, State, VALUE_BYTES};
-use crate::recorder::event::{AttributeHead, ValueType, What};
-use crate::recorder::log::{Need, Writer};
+use crate::recorder::event::{self, AttributeHead, ValueType, What};
+use crate::recorder::log::{Need, Space};
 use crate::recorder::registry::mix;
 use crate::tracer::slot::Slot;
 
@@ -37,12 +37,60 @@ impl Local {
     #[inline]
     pub(crate) fn records(&self) -> bool {
         matches!(self.state.get(), State::Recording | State::Sampled)
-            && (self.inner.get() != 0 || self.ids.get().key != 0)
+            && (self.opened.inner.get() != 0 || self.place.ids().key != 0)
     }
 
     /// The key of a span of this thread by its position.
     pub(super) fn target_of(&self, position: u64) -> Target {
-        Target::Key { tracer: self.ids.get().tracer, key: mix(position.wrapping_add(self.key.get())) }
+        Target::Key { tracer: self.place.ids().tracer, key: mix(position.wrapping_add(self.key.get())) }
+    }
+
+    /// Tags the innermost sync span with up to eight bytes, but at least one, if nothing else needs to be written first.
+    /// `false`: nothing was done.
+    #[inline]
+    pub(crate) fn tag_word(&self, key: &'static str, value_type: ValueType, value_len: u32, bits: u64) -> bool {
+        const WORDS: usize = event::SITE_TAG_WORDS + 1;
+        let Some(key_len) = self.site_tag(key, WORDS) else { return false };
+        let space = self.writer.space();
+        // SAFETY: there is room for these words.
+        unsafe {
+            space.put(0, AttributeHead::site_tag(value_type, key_len, value_len));
+            space.put_text(1, key);
+            space.put(event::SITE_TAG_WORDS, bits);
+            self.writer.commit(space, WORDS);
+        }
+        true
+    }
+
+    /// The same with a text that is not too long.
+    pub(crate) fn tag_text(&self, key: &'static str, text: &str) -> bool {
+        let words = event::SITE_TAG_WORDS + text.len().div_ceil(8);
+        let Some(key_len) = self.site_tag(key, words) else { return false };
+        if text.len() > VALUE_BYTES {
+            return false;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most VALUE_BYTES")]
+        let value_len = text.len() as u32;
+        let space = self.writer.space();
+        // SAFETY: there is room for these words.
+        unsafe {
+            space.put(0, AttributeHead::site_tag(ValueType::Text, key_len, value_len));
+            space.put_text(1, key);
+            space.put_short(event::SITE_TAG_WORDS, text.as_bytes());
+            self.writer.commit(space, words);
+        }
+        true
+    }
+
+    /// Whether a site tag of so many words may be written, and the length of its key.
+    #[inline(always)]
+    fn site_tag(&self, key: &'static str, words: usize) -> Option<u16> {
+        let goes = self.state.get() == State::Recording
+            && self.opened.inner.get() != 0
+            && key.len() <= KEY_BYTES
+            && self.writer.has_room(words + self.reserve());
+        #[expect(clippy::cast_possible_truncation, reason = "at most KEY_BYTES")]
+        goes.then_some(key.len() as u16)
     }
 
     /// Writes an attribute. What is too long is cut and counted; without room it is lost and counted as cut.
@@ -52,7 +100,7 @@ impl Local {
             Target::Current if !self.records() => return,
             Target::Current => {
                 let ids = self.current();
-                let is_innermost = self.inner.get() != 0 && self.is_clean();
+                let is_innermost = self.opened.inner.get() != 0 && self.is_clean();
                 (ids.tracer, if is_innermost { 0 } else { ids.key })
             }
         };
@@ -84,18 +132,18 @@ impl Local {
             key_len: u16::try_from(short_key.len()).unwrap_or(0),
             value_len: u32::try_from(bytes.len()).unwrap_or(0),
         };
-        let write = |writer: &Writer| {
+        let write = |space: Space| {
             // SAFETY: `write` has made room for all words of the event.
             unsafe {
-                writer.put(0, head.to_word());
+                space.put(0, head.to_word());
                 if head.by_key {
-                    writer.put(1, by_key);
-                    writer.put(2, self.now());
-                    writer.put(3, u64::from(tracer) << 32);
+                    space.put(1, by_key);
+                    space.put(2, self.now());
+                    space.put(3, u64::from(tracer) << 32);
                 } else if head.what == What::Annotation {
-                    writer.put(1, self.now());
+                    space.put(1, self.now());
                 }
-                writer.put_bytes(head.head_words(), [short_key.as_bytes(), bytes]);
+                space.put_bytes(head.head_words(), [short_key.as_bytes(), bytes]);
             }
         };
         let written = self.write(tracer, head.words(), Need::Start, write);

@@ -5,10 +5,11 @@ use std::fmt::Display;
 use super::{Local, flag};
 use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, Ids, kind};
-use crate::recorder::log::{Need, Writer};
+use crate::recorder::log::{Need, Space};
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::{Callsite, Roots};
 use crate::tracer::fork;
+use crate::tracer::context::Context;
 use crate::tracer::kind::Outcome;
 use crate::tracer::slot::Slot;
 
@@ -17,9 +18,7 @@ impl Local {
     /// The ids of a span below `parent`, or of a new trace's first where there is no parent, and when it starts. `None`:
     /// there is nothing to start or to pass on.
     pub(crate) fn open(&self, parent: Ids, name: &dyn Display, roots: Roots) -> Option<(Ids, u64)> {
-        // Mostly: below a span that is recorded, into the log that is there. By the time stamp counter no test's tracer
-        // writes, so that ids are random.
-        if self.by_tsc.get() && parent.is_recorded() && parent.tracer == self.known.get() && parent.span != 0 {
+        if self.opens_at_once(&parent) {
             return Some(below(parent, self.draw_random(), tsc()));
         }
         let mut ids = self.adopt(if fork::is_child() { parent.across_fork() } else { parent });
@@ -59,6 +58,29 @@ impl Local {
         Some(below(ids, span, start))
     }
 
+    /// Starts a span below the current context and makes `context` its own, where that is recorded into the log that is there.
+    #[inline]
+    pub(crate) fn open_here(&self, context: &mut Context) -> Option<u64> {
+        let parent = self.current();
+        if !self.opens_at_once(&parent) {
+            return None;
+        }
+        let (ids, start) = below(parent, self.draw_random(), tsc());
+        context.set_ids(ids);
+        // Mostly there is none.
+        if self.place.has_baggage() || context.has_baggage() {
+            *context = Context::new(ids, self.baggage());
+        }
+        Some(start)
+    }
+
+    /// Mostly: below a span that is recorded, into the log that is there. By the time stamp counter no test's tracer writes,
+    /// so that ids are random.
+    #[inline]
+    fn opens_at_once(&self, parent: &Ids) -> bool {
+        self.by_tsc() && parent.is_recorded() && parent.tracer == self.known.get() && parent.span != 0
+    }
+
     /// The ids of the server's half of a caller's span, and when it starts. The caller must allow that: it came by B3.
     ///
     /// The two halves have the same id and parent; the local key is the half's own.
@@ -77,12 +99,12 @@ impl Local {
     /// Tells the reader of a span that may stay for a while; `false` where there is no room for that.
     #[cold]
     pub(crate) fn begin(&self, site: &'static Callsite, ids: &Ids, start: u64) -> bool {
-        let written = self.write(ids.tracer, event::BEGIN_WORDS, Need::Start, |writer| {
+        let written = self.write(ids.tracer, event::BEGIN_WORDS, Need::Start, |space| {
             // SAFETY: `write` has made room.
             unsafe {
-                writer.put_site(0, site, kind::BEGIN);
-                put_ids(writer, ids);
-                writer.put(1 + event::IDS, start);
+                space.put_site(0, site, kind::BEGIN);
+                put_ids(space, ids);
+                space.put(1 + event::IDS, start);
             }
         });
         written.is_ok()
@@ -99,15 +121,15 @@ impl Local {
         polls: u32,
         begun: bool,
     ) {
-        let written = self.write(ids.tracer, event::SPAN_WORDS, Need::End, |writer| {
+        let written = self.write(ids.tracer, event::SPAN_WORDS, Need::End, |space| {
             let end = self.now();
             // SAFETY: `write` has made room.
             unsafe {
-                writer.put_site(0, site, kind::SPAN);
-                put_ids(writer, ids);
-                writer.put(1 + event::IDS, start);
-                writer.put(2 + event::IDS, event::exit(end, outcome, 0));
-                writer.put(3 + event::IDS, event::last(polls, begun));
+                space.put_site(0, site, kind::SPAN);
+                put_ids(space, ids);
+                space.put(1 + event::IDS, start);
+                space.put(2 + event::IDS, event::exit(end, outcome, 0));
+                space.put(3 + event::IDS, event::last(polls, begun));
             }
         });
         if let (Err(reason), false) = (written, begun) {
@@ -119,11 +141,11 @@ impl Local {
 
     /// Tells the reader to forget a span that began.
     pub(crate) fn abandon(&self, ids: &Ids) {
-        let _ = self.write(ids.tracer, event::ABANDON_WORDS, Need::End, |writer| {
+        let _ = self.write(ids.tracer, event::ABANDON_WORDS, Need::End, |space| {
             // SAFETY: `write` has made room.
             unsafe {
-                writer.put(0, kind::ABANDON);
-                writer.put(1, ids.key);
+                space.put(0, kind::ABANDON);
+                space.put(1, ids.key);
             }
         });
     }
@@ -149,15 +171,15 @@ fn below(mut ids: Ids, span: u64, start: u64) -> (Ids, u64) {
 /// # Safety
 /// There must be room for the words from the second on.
 #[allow(unsafe_code, reason = "writes the log; room is the caller's promise")]
-unsafe fn put_ids(writer: &Writer, ids: &Ids) {
+unsafe fn put_ids(space: Space, ids: &Ids) {
     // SAFETY: the caller's promise.
     unsafe {
-        writer.put(1, ids.trace_high);
-        writer.put(2, ids.trace_low);
-        writer.put(3, ids.span);
-        writer.put(4, ids.parent);
-        writer.put(5, ids.key);
-        writer.put(6, ids.tracer_word());
-        writer.put(7, ids.origin);
+        space.put(1, ids.trace_high);
+        space.put(2, ids.trace_low);
+        space.put(3, ids.span);
+        space.put(4, ids.parent);
+        space.put(5, ids.key);
+        space.put(6, ids.tracer_word());
+        space.put(7, ids.origin);
     }
 }

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::thread::panicking;
 
-use super::{DEPTH, Local, STRAYS, State, Stray, Target, flag, with};
+use super::writing::put_scope_words;
+use super::{DEPTH, Local, STRAYS, State, Stray, Target, flag, unusual, with};
 use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, Ids, kind};
 use crate::recorder::log::{Need, POSITION_BITS};
@@ -13,6 +14,7 @@ use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::Callsite;
 use crate::tracer::fork;
 use crate::tracer::kind::Outcome;
+use crate::tracer::sampler::Sampler;
 use crate::tracer::slot::Slot;
 
 /// The span of a `#[traced]` function or of [`span!`](crate::span): from here to the end of the scope.
@@ -57,9 +59,10 @@ impl Enter {
     }
 
     /// Where its attributes go: to itself by key, or to the current span while that is the same.
+    #[inline]
     pub(crate) fn target(&self) -> Target {
         with(|local| {
-            if local.inner.get() == self.position {
+            if local.opened.inner.get() == self.position {
                 return Target::Current;
             }
             local.target_of(self.position)
@@ -82,9 +85,9 @@ pub fn enter(site: &'static Callsite) -> Enter {
     with(|local| {
         let state = local.state.get();
         if state == State::Recording {
-            let depth = local.depth.get();
+            let depth = local.opened.depth.get();
             let needed = event::ENTER_WORDS + event::EXIT_WORDS * (1 + depth as usize);
-            if local.writer.room() >= needed && depth < DEPTH && !panicking() {
+            if local.writer.has_room(needed) && depth < DEPTH && !panicking() {
                 return local.put_enter(site, depth, tsc());
             }
         } else if state == State::Unsampled
@@ -101,16 +104,16 @@ impl Local {
     /// Writes an enter event. There must be room for it.
     #[inline(always)]
     pub(super) fn put_enter(&self, site: &'static Callsite, depth: u32, ticks: u64) -> Enter {
-        let position = self.writer.position();
+        let (position, space) = (self.writer.position(), self.writer.space());
         // SAFETY: the callers have made sure of the room.
         unsafe {
-            self.writer.put_site(0, site, kind::ENTER);
-            self.writer.put(1, ticks);
-            self.writer.commit(event::ENTER_WORDS);
+            space.put_site(0, site, kind::ENTER);
+            space.put(1, ticks);
+            self.writer.commit(space, event::ENTER_WORDS);
         }
-        let outer = self.inner.replace(position);
-        self.depth.set(depth + 1);
-        Enter { position, outer, depth, stay: self.stay.get(), flags: Cell::new(0), not_send: PhantomData }
+        let outer = self.opened.inner.replace(position);
+        self.opened.depth.set(depth + 1);
+        Enter { position, outer, depth, stay: self.opened.stay.get(), flags: Cell::new(0), not_send: PhantomData }
     }
 
     #[cold]
@@ -126,8 +129,8 @@ impl Local {
                 return Enter::inert();
             }
             State::Closed => {
-                if let Some(slot) = Slot::find(self.ids.get().tracer).or_else(Slot::installed) {
-                    if !self.ids.get().is(flag::UNSAMPLED | flag::SUPPRESSED) {
+                if let Some(slot) = Slot::find(self.place.ids().tracer).or_else(Slot::installed) {
+                    if !self.place.ids().is(flag::UNSAMPLED | flag::SUPPRESSED) {
                         slot.lose(DropReason::ThreadEnded, 1);
                     }
                 }
@@ -141,7 +144,7 @@ impl Local {
             }
             State::Sampled | State::Recording => {}
         }
-        let ids = self.ids.get();
+        let ids = self.place.ids();
         if !ids.has_trace() {
             return match Slot::find(ids.tracer) {
                 Some(slot) => self.enter_root(slot, site, flag::OF_TRACER | ids.flags & flag::DECISION),
@@ -150,7 +153,7 @@ impl Local {
         }
         if !ids.is(flag::SAMPLED) {
             self.decide(site);
-            if !self.ids.get().is_recorded() {
+            if !self.place.ids().is_recorded() {
                 return Enter::inert();
             }
         }
@@ -168,14 +171,17 @@ impl Local {
         if !slot.lets_start(site.roots()) {
             return Enter::inert();
         }
+        if let Some(enter) = self.put_root(slot, site, flags) {
+            return enter;
+        }
         let (mut ids, sampled) = self.new_trace(slot, site, flags);
         if !sampled {
             ids.span = self.root_span(slot, &ids);
             return self.enter_unrecorded_root(ids);
         }
-        self.ids.set(ids);
-        self.inner.set(0);
-        self.scope.set(0);
+        self.place.set_ids(ids);
+        self.opened.inner.set(0);
+        self.opened.scope.set(0);
         let words = event::SCOPE_WORDS + event::ENTER_WORDS + event::EXIT_WORDS;
         if let Err(reason) = self.prepare(words, Need::Start, false) {
             slot.lose(reason, 1);
@@ -189,29 +195,78 @@ impl Local {
             let position = self.writer.position().wrapping_add(8 * event::SCOPE_WORDS as u64);
             ids.trace_low = mix(position.wrapping_add(self.key.get()));
         }
-        self.ids.set(ids);
-        self.stay.set(self.new_stay());
+        self.place.set_ids(ids);
+        self.opened.stay.set(self.new_stay());
         self.put_scope(&ids);
         self.recompute();
         let enter = self.put_marked_enter(site);
         enter.flags.set(enter.flags.get() | mark::ROOT);
-        self.root.set(enter.position);
+        self.opened.root.set(enter.position);
         enter
+    }
+
+    /// Starts a trace in one step, where events are all that is to be written: into the log that is there, by the time stamp
+    /// counter, and the trace id alone decides whether it is recorded.
+    #[inline]
+    fn put_root(&self, slot: &'static Slot, site: &'static Callsite, flags: u8) -> Option<Enter> {
+        const WORDS: usize = event::SCOPE_WORDS + event::ENTER_WORDS;
+        let (tracer, depth) = (slot.reference(), self.opened.depth.get());
+        let is_plain = self.known.get() == tracer
+            && self.by_tsc()
+            && flags & flag::DECISION == 0
+            && !slot.has_short_trace_ids()
+            && depth < DEPTH
+            && self.writer.has_room(WORDS + event::EXIT_WORDS * (1 + depth as usize))
+            && !panicking();
+        if !is_plain {
+            return None;
+        }
+        let boundary = slot.boundary()?;
+        // By the time stamp counter no test's tracer writes, so that ids are random.
+        let (trace_high, trace_low) = (self.draw_random(), self.draw_random());
+        let mut ids = Ids { trace_high, trace_low, tracer, flags, ..Ids::NONE };
+        if !Sampler::within(boundary, trace_low) {
+            slot.count_unsampled();
+            ids.span = self.draw_random();
+            ids.flags |= flag::UNSAMPLED;
+            return Some(self.enter_unrecorded_root(ids));
+        }
+        ids.flags |= flag::SAMPLED;
+        ids.origin = tsc();
+        let (scope, space) = (self.writer.position(), self.writer.space());
+        let position = scope.wrapping_add(8 * event::SCOPE_WORDS as u64);
+        // SAFETY: there is room for both events.
+        unsafe {
+            put_scope_words(space, &ids, 0);
+            space.put_site(event::SCOPE_WORDS, site, kind::ENTER);
+            space.put(event::SCOPE_WORDS + 1, ids.origin);
+            self.writer.commit(space, WORDS);
+        }
+        self.place.set_ids(ids);
+        self.opened.scope.set(scope);
+        self.written.set(scope);
+        self.opened.inner.set(position);
+        self.opened.root.set(position);
+        self.opened.depth.set(depth + 1);
+        let stay = self.new_stay();
+        self.opened.stay.set(stay);
+        self.set_state(&ids, State::Recording);
+        Some(Enter { position, outer: 0, depth, stay, flags: Cell::new(mark::ROOT), not_send: PhantomData })
     }
 
     /// The root of a trace that is not recorded: its ids are passed on, nothing is written.
     pub(super) fn enter_unrecorded_root(&self, ids: Ids) -> Enter {
-        self.ids.set(ids);
-        self.inner.set(0);
-        self.scope.set(0);
-        self.root.set(ids.span);
+        self.place.set_ids(ids);
+        self.opened.inner.set(0);
+        self.opened.scope.set(0);
+        self.opened.root.set(ids.span);
         self.recompute();
         Enter::token(ids.span)
     }
 
     /// Writes an enter event off the hot path.
     pub(super) fn put_marked_enter(&self, site: &'static Callsite) -> Enter {
-        let enter = self.put_enter(site, self.depth.get(), self.now());
+        let enter = self.put_enter(site, self.opened.depth.get(), self.now());
         if panicking() {
             enter.flags.set(mark::PANICKING);
         }
@@ -222,28 +277,46 @@ impl Local {
     #[inline]
     pub(super) fn exit(&self, enter: &Enter) {
         if self.state.get() == State::Recording
-            && self.inner.get() == enter.position
+            && self.opened.inner.get() == enter.position
             && enter.flags.get() == 0
-            && self.writer.room() >= 1
+            && self.writer.has_room(1)
             && !panicking()
         {
-            // SAFETY: there is room for one word.
-            unsafe {
-                self.writer.put(0, event::exit(tsc(), Outcome::Returned, kind::EXIT));
-                self.writer.commit(1);
-            }
-            self.inner.set(enter.outer);
-            self.depth.set(enter.depth);
+            self.put_plain_exit(enter);
         } else {
             self.exit_cold(enter);
         }
+    }
+
+    /// Writes the end of the innermost span. There must be room for it.
+    #[inline(always)]
+    fn put_plain_exit(&self, enter: &Enter) {
+        let space = self.writer.space();
+        // SAFETY: the callers have made sure of the room.
+        unsafe {
+            space.put(0, event::exit(tsc(), Outcome::Returned, kind::EXIT));
+            self.writer.commit(space, 1);
+        }
+        self.opened.inner.set(enter.outer);
+        self.opened.depth.set(enter.depth);
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn exit_cold(&self, enter: &Enter) {
         let flags = enter.flags.get();
-        if flags & mark::UNRECORDED == 0 && !self.closed.get() {
+        if flags == mark::ROOT
+            && self.state.get() == State::Recording
+            && self.opened.inner.get() == enter.position
+            && self.opened.root.get() == enter.position
+            && self.writer.has_room(1)
+            && !panicking()
+        {
+            self.put_plain_exit(enter);
+            self.leave_root();
+            return;
+        }
+        if flags & mark::UNRECORDED == 0 && !self.is_unusual(unusual::CLOSED) {
             let outcome =
                 if panicking() && flags & mark::PANICKING == 0 { Outcome::Panicked } else { Outcome::Returned };
             let number = enter.position >> POSITION_BITS;
@@ -255,7 +328,7 @@ impl Local {
             }
         }
         if flags & mark::ROOT != 0 {
-            if self.root.get() == enter.position {
+            if self.opened.root.get() == enter.position {
                 self.leave_root();
             } else if flags & mark::UNRECORDED != 0 {
                 self.note_stray(enter);
@@ -265,25 +338,25 @@ impl Local {
 
     /// Writes the end of a sync span that may not be the innermost one.
     pub(super) fn put_exit(&self, enter: &Enter, outcome: Outcome) {
-        let (position, inner) = (enter.position, self.inner.get());
+        let (position, inner) = (enter.position, self.opened.inner.get());
         let is_innermost = position == inner;
         let clean = self.is_clean();
         // What was entered after it and has not ended was leaked, or ends later: it is no longer innermost.
-        let is_ours = is_innermost || (self.stay.get() == enter.stay && position < inner);
+        let is_ours = is_innermost || (self.opened.stay.get() == enter.stay && position < inner);
         let innermost = if is_ours { enter.outer } else { inner };
-        let room = self.writer.room() >= event::EXIT_WORDS || self.extend(event::EXIT_WORDS, Need::End).is_ok();
+        let room = self.writer.has_room(event::EXIT_WORDS) || self.extend(event::EXIT_WORDS, Need::End).is_ok();
         if room {
-            let ticks = self.now();
+            let (ticks, space) = (self.now(), self.writer.space());
             // SAFETY: there is room for a named exit.
             unsafe {
                 if is_innermost && clean {
-                    self.writer.put(0, event::exit(ticks, outcome, kind::EXIT));
-                    self.writer.commit(1);
+                    space.put(0, event::exit(ticks, outcome, kind::EXIT));
+                    self.writer.commit(space, 1);
                 } else {
-                    self.writer.put(0, event::exit(ticks, outcome, kind::NAMED_EXIT));
-                    self.writer.put(1, position);
-                    self.writer.put(2, innermost);
-                    self.writer.commit(event::EXIT_WORDS);
+                    space.put(0, event::exit(ticks, outcome, kind::NAMED_EXIT));
+                    space.put(1, position);
+                    space.put(2, innermost);
+                    self.writer.commit(space, event::EXIT_WORDS);
                 }
             }
         }
@@ -291,9 +364,9 @@ impl Local {
             // What the reader thinks innermost is of another scope: none is to be continued.
             self.written.set(0);
         }
-        self.inner.set(innermost);
+        self.opened.inner.set(innermost);
         if is_ours {
-            self.depth.set(enter.depth);
+            self.opened.depth.set(enter.depth);
         } else {
             self.note_stray(enter);
         }
@@ -306,6 +379,7 @@ impl Local {
         strays[at % STRAYS] = Stray { position: enter.position, outer: enter.outer, depth: enter.depth };
         self.strays.set(strays);
         self.strayed.set(at.wrapping_add(1));
+        self.set_unusual(unusual::STRAYS, true);
     }
 
     /// A context is current again: what ended in its absence is neither its innermost span nor what started it.
@@ -313,23 +387,23 @@ impl Local {
     pub(super) fn drop_strays(&self) {
         let strays = self.strays.get();
         let find = |position| strays.iter().find(|stray| position != 0 && stray.position == position);
-        while let Some(stray) = find(self.inner.get()) {
-            self.inner.set(stray.outer);
-            self.depth.set(self.depth.get().min(stray.depth));
+        while let Some(stray) = find(self.opened.inner.get()) {
+            self.opened.inner.set(stray.outer);
+            self.opened.depth.set(self.opened.depth.get().min(stray.depth));
         }
-        if let Some(stray) = find(self.root.get()) {
-            self.depth.set(self.depth.get().min(stray.depth));
+        if let Some(stray) = find(self.opened.root.get()) {
+            self.opened.depth.set(self.opened.depth.get().min(stray.depth));
             self.leave_root();
         }
     }
 
     /// The context ends with the span that started it.
     pub(super) fn leave_root(&self) {
-        let ids = self.ids.get();
-        self.ids.set(if ids.is(flag::OF_TRACER) { Ids::of_tracer(ids.tracer) } else { Ids::NONE });
-        self.inner.set(0);
-        self.scope.set(0);
-        self.root.set(0);
+        let ids = self.place.ids();
+        self.place.set_ids(if ids.is(flag::OF_TRACER) { Ids::of_tracer(ids.tracer) } else { Ids::NONE });
+        self.opened.inner.set(0);
+        self.opened.scope.set(0);
+        self.opened.root.set(0);
         self.recompute();
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{DEPTH, LOGS, Local};
+use super::{DEPTH, LOGS, Local, unusual};
 use crate::recorder::clock::{Clock, os_nanos, tsc};
 use crate::recorder::event::{self, Ids, kind};
-use crate::recorder::log::{Log, Need, Writer};
+use crate::recorder::log::{Log, Need, Space};
 use crate::reporter::stats::DropReason;
 use crate::tracer::slot::Slot;
 
@@ -18,19 +18,20 @@ impl Local {
         tracer: u32,
         words: usize,
         need: Need,
-        put: impl FnOnce(&Writer),
+        put: impl FnOnce(Space),
     ) -> Result<(), DropReason> {
-        if self.busy.get() {
+        if self.is_unusual(unusual::BUSY) {
             return Err(DropReason::LogFull);
         }
         let log = self.log.get();
         self.reach_log(tracer)?;
-        if self.writer.room() < words + self.reserve() {
+        if !self.writer.has_room(words + self.reserve()) {
             self.extend(words, need)?;
         }
-        put(&self.writer);
+        let space = self.writer.space();
+        put(space);
         // SAFETY: `put` has written all words, for which there was room.
-        unsafe { self.writer.commit(words) };
+        unsafe { self.writer.commit(space, words) };
         if log != self.log.get() {
             self.return_to_inner();
         }
@@ -39,27 +40,27 @@ impl Local {
 
     /// Words kept for the ends of open spans.
     pub(super) fn reserve(&self) -> usize {
-        event::EXIT_WORDS * self.depth.get() as usize
+        event::EXIT_WORDS * self.opened.depth.get() as usize
     }
 
     /// Makes room for `words` in the log of the current context, and writes the scope if that is wanted and missing.
     pub(super) fn prepare(&self, words: usize, need: Need, with_scope: bool) -> Result<(), DropReason> {
-        let ids = self.ids.get();
+        let ids = self.place.ids();
         self.reach_log(ids.tracer)?;
-        if self.depth.get() >= DEPTH {
+        if self.opened.depth.get() >= DEPTH {
             return Err(DropReason::TooDeep);
         }
         let scope = with_scope && !self.is_clean();
         let words = words + if scope { event::SCOPE_WORDS } else { 0 };
-        if self.writer.room() < words + self.reserve() {
+        if !self.writer.has_room(words + self.reserve()) {
             self.extend(words, need)?;
         }
         if scope {
             if ids.origin == 0 {
                 // A context from another process: here its trace begins now.
-                self.ids.set(Ids { origin: self.now(), ..ids });
+                self.place.set_ids(Ids { origin: self.now(), ..ids });
             }
-            self.put_scope(&self.ids.get());
+            self.put_scope(&self.place.ids());
         }
         self.recompute();
         Ok(())
@@ -67,19 +68,13 @@ impl Local {
 
     /// Writes the current context as the scope of what follows. There must be room.
     pub(super) fn put_scope(&self, ids: &Ids) {
-        let position = self.writer.position();
+        let (position, space) = (self.writer.position(), self.writer.space());
         // SAFETY: the callers have made sure of the room.
         unsafe {
-            self.writer.put(0, ids.tracer_word() | kind::SCOPE);
-            self.writer.put(1, ids.trace_high);
-            self.writer.put(2, ids.trace_low);
-            self.writer.put(3, ids.span);
-            self.writer.put(4, ids.key);
-            self.writer.put(5, ids.origin);
-            self.writer.put(6, self.inner.get());
-            self.writer.commit(event::SCOPE_WORDS);
+            put_scope_words(space, ids, self.opened.inner.get());
+            self.writer.commit(space, event::SCOPE_WORDS);
         }
-        self.scope.set(position);
+        self.opened.scope.set(position);
         self.written.set(position);
     }
 
@@ -94,7 +89,7 @@ impl Local {
 
     #[cold]
     fn find_log(&self, tracer: u32) -> Result<(), DropReason> {
-        if self.closed.get() {
+        if self.is_unusual(unusual::CLOSED) {
             return Err(DropReason::ThreadEnded);
         }
         let slot = Slot::find(tracer).ok_or(DropReason::Deadline)?;
@@ -163,7 +158,7 @@ impl Local {
         self.key.set(log.key());
         self.registry.set(registry);
         self.known.set(0);
-        self.by_tsc.set(matches!(log.clock(), Clock::Tsc));
+        self.set_unusual(unusual::CLOCK, !matches!(log.clock(), Clock::Tsc));
         self.written.set(0);
     }
 
@@ -173,13 +168,13 @@ impl Local {
         self.number.set(0);
         self.registry.set(0);
         self.known.set(0);
-        self.by_tsc.set(false);
+        self.set_unusual(unusual::CLOCK, true);
         self.written.set(0);
     }
 
     /// The thread has ended: its logs are given back, and nothing is recorded any more.
     pub(super) fn close(&self) {
-        self.closed.set(true);
+        self.set_unusual(unusual::CLOSED, true);
         self.forget_log();
         self.recompute();
     }
@@ -207,20 +202,38 @@ impl Local {
 
     /// Runs code that allocates: the allocator may be traced, and must not find the log half changed.
     pub(super) fn busy<R>(&self, code: impl FnOnce() -> R) -> R {
-        let before = self.busy.replace(true);
+        let before = self.is_unusual(unusual::BUSY);
+        self.set_unusual(unusual::BUSY, true);
         self.recompute();
         let result = code();
-        self.busy.set(before);
+        self.set_unusual(unusual::BUSY, before);
         self.recompute();
         result
     }
 
     /// The tick now, of the current log's clock.
     pub(super) fn now(&self) -> u64 {
-        if self.by_tsc.get() {
+        if self.by_tsc() {
             return tsc();
         }
         // SAFETY: `LOGS` keeps the log alive; it is null only while the thread has none.
         unsafe { self.log.get().as_ref() }.map_or_else(os_nanos, |log| log.clock().now())
+    }
+}
+
+/// # Safety
+/// There must be room for [`event::SCOPE_WORDS`].
+#[allow(unsafe_code, reason = "writes the log; room is the caller's promise")]
+#[inline]
+pub(super) unsafe fn put_scope_words(space: Space, ids: &Ids, inner: u64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        space.put(0, ids.tracer_word() | kind::SCOPE);
+        space.put(1, ids.trace_high);
+        space.put(2, ids.trace_low);
+        space.put(3, ids.span);
+        space.put(4, ids.key);
+        space.put(5, ids.origin);
+        space.put(6, inner);
     }
 }

@@ -1,0 +1,63 @@
+//! What is open in the current context of a thread.
+
+use std::cell::Cell;
+
+/// The registers that change with the context.
+///
+/// Those of a thread and the [left](Left) ones have their fields in different orders, so that no two of them are copied with
+/// one wide load: a load that spans several stores which are still under way waits for all of them, and a context is left
+/// again right after it was come to.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Open {
+    /// Position of the scope event of the context; 0 when it is not written.
+    pub(super) scope: Cell<u64>,
+    /// Position of the innermost open sync span that belongs to the context; 0 when there is none.
+    pub(super) inner: Cell<u64>,
+    /// Open sync spans of the thread, each with room in reserve for its end.
+    pub(super) depth: Cell<u32>,
+    /// Tells the spans of the context from those of others that are open: another number each time that a context is
+    /// attached or a trace begins.
+    pub(super) stay: Cell<u16>,
+    /// The span that started the trace by itself, and ends the context with itself: position or token.
+    pub(super) root: Cell<u64>,
+}
+
+/// What was open in a context that another one replaced.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Left {
+    pub(super) inner: u64,
+    root: u64,
+    depth: u32,
+    stay: u16,
+    pub(super) scope: u64,
+}
+
+impl Open {
+    pub(super) const fn none() -> Self {
+        Self { scope: Cell::new(0), inner: Cell::new(0), depth: Cell::new(0), stay: Cell::new(0), root: Cell::new(0) }
+    }
+
+    /// Nothing is open but for the depth, which is the thread's. Gives what was.
+    #[inline(always)]
+    pub(super) fn leave(&self, stay: u16) -> Left {
+        Left {
+            inner: self.inner.replace(0),
+            root: self.root.replace(0),
+            depth: self.depth.get(),
+            stay: self.stay.replace(stay),
+            scope: self.scope.replace(0),
+        }
+    }
+
+    /// What [`leave`](Self::leave) gave is open again.
+    #[inline(always)]
+    pub(super) fn return_to(&self, left: &Left) {
+        self.inner.set(left.inner);
+        self.root.set(left.root);
+        self.depth.set(left.depth);
+        self.stay.set(left.stay);
+        self.scope.set(left.scope);
+    }
+}

@@ -1,0 +1,204 @@
+//! The current context of a thread: its own, or one that a future lends it for the time of a poll.
+
+#![allow(unsafe_code, reason = "reads a context through a pointer to the future that is being polled")]
+
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::ptr;
+use std::sync::Arc;
+
+use super::open::Left;
+use crate::propagation::baggage::Baggage;
+use crate::recorder::event::Ids;
+use crate::tracer::context::Context;
+
+/// Where the current context is.
+///
+/// A future of a recorded span is polled often and seldom asked who it is: its context stays where it is, and a pointer to
+/// it takes two moves where the context itself would take thirty. Whatever changes the context, or keeps it longer than the
+/// poll, makes a copy first: the pointer is remembered by nothing but the poll of another future inside.
+///
+/// What the thread owns has no destructor: with one the thread local would be registered on first use, and asked about at
+/// each. A context that is still attached when its thread ends was leaked, and so is its baggage.
+pub(super) struct Place {
+    /// The thread's own.
+    own: Own,
+    /// Of the poll that lends a context, or null.
+    frame: Cell<*const Frame>,
+}
+
+struct Own {
+    ids: Cell<Ids>,
+    baggage: Cell<ManuallyDrop<Option<Arc<Baggage>>>>,
+}
+
+/// A context that is lent, on the stack of a poll, and what was there before.
+pub(crate) struct Frame {
+    context: *const Context,
+    before: *const Self,
+    pub(super) left: Left,
+    kept: *const Kept,
+}
+
+/// A place beside a frame for what the thread owned, if that has to give way meanwhile.
+pub(crate) struct Kept {
+    is_there: Cell<bool>,
+    own: UnsafeCell<MaybeUninit<(Ids, Option<Arc<Baggage>>)>>,
+}
+
+impl Kept {
+    /// Nothing.
+    #[inline(always)]
+    pub(crate) const fn new() -> Self {
+        Self { is_there: Cell::new(false), own: UnsafeCell::new(MaybeUninit::uninit()) }
+    }
+}
+
+impl Frame {
+    /// A frame that lends this context.
+    #[inline(always)]
+    pub(super) const fn new(context: *const Context, kept: *const Kept, left: Left) -> Self {
+        Self { context, before: ptr::null(), left, kept }
+    }
+}
+
+impl Own {
+    fn replace_baggage(&self, baggage: Option<Arc<Baggage>>) -> Option<Arc<Baggage>> {
+        ManuallyDrop::into_inner(self.baggage.replace(ManuallyDrop::new(baggage)))
+    }
+}
+
+impl Place {
+    /// No context.
+    pub(super) const fn empty() -> Self {
+        let own = Own { ids: Cell::new(Ids::NONE), baggage: Cell::new(ManuallyDrop::new(None)) };
+        Self { own, frame: Cell::new(ptr::null()) }
+    }
+
+    /// Whether what is current is lent.
+    #[inline]
+    pub(super) fn is_lent(&self) -> bool {
+        !self.frame.get().is_null()
+    }
+
+    #[inline]
+    fn lent(&self) -> Option<&Context> {
+        // SAFETY: who lends a context takes it back before it goes, by the promise given to `lend`; nobody writes it
+        // meanwhile, and the reference does not leave the methods of this type, which call nothing that could take it back.
+        unsafe { self.frame.get().as_ref().map(|frame| &*frame.context) }
+    }
+
+    /// The context, if it is lent.
+    #[inline(always)]
+    pub(super) fn lent_copy(&self) -> Option<Context> {
+        self.lent().cloned()
+    }
+
+    /// Its ids, but for the spans inside it.
+    #[inline]
+    pub(super) fn ids(&self) -> Ids {
+        self.lent().map_or_else(|| self.own.ids.get(), Context::ids)
+    }
+
+    /// Changes the ids of what is current.
+    #[inline]
+    pub(super) fn set_ids(&self, ids: Ids) {
+        if self.is_lent() {
+            self.own_it();
+        }
+        self.own.ids.set(ids);
+    }
+
+    /// Makes the thread's own what was lent to it. What it owned before is kept in the frame.
+    #[cold]
+    fn own_it(&self) {
+        // SAFETY: as in `lent`.
+        let Some(frame) = (unsafe { self.frame.replace(ptr::null()).as_ref() }) else { return };
+        // SAFETY: as in `lent`.
+        let context = unsafe { &*frame.context };
+        let ids = self.own.ids.replace(context.ids());
+        let baggage = self.own.replace_baggage(context.all_baggage());
+        // SAFETY: it is beside the frame.
+        let kept = unsafe { &*frame.kept };
+        debug_assert!(!kept.is_there.get(), "a frame is left once");
+        // SAFETY: nobody else reads or writes it; it is written once, because the frame is not found here again.
+        unsafe { (*kept.own.get()).write((ids, baggage)) };
+        kept.is_there.set(true);
+    }
+
+    #[inline]
+    pub(super) fn has_baggage(&self) -> bool {
+        match self.lent() {
+            Some(lent) => lent.has_baggage(),
+            // SAFETY: nobody writes it meanwhile.
+            None => unsafe { (*self.own.baggage.as_ptr()).is_some() },
+        }
+    }
+
+    /// A reference to its baggage.
+    #[inline]
+    pub(super) fn baggage(&self) -> Option<Arc<Baggage>> {
+        if let Some(lent) = self.lent() {
+            return lent.all_baggage();
+        }
+        // SAFETY: to count a reference runs no code that could write it.
+        unsafe { Option::clone(&*self.own.baggage.as_ptr()) }
+    }
+
+    /// Puts another context of the thread's own there, and gives what was current.
+    pub(super) fn replace(&self, ids: Ids, baggage: Option<Arc<Baggage>>) -> (Ids, Option<Arc<Baggage>>) {
+        if self.is_lent() {
+            self.own_it();
+        }
+        (self.own.ids.replace(ids), self.own.replace_baggage(baggage))
+    }
+
+    /// Makes the frame's context current until it is [taken back](Self::take_back).
+    ///
+    /// # Safety
+    /// Until then frame, what is beside it, and context stay where they are, and the context is not written.
+    #[inline(always)]
+    pub(super) unsafe fn lend(&self, frame: &mut Frame) {
+        frame.before = self.frame.get();
+        self.frame.set(frame);
+    }
+
+    /// Makes current what was so before. `true`: what the thread owned is to be [put back](Self::own_again), too.
+    #[inline(always)]
+    pub(super) fn take_back(&self, frame: &Frame) -> bool {
+        self.frame.set(frame.before);
+        // SAFETY: it is beside the frame.
+        unsafe { (*frame.kept).is_there.get() }
+    }
+
+    /// Puts back what gave way, and gives the baggage that the thread has come to own meanwhile.
+    #[cold]
+    pub(super) fn own_again(&self, frame: &Frame) -> Option<Arc<Baggage>> {
+        // SAFETY: it is beside the frame.
+        let kept = unsafe { &*frame.kept };
+        kept.is_there.set(false);
+        // SAFETY: it was written when `is_there` was set, and is taken out once.
+        let (ids, baggage) = unsafe { (*kept.own.get()).assume_init_read() };
+        self.own.ids.set(ids);
+        self.own.replace_baggage(baggage)
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("ids", &self.ids()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("is_there", &self.is_there).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame").field("left", &self.left).finish_non_exhaustive()
+    }
+}
