@@ -183,13 +183,13 @@ impl Attributes {
     }
 
     fn push_entry(&mut self, entry: &Entry<'_>) {
-        self.push(entry.what, entry.kind, entry.time, entry.key, entry.value);
+        self.push(entry.what, entry.kind, entry.time, entry.key(), entry.value);
     }
 
     /// Removes the tags for which `keep` is false.
     pub(crate) fn retain_tags(&mut self, mut keep: impl FnMut(&str, TagValue<'_>) -> bool) {
         self.rewrite(|rewritten, entry| {
-            if entry.what != TAG || keep(entry.key, entry.tag_value()) {
+            if entry.what != TAG || keep(entry.key(), entry.tag_value()) {
                 rewritten.push_entry(entry);
             }
         });
@@ -198,7 +198,7 @@ impl Attributes {
     /// Puts other texts in the place of those for which `replace` has one: of tags, and of annotations.
     pub(crate) fn replace_texts(&mut self, mut replace: impl FnMut(&str) -> Option<String>) {
         self.rewrite(|rewritten, entry| match (entry.kind == TEXT).then(|| replace(entry.text())).flatten() {
-            Some(text) => rewritten.push(entry.what, TEXT, entry.time, entry.key, text.as_bytes()),
+            Some(text) => rewritten.push(entry.what, TEXT, entry.time, entry.key(), text.as_bytes()),
             None => rewritten.push_entry(entry),
         });
     }

@@ -574,12 +574,12 @@ impl Local {
         let ids = self.current();
         let crossed = ids.across_fork();
         if crossed.tracer != ids.tracer {
-            self.ids.set(crossed);
-            self.inner.set(0);
-            self.scope.set(0);
+            self.place.set_ids(crossed);
+            self.opened.inner.set(0);
+            self.opened.scope.set(0);
             // Guards of the parent's spans change nothing here when they are dropped.
-            self.stay.set(self.new_stay());
-            self.depth.set(0);
+            self.opened.stay.set(self.new_stay());
+            self.opened.depth.set(0);
             self.recompute();
         }
     }
