@@ -112,6 +112,16 @@ impl Span {
         }
     }
 
+    /// As [`new`](Self::new), where the ids may not have been there. The error is Zipkin's text.
+    pub(crate) fn with_ids(trace_id: Option<TraceId>, id: Option<SpanId>) -> Result<Self, String> {
+        match (trace_id, id) {
+            (Some(trace_id), Some(id)) => Ok(Self::new(trace_id, id)),
+            (None, Some(_)) => Err("Missing : traceId".to_owned()),
+            (Some(_), None) => Err("Missing : id".to_owned()),
+            (None, None) => Err("Missing : traceId id".to_owned()),
+        }
+    }
+
     /// Puts right what Zipkin puts right: annotations in order and once, no span that is its own parent, no client that
     /// says it shares its id.
     pub(crate) fn cleaned(mut self) -> Self {

@@ -45,12 +45,6 @@ fn span(value: Value<'_>) -> Result<Span, String> {
         }
         Ok(())
     })?;
-    let (trace_id, id) = match (trace_id, id) {
-        (Some(trace_id), Some(id)) => (trace_id, id),
-        (None, Some(_)) => return Err("Missing : traceId".to_owned()),
-        (Some(_), None) => return Err("Missing : id".to_owned()),
-        (None, None) => return Err("Missing : traceId id".to_owned()),
-    };
     let span = Span {
         parent_id,
         kind,
@@ -63,7 +57,7 @@ fn span(value: Value<'_>) -> Result<Span, String> {
         tags,
         debug,
         shared,
-        ..Span::new(trace_id, id)
+        ..Span::with_ids(trace_id, id)?
     };
     Ok(span.cleaned())
 }

@@ -93,12 +93,6 @@ fn span(reader: &mut Reader<'_>, length: usize) -> Result<Span, String> {
         }
         Ok(())
     })?;
-    let (trace_id, id) = match (trace_id, id) {
-        (Some(trace_id), Some(id)) => (trace_id, id),
-        (None, Some(_)) => return Err("Missing : traceId".to_owned()),
-        (Some(_), None) => return Err("Missing : id".to_owned()),
-        (None, None) => return Err("Missing : traceId id".to_owned()),
-    };
     // What Java takes for a negative number is no time.
     let time = |value: u64| if i64::try_from(value).is_ok() { value } else { 0 };
     let span = Span {
@@ -113,7 +107,7 @@ fn span(reader: &mut Reader<'_>, length: usize) -> Result<Span, String> {
         tags,
         debug,
         shared,
-        ..Span::new(trace_id, id)
+        ..Span::with_ids(trace_id, id)?
     };
     Ok(span.cleaned())
 }
