@@ -572,7 +572,7 @@ fn mistakes_have_the_same_texts() {
         "trace/g",
         "trace/F",
         "trace/ffff",
-        "trace/1%20",
+        "trace/fffd%20",
         "trace/111111111111111111111111111111111",
         "traceMany",
         "traceMany?traceIds=",
