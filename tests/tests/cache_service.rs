@@ -69,7 +69,8 @@ fn both_processes_are_in_one_trace_and_share_a_span() {
 fn without_a_zipkin_it_does_its_work_and_ends() {
     // Nothing listens on a port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let output = program().env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", format!("http://{free}/api/v2/spans")).run(SOON).success();
+    let output =
+        program().env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", format!("http://{free}/api/v2/spans")).run(SOON).success();
     assert_eq!(output.stdout.lines().next(), Some("231: [231]"));
     assert!(!trace(&output).is_empty());
     assert_eq!(output.stderr.matches("sent 0 spans, 2 dropped (2 unreachable)").count(), 2, "{}", output.stderr);
@@ -112,12 +113,7 @@ fn in_the_style_of_otgrpc_messages_are_annotations() {
             assert_eq!(annotations(span), expected, "{kind}");
         }
     };
-    check(
-        &get,
-        4,
-        "/grpc1.cacheservice/get",
-        &[r#"gRPCrequest="key:\"231\" ""#, r#"gRPCresponse="value:\"\\347\" ""#],
-    );
+    check(&get, 4, "/grpc1.cacheservice/get", &[r#"gRPCrequest="key:\"231\" ""#, r#"gRPCresponse="value:\"\\347\" ""#]);
     let request = r#"gRPCrequest="key:\"\\303\\251\" value:\"\\\"\" ""#;
     check(&store, 2, "/grpc1.cacheservice/store", &[request, "gRPCresponse="]);
     check(&dump, 2, "/grpc1.cacheservice/dump", &[]);
