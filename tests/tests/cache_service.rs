@@ -103,7 +103,7 @@ fn in_the_style_of_otgrpc_messages_are_annotations() {
     let store = client(zipkin, &address, &["--otgrpc", "store", "é", "\""]);
     let dump = client(zipkin, &address, &["--otgrpc", "dump"]);
     server.signal("TERM");
-    server.wait(SOON).success();
+    drop(server.wait(SOON).success());
 
     let check = |output: &Output, spans: usize, name: &str, expected: &[&str]| {
         let tree = TraceTree::of(&zipkin.wait_for_trace(trace(output), spans));
