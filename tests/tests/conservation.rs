@@ -45,7 +45,6 @@ struct Backend {
     taken: Arc<AtomicU64>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "one a call")]
 enum Fault {
     Send(SendError),
     Report(ReportError),
