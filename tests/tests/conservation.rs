@@ -123,7 +123,7 @@ impl Subject {
                 let builder = if random.below(4) == 0 {
                     let at = AtomicU64::new(0);
                     builder.redact(move |span| {
-                        if at.fetch_add(1, Ordering::Relaxed) % 5 == 0 {
+                        if at.fetch_add(1, Ordering::Relaxed).is_multiple_of(5) {
                             resume_unwind(Box::new("boom"));
                         }
                         span.set_name("redacted");
@@ -169,7 +169,7 @@ async fn polled_twice() {
 fn poll(future: impl Future<Output = ()>, to_the_end: bool) {
     let mut future = std::pin::pin!(future);
     let mut task = Task::from_waker(Waker::noop());
-    while let Poll::Pending = future.as_mut().poll(&mut task) {
+    while future.as_mut().poll(&mut task).is_pending() {
         if !to_the_end {
             return;
         }
@@ -202,11 +202,11 @@ fn steps(subjects: &[Subject], mut random: Random, others: &Mutex<Vec<Span>>) {
             }
             5 => {
                 subject.start(1);
-                poll(polled_twice(), last % 2 == 0);
+                poll(polled_twice(), last.is_multiple_of(2));
             }
             6 => {
                 subject.start(2);
-                poll(polled_twice().in_span(Span::start("around")), last % 2 == 0);
+                poll(polled_twice().in_span(Span::start("around")), last.is_multiple_of(2));
             }
             7 => {
                 subject.start(1);

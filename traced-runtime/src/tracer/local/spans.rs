@@ -8,8 +8,8 @@ use crate::recorder::event::{self, Ids, kind};
 use crate::recorder::log::{Need, Space};
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::{Callsite, Roots};
-use crate::tracer::fork;
 use crate::tracer::context::Context;
+use crate::tracer::fork;
 use crate::tracer::kind::Outcome;
 use crate::tracer::slot::Slot;
 
