@@ -738,7 +738,7 @@ mod lent {
                 }
                 for scope in scopes {
                     drop(scope);
-                    let _ = Context::current().baggage("field").map(str::to_owned);
+                    drop(Context::current().baggage("field").map(str::to_owned));
                     leaf();
                 }
             });
