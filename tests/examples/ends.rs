@@ -1,6 +1,6 @@
 //! A program that ends as its argument says: `return`, `panic`, `exit`, or `shutdown`, which exits as documented.
 //!
-//! Its collector is that of the environment. No span is sent before somebody asks for it: the linger is an hour.
+//! Its collector is that of the environment, and `ENDS_DEADLINE_MS` shortens what it waits for that. No span is sent before somebody asks for it: the linger is an hour.
 
 use std::env;
 use std::process;
@@ -25,10 +25,12 @@ fn last(how: &str) {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let how = env::args().nth(1).unwrap_or_default();
-    let builder = Tracer::builder("ends").linger(Duration::from_secs(3600)).shutdown_deadline(DEADLINE);
+    let deadline =
+        env::var("ENDS_DEADLINE_MS").ok().and_then(|ms| ms.parse().ok()).map_or(DEADLINE, Duration::from_millis);
+    let builder = Tracer::builder("ends").linger(Duration::from_secs(3600)).shutdown_deadline(deadline);
     let tracing = builder.install()?;
     flushed();
-    println!("{}", tracing.flush(DEADLINE));
+    println!("{}", tracing.flush(deadline));
     last(&how);
     match how.as_str() {
         "exit" => process::exit(3),

@@ -32,6 +32,7 @@ pub struct Answer {
 enum End {
     Response(u16, Vec<(String, String)>, String),
     Raw(Vec<u8>),
+    Drip(Vec<u8>, Duration),
     Close,
     Reset,
     Silence,
@@ -97,6 +98,12 @@ impl Answer {
     #[must_use]
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Answer {
         Answer::from(End::Raw(bytes.into()))
+    }
+
+    /// Bytes that come one by one, with a pause before each, and then the end of the connection.
+    #[must_use]
+    pub fn drip(bytes: impl Into<Vec<u8>>, pause: Duration) -> Answer {
+        Answer::from(End::Drip(bytes.into(), pause))
     }
 
     /// No response: the connection is closed.
@@ -303,6 +310,22 @@ impl Collector {
         accepted.flat_map(Received::spans).collect()
     }
 
+    /// The ids of the spans of all requests that were answered with 2xx, sorted, each as often as it came. Cheaper than the
+    /// [spans](Self::accepted_spans) themselves.
+    #[must_use]
+    pub fn accepted_ids(&self) -> Vec<u64> {
+        let state = self.shared.lock();
+        let mut ids = Vec::new();
+        for request in state.received.iter().filter(|request| request.is_accepted()) {
+            let text = request.text();
+            let fields = text.split("\"id\":\"").skip(1);
+            ids.extend(fields.filter_map(|field| u64::from_str_radix(field.split('"').next()?, 16).ok()));
+        }
+        drop(state);
+        ids.sort_unstable();
+        ids
+    }
+
     /// Waits until `count` requests have come, and returns them. It wakes with the request, not by time.
     ///
     /// # Panics
@@ -439,6 +462,15 @@ fn serve(stream: TcpStream, number: usize, shared: &Shared) -> io::Result<()> {
             }
             End::Raw(bytes) => {
                 stream.write_all(&bytes)?;
+                break;
+            }
+            End::Drip(bytes, pause) => {
+                for byte in bytes {
+                    if !shared.pause(Some(pause)) {
+                        break;
+                    }
+                    stream.write_all(&[byte])?;
+                }
                 break;
             }
             End::Close => break,
@@ -593,6 +625,8 @@ mod tests {
         assert_eq!(raw_request(&collector).unwrap(), b"");
         collector.answer(Answer::raw("HTTP/1.1 2"));
         assert_eq!(raw_request(&collector).unwrap(), b"HTTP/1.1 2");
+        collector.answer(Answer::drip("HTTP", Duration::from_millis(1)));
+        assert_eq!(raw_request(&collector).unwrap(), b"HTTP");
         assert!(collector.received().iter().all(|request| request.status.is_none()));
     }
 

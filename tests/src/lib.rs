@@ -9,6 +9,7 @@
 //! - [`Program`]: an example of the workspace, run as a process of its own
 //! - [`Process`]: any child process, which ends with its owner
 //! - [`peer`]: what a test needs of the machine: tools and downloads
+//! - [`peers`]: programs with other tracers, as servers and as clients
 //! - [`Checked`]: a tracer for one test, which checks at its end that each span was counted and reported once
 //! - [`now`]: polls a future that waits for nobody
 //! - [`fixture`]: packages that tests write, for the compiler to speak about
@@ -19,6 +20,7 @@ mod checked;
 mod collector;
 pub mod fixture;
 pub mod peer;
+pub mod peers;
 mod process;
 mod program;
 mod tree;

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -66,33 +67,107 @@ pub fn folder() -> PathBuf {
 /// # Errors
 /// What went wrong in the second attempt.
 pub fn jar(artifact: &str, file: &str) -> Result<PathBuf, String> {
-    keep(&folder().join(file), |partial, attempt| {
+    keep(&folder().join(file), is_whole_zip, |partial, attempt| {
         let mut mvn = Command::new("mvn");
         mvn.args(["-B", "-q", "-C", "dependency:copy"])
             .arg(format!("-Dartifact={artifact}"))
-            .arg(format!("-DoutputDirectory={}", partial.display()))
-            .stdin(Stdio::null());
+            .arg(format!("-DoutputDirectory={}", partial.display()));
         if attempt > 1 {
             // Maven's own cache may be what is broken.
             mvn.arg(format!("-Dmaven.repo.local={}", partial.join("repository").display()));
         }
-        let output = mvn.output().map_err(|error| format!("cannot run mvn: {error}"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        let line = text.lines().find(|line| line.contains("ERROR"));
-        Err(format!("mvn dependency:copy of {artifact} failed: {}", line.unwrap_or("no message")))
+        run(&mut mvn)
     })
 }
 
+/// Where the program is that `make` builds of the files in the folder `sources` of this package; builds it first if these
+/// sources have not been built yet, or by another `recipe`, which is the text that tells how.
+///
+/// `make` gets an empty folder, the name in it to which it must build a file or a folder, and 1, or 2 after a failure:
+/// then it should leave caches aside, which may be what is broken. Processes and threads that ask at the same time wait
+/// for the first. What was built of earlier sources goes.
+///
+/// # Errors
+/// What went wrong in the second attempt.
+///
+/// # Panics
+/// When the sources cannot be read.
+pub fn build(
+    sources: &str,
+    name: &str,
+    recipe: &str,
+    mut make: impl FnMut(&Path, &str, u32) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join(sources);
+    let hash = match content_hash(&sources, recipe) {
+        Ok(hash) => hash,
+        Err(error) => panic!("cannot read {}: {error}", sources.display()),
+    };
+    let file = format!("{name}-{hash:016x}");
+    let place = folder().join(&file);
+    let is_new = !place.exists();
+    let built = keep(&place, Path::exists, |partial, attempt| make(partial, &file, attempt))?;
+    if is_new {
+        forget_others(name, &file);
+    }
+    Ok(built)
+}
+
+/// Runs a tool to its end; an error is what it wrote.
+///
+/// # Errors
+/// The end of its output, when it cannot be run or fails.
+pub fn run(tool: &mut Command) -> Result<(), String> {
+    const LINES: usize = 20;
+    let name = tool.get_program().display().to_string();
+    let output = tool.stdin(Stdio::null()).output().map_err(|error| format!("cannot run {name}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let end = &lines[lines.len().saturating_sub(LINES)..];
+    Err(format!("{name} failed: {}: {}", output.status, end.join("\n")))
+}
+
+/// A hash of the recipe, and of the names and contents of the files of a folder; those of folders in it are left out.
+fn content_hash(folder: &Path, recipe: &str) -> io::Result<u64> {
+    let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    files.retain(|path| path.is_file());
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    recipe.hash(&mut hasher);
+    for file in files {
+        file.file_name().hash(&mut hasher);
+        fs::read(&file)?.hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
+/// Removes what `build` made of other sources under this name.
+fn forget_others(name: &str, kept: &str) {
+    let start = format!("{name}-");
+    for entry in fs::read_dir(folder()).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let found = found.to_string_lossy();
+        if found.starts_with(&start) && !found.starts_with(kept) {
+            fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path())).ok();
+        }
+    }
+}
+
 /// Calls `fetch` with an empty folder until `whole` is in it and complete, twice at most, and then moves it into place.
-fn keep(whole: &Path, mut fetch: impl FnMut(&Path, u32) -> Result<(), String>) -> Result<PathBuf, String> {
+pub(crate) fn keep(
+    whole: &Path,
+    is_whole: impl Fn(&Path) -> bool,
+    mut fetch: impl FnMut(&Path, u32) -> Result<(), String>,
+) -> Result<PathBuf, String> {
     let told = |error: io::Error| format!("cannot store {}: {error}", whole.display());
     let name = whole.file_name().unwrap_or_default();
     let lock = File::create(whole.with_extension("lock")).map_err(told)?;
     lock.lock().map_err(told)?;
-    if is_whole_zip(whole) {
+    if is_whole(whole) {
         return Ok(whole.to_path_buf());
     }
     let partial = whole.with_extension("partial");
@@ -103,7 +178,7 @@ fn keep(whole: &Path, mut fetch: impl FnMut(&Path, u32) -> Result<(), String>) -
         fs::create_dir_all(&partial).map_err(told)?;
         result = fetch(&partial, attempt).and_then(|()| {
             let file = partial.join(name);
-            if !is_whole_zip(&file) {
+            if !is_whole(&file) {
                 return Err(format!("the download of {} is broken", whole.display()));
             }
             fs::rename(&file, whole).map_err(told)
@@ -148,7 +223,7 @@ mod tests {
         let whole = place("broken");
         fs::write(&whole, &ZIP[..20]).unwrap();
         let mut attempts = Vec::new();
-        let kept = keep(&whole, |partial, attempt| {
+        let kept = keep(&whole, is_whole_zip, |partial, attempt| {
             attempts.push(attempt);
             let bytes = if attempt == 1 { &ZIP[..9] } else { ZIP };
             fs::write(partial.join("a.jar"), bytes).unwrap();
@@ -162,10 +237,42 @@ mod tests {
     #[test]
     fn a_download_that_fails_twice_says_why_and_leaves_nothing() {
         let whole = place("fails");
-        let kept = keep(&whole, |_, attempt| Err(format!("attempt {attempt}")));
+        let kept = keep(&whole, is_whole_zip, |_, attempt| Err(format!("attempt {attempt}")));
         assert_eq!(kept, Err("attempt 2".to_owned()));
         assert!(!whole.exists());
         assert!(!whole.with_extension("partial").exists());
+    }
+
+    #[test]
+    fn what_is_built_is_kept_until_its_sources_change() {
+        let sources = place("sources").with_file_name("sources");
+        fs::create_dir_all(&sources).unwrap();
+        let folder = sources.display().to_string();
+        let mut built = 0;
+        let mut build = |content: &str| {
+            fs::write(sources.join("a"), content).unwrap();
+            let program = build(&folder, "test-build", "", |partial, file, _| {
+                built += 1;
+                fs::create_dir(partial.join(file)).unwrap();
+                fs::write(partial.join(file).join("program"), content).unwrap();
+                Ok(())
+            });
+            (program.unwrap(), built)
+        };
+        let (first, builds) = build("1");
+        assert_eq!(builds, 1);
+        assert_eq!(build("1"), (first.clone(), 1));
+        let (second, builds) = build("2");
+        assert_eq!(builds, 2);
+        assert_eq!(fs::read(second.join("program")).unwrap(), b"2");
+        assert!(!first.exists());
+        fs::remove_dir_all(second).unwrap();
+    }
+
+    #[test]
+    fn a_tool_that_fails_is_quoted() {
+        let error = run(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"])).unwrap_err();
+        assert_eq!(error, "sh failed: exit status: 3: out\nerr");
     }
 
     #[test]
@@ -175,7 +282,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let kept = keep(&whole, |partial, _| {
+                    let kept = keep(&whole, is_whole_zip, |partial, _| {
                         fetched.fetch_add(1, Ordering::Relaxed);
                         fs::write(partial.join("a.jar"), ZIP).unwrap();
                         Ok(())

@@ -58,24 +58,49 @@ impl Program {
     #[track_caller]
     #[must_use]
     pub fn example_of(package: &str, name: &str) -> Program {
-        static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
-        let mut built = locked(&BUILT);
-        let built = built.get_or_insert_default();
-        let key = format!("{package}/{name}");
-        let path = match built.get(&key) {
-            Some(path) => path.clone(),
-            None => match build(package, name) {
-                Ok(path) => built.entry(key).or_insert(path).clone(),
-                Err(error) => panic!("example {name} of {package} does not build: {error}"),
-            },
-        };
-        Program::at(&path)
+        Program::at(&Program::path_of_example(package, name))
+    }
+
+    /// The program `name` of a package of the workspace.
+    ///
+    /// # Panics
+    /// When it does not build.
+    #[track_caller]
+    #[must_use]
+    pub fn binary(package: &str, name: &str) -> Program {
+        Program::at(&Program::path_of_binary(package, name))
+    }
+
+    /// Where the example `name` of a package is, once it is built: for tests that start it in a way of their own.
+    ///
+    /// # Panics
+    /// When it does not build.
+    #[track_caller]
+    #[must_use]
+    pub fn path_of_example(package: &str, name: &str) -> PathBuf {
+        built(package, "--example", name)
+    }
+
+    /// Where the program `name` of a package is, once it is built.
+    ///
+    /// # Panics
+    /// When it does not build.
+    #[track_caller]
+    #[must_use]
+    pub fn path_of_binary(package: &str, name: &str) -> PathBuf {
+        built(package, "--bin", name)
     }
 
     /// A binary.
     #[must_use]
     pub fn at(path: &Path) -> Program {
         Program { name: path.file_name().unwrap_or_default().display().to_string(), command: Command::new(path) }
+    }
+
+    /// Where the binary is.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(self.command.get_program())
     }
 
     /// Adds an argument.
@@ -131,11 +156,9 @@ impl Running {
             if ended.is_some() {
                 self.stdout.finish();
             }
-            let text = self.stdout.text();
-            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-            let found = whole.lines().find_map(|line| line.strip_prefix(start));
+            let found = self.lines().iter().find_map(|line| line.strip_prefix(start).map(str::to_owned));
             match (found, ended) {
-                (Some(rest), _) => Some(Some(rest.to_owned())),
+                (Some(rest), _) => Some(Some(rest)),
                 (None, Some(_)) => Some(None),
                 (None, None) => None,
             }
@@ -144,6 +167,14 @@ impl Running {
             Some(rest) => rest,
             None => panic!("no line `{start}…` within {timeout:?}: {}", self.so_far()),
         }
+    }
+
+    /// The lines that the program has written to its standard output so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let text = self.stdout.text();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(str::to_owned).collect()
     }
 
     /// Sends a signal by its name, as a supervisor does: `signal("TERM")`.
@@ -231,14 +262,30 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Builds an example with the profile of this test, and returns where cargo says it is.
-fn build(package: &str, name: &str) -> Result<PathBuf, String> {
+/// Builds a target once, and returns where it is.
+#[track_caller]
+fn built(package: &str, target: &str, name: &str) -> PathBuf {
+    static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+    let mut built = locked(&BUILT);
+    let built = built.get_or_insert_default();
+    let key = format!("{package} {target} {name}");
+    match built.get(&key) {
+        Some(path) => path.clone(),
+        None => match build(package, target, name) {
+            Ok(path) => built.entry(key).or_insert(path).clone(),
+            Err(error) => panic!("{name} of {package} does not build: {error}"),
+        },
+    }
+}
+
+/// Builds a target with the profile of this test, and returns where cargo says it is.
+fn build(package: &str, target: &str, name: &str) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .args(["build", "--message-format", "json", "-p", package])
-        .args(["--example", name]);
+        .args([target, name]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

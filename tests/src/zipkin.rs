@@ -31,6 +31,7 @@ pub struct Zipkin {
 #[derive(Debug, Clone, Default)]
 pub struct ZipkinOptions {
     settings: Vec<(String, String)>,
+    port: Option<u16>,
     heap_megabytes: Option<u32>,
 }
 
@@ -63,6 +64,13 @@ impl ZipkinOptions {
     #[must_use]
     pub fn max_spans(self, spans: usize) -> Self {
         self.setting("MEM_MAX_SPANS", spans)
+    }
+
+    /// The port to listen on, a free one if not told: for a server that comes back where another was.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
     }
 
     /// The server's heap, 384 megabytes if not told.
@@ -105,7 +113,7 @@ impl ZipkinOptions {
 
     /// One attempt; an error is what the server wrote.
     fn launch(&self, jar: &Path) -> Result<Zipkin, String> {
-        let port = free_port();
+        let port = self.port.unwrap_or_else(free_port);
         let log = peer::folder().join(format!("zipkin-{port}.log"));
         let output = File::create(&log).map_err(|error| format!("no log file: {error}"))?;
         let errors = output.try_clone().map_err(|error| error.to_string())?;
@@ -195,6 +203,11 @@ impl Zipkin {
     /// The process id of the server, to measure or to stop it.
     pub fn process_id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Sends a signal to the server by its name: `signal("STOP")` freezes it, `signal("CONT")` goes on, `signal("KILL")` ends it.
+    pub fn signal(&mut self, name: &str) {
+        self.process.signal(name);
     }
 
     /// `http://127.0.0.1:<port>`, without a slash at the end.

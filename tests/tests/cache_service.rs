@@ -25,8 +25,8 @@ fn server(zipkin: &Zipkin, arguments: &[&str]) -> (Running, String) {
     let program = program().arg("server").arg("--listen").arg("127.0.0.1:0");
     let program = arguments.iter().fold(program, Program::arg);
     let mut server = program.env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", zipkin.spans_url()).start();
-    let address = server.line("127.0.0.1:", SOON);
-    (server, format!("http://{address}"))
+    let port = server.line("127.0.0.1:", SOON);
+    (server, format!("http://127.0.0.1:{port}"))
 }
 
 fn client(zipkin: &Zipkin, address: &str, arguments: &[&str]) -> Output {
@@ -103,7 +103,7 @@ fn in_the_style_of_otgrpc_messages_are_annotations() {
     let store = client(zipkin, &address, &["--otgrpc", "store", "é", "\""]);
     let dump = client(zipkin, &address, &["--otgrpc", "dump"]);
     server.signal("TERM");
-    server.wait(SOON).success();
+    drop(server.wait(SOON).success());
 
     let check = |output: &Output, spans: usize, name: &str, expected: &[&str]| {
         let tree = TraceTree::of(&zipkin.wait_for_trace(trace(output), spans));

@@ -1,78 +1,79 @@
-//! A fork without exec: the child starts without tracers, repeats nothing, and may install its own.
+//! A fork without exec: the child's first record starts a tracer of its own, repeats nothing, and waits for nobody.
 
 #![cfg(unix)]
-#![allow(unsafe_code, clippy::unwrap_used, reason = "there is no safe fork, and tests fail by panicking")]
 
-use std::sync::mpsc;
+use std::collections::HashSet;
 use std::time::Duration;
 
-use traced_runtime::{Context, ReportError, Reporter, Span, SpanRecord, Tracer, traced};
+use serde_json::Value;
+use traced_tests::{Collector, Output, Program};
 
-struct Names(mpsc::Sender<(String, u128)>);
+const SOON: Duration = Duration::from_secs(120);
 
-impl Reporter for Names {
-    fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
-        for span in batch {
-            self.0.send((span.name().into_owned(), span.trace_id().get())).map_err(ReportError::new)?;
-        }
-        Ok(())
-    }
+/// What the program wrote, and the spans that it and its children sent.
+fn run(scenario: &str) -> (Output, Vec<Value>) {
+    let collector = Collector::start();
+    let program = Program::example_of("traced-tests", "forks").arg(scenario);
+    let output = program.env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", collector.url()).run(SOON).success();
+    (output, collector.accepted_spans())
 }
 
-#[traced]
-fn work() -> u128 {
-    Context::current().trace_id().map_or(0, |trace| trace.get())
+fn distinct<'a>(spans: &'a [Value], field: &str) -> HashSet<&'a str> {
+    spans.iter().filter_map(|span| span[field].as_str()).collect()
 }
 
-/// What the child does; the number of the first check that fails, or 0.
-fn child(of_parent: &Tracer, parents_trace: u128) -> i32 {
-    let checks: [&dyn Fn() -> bool; 6] = [
-        &|| Tracer::installed().is_none(),
-        &|| work() == 0,
-        // The parent's handles are harmless here: they neither wait nor touch a lock.
-        &|| of_parent.flush(Duration::from_secs(60)).recorded() == 0,
-        &|| of_parent.stats().tally().recorded() == 0,
-        &|| Span::start("nothing").context().is_none(),
-        &|| {
-            let (reported, names) = mpsc::channel();
-            let Ok(tracing) = Tracer::builder("child").reporter(Names(reported)).summary(false).install() else {
-                return false;
-            };
-            let trace = work();
-            let tally = tracing.shutdown(Duration::from_secs(10));
-            tally.sent() == 1 && trace != parents_trace && names.recv() == Ok(("work".to_owned(), trace))
-        },
-    ];
-    let failed = checks.iter().position(|check| !check());
-    failed.map_or(0, |at| i32::try_from(at).unwrap_or(99) + 1)
+fn named<'a>(spans: &'a [Value], name: &str) -> Vec<&'a Value> {
+    spans.iter().filter(|span| span["name"] == name).collect()
 }
 
 #[test]
-fn a_forked_child_starts_anew() {
-    let (reported, names) = mpsc::channel();
-    let tracing = Tracer::builder("parent").reporter(Names(reported)).summary(false).install().unwrap();
-    let before = work();
-    let open = Span::start("open across the fork");
-    // SAFETY: the child only runs the code above, and leaves by `_exit`.
-    let process = unsafe { libc::fork() };
-    assert!(process >= 0, "cannot fork");
-    if process == 0 {
-        let code = child(&tracing, before);
-        // SAFETY: ends the child without running the test's destructors a second time.
-        unsafe { libc::_exit(code) };
-    }
-    let mut status = 0;
-    // SAFETY: waits for the child that was started above.
-    assert_eq!(unsafe { libc::waitpid(process, &raw mut status, 0) }, process);
-    assert!(libc::WIFEXITED(status), "the child died of {status}");
-    assert_eq!(libc::WEXITSTATUS(status), 0, "the number of the check that failed in the child");
+fn a_child_goes_on_with_threads_of_its_own() {
+    let (output, spans) = run("goes on");
+    assert_eq!(spans.len(), 2 + 3 + 1, "{spans:#?}");
+    assert_eq!(distinct(&spans, "id").len(), spans.len(), "no id twice");
+    assert_eq!(distinct(&spans, "traceId").len(), spans.len());
+    assert!(spans.iter().all(|span| span["localEndpoint"]["serviceName"] == "forks"));
+    assert_eq!(
+        output.stderr.matches("traced:").count(),
+        1,
+        "children that end by _exit say nothing: {}",
+        output.stderr
+    );
+}
 
-    let after = work();
-    assert_ne!(before, after);
-    open.finish();
-    let tally = tracing.shutdown(Duration::from_secs(10));
-    assert_eq!((tally.recorded(), tally.sent()), (3, 3), "{tally}");
-    let mut seen: Vec<_> = names.iter().map(|(name, _)| name).collect();
-    seen.sort();
-    assert_eq!(seen, ["open across the fork", "work", "work"]);
+#[test]
+fn what_is_open_is_the_parents_and_what_follows_is_in_its_trace() {
+    let (_, spans) = run("inside");
+    assert_eq!(spans.len(), 4 + 4, "{spans:#?}");
+    assert_eq!(distinct(&spans, "id").len(), spans.len(), "no id twice");
+    assert_eq!(distinct(&spans, "traceId").len(), 1);
+    let id = |name| named(&spans, name)[0]["id"].as_str();
+    // Guards of the parent's spans change nothing in the child until their context is left.
+    let of_child: Vec<_> = named(&spans, "work").iter().map(|span| span["parentId"].as_str()).collect();
+    assert_eq!(of_child, [id("inner"), id("inner"), id("inner"), id("outer")]);
+    assert_eq!(named(&spans, "outer")[0]["tags"]["told by"], "the parent");
+    assert!(named(&spans, "inner")[0]["tags"].is_null());
+}
+
+#[test]
+fn a_backend_of_ones_own_stays_behind_and_that_is_counted_and_told() {
+    let (output, spans) = run("left behind");
+    assert!(spans.is_empty(), "{spans:?}");
+    let told: Vec<_> = output.stderr.lines().collect();
+    assert_eq!(
+        told,
+        [
+            "traced: 2 spans dropped: the reporter failed: this process was forked, and a reporter or sender of your own \
+          stays in the parent; install a tracer in the child"
+        ]
+    );
+}
+
+#[test]
+fn a_child_of_any_moment_waits_for_no_lock_of_its_parent() {
+    let (output, spans) = run("locks");
+    assert_eq!(output.stdout, "children 100\n");
+    assert_eq!(spans.len(), 100, "one of each child");
+    assert_eq!(distinct(&spans, "id").len(), 100, "no id twice");
+    assert_eq!(distinct(&spans, "traceId").len(), 100);
 }

@@ -104,7 +104,6 @@ fn mistakes() {
     for (mistake, says) in [
         (builder().collector("zipkin"), "zipkin"),
         (builder().collector("http://localhost:0/api/v2/spans"), "port"),
-        (builder().collector("https://localhost:9411/api/v2/spans"), "feature `tls`"),
         (Tracer::builder(""), "service \"\""),
         (builder().reporter(Keep::default()).collector("http://localhost:9411/api/v2/spans"), "reporter()"),
         (builder().reporter(Keep::default()).sender(Keep::default()), "sender()"),

@@ -628,6 +628,7 @@ mod open {
             let expected = [("explicit", 5), ("waits", 2), ("sync", 0), ("inner", 0)];
             assert_eq!(names, expected.map(|(name, age)| (name.to_owned(), age)));
             assert_eq!(open[0].id(), explicit.context().span_id().expect("a span"));
+            assert_eq!((open[2].parent_id(), open[3].parent_id()), (None, Some(open[2].id())));
             assert_eq!(tracer.spans().len(), 0);
         });
         explicit.name("explicit, renamed");

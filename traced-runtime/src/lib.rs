@@ -41,13 +41,17 @@
 //! It knows no levels, no links between spans and no filters by callsite; it records no argument by itself. With `panic = "abort"` a panic loses what is not sent. `std::process::exit`
 //! runs no destructors: see [`Tracer::shutdown`].
 //!
+//! Not in this release, with the seams kept: Kafka as a transport (implement [`Sender`]), Zipkin's proto3 encoding, and policies
+//! that decide when the local root ends (keep errors, keep what is slow).
+//!
 //! # Other names
 //! Generated code names `::traced_runtime`. A crate that knows it under another name says so in its root, `extern crate traced
 //! as traced_runtime;`, or in an attribute, `#[traced(crate = ::acme::traced)]`.
 //!
 //! # Features
-//! `collector` (default): sends to a Zipkin collector over HTTP. `gzip`: compresses what is sent. `tls`: collectors behind
-//! `https://`. `http`: `http::HeaderMap` as a [`Carrier`]. `stream`: [`InContext`] for streams. `testing`: the test kit. A library that only annotates needs none
+//! `collector` (default): sends to a Zipkin collector over HTTP. `gzip`: compresses what is sent. `spool`: keeps in files what
+//! cannot be sent. `tls`: collectors behind `https://`, with the system's roots. `http`: `http::HeaderMap` as a [`Carrier`].
+//! `stream`: [`InContext`] for streams. `testing`: the test kit. A library that only annotates needs none
 //! of them.
 
 // Generated code names this crate by its own name, here, too.
@@ -57,6 +61,9 @@ extern crate self as traced_runtime;
 #[path = "private/mod.rs"]
 pub mod __private;
 use __private as private;
+#[cfg(traced_fuzz)]
+#[doc(hidden)]
+pub mod fuzz;
 mod propagation;
 mod recorder;
 mod reporter;
@@ -81,7 +88,7 @@ pub use reporter::backend::{ReportError, Reporter};
 pub use reporter::notice::{Notice, NoticeKind};
 pub use reporter::record::SpanRecord;
 pub use reporter::send::{SendError, Sender};
-pub use reporter::stats::{DropReason, Stats, Tally};
+pub use reporter::stats::{Adopted, DropReason, Stats, Tally};
 #[doc(inline)]
 pub use traced_macros::traced;
 pub use tracer::builder::Builder;

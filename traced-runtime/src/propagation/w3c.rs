@@ -53,7 +53,9 @@ pub(super) fn extract_state(carrier: &impl Carrier) -> Option<Box<str>> {
         }
         state.extend_from_slice(value);
     }
-    let is_printable = state.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+    // White space between members may be a tab, which a carrier is promised not to get.
+    state.iter_mut().filter(|byte| **byte == b'\t').for_each(|byte| *byte = b' ');
+    let is_printable = state.iter().all(|byte| matches!(byte, b' '..=b'~'));
     if state.is_empty() || !is_printable { None } else { String::from_utf8(state).ok().map(Into::into) }
 }
 
@@ -79,6 +81,13 @@ mod tests {
 
     fn read(value: &str) -> Option<Ids> {
         extract(&vec![(TRACEPARENT, value)])
+    }
+
+    #[test]
+    fn a_tab_between_members_is_passed_on_as_a_space() {
+        let state = extract_state(&vec![(TRACESTATE, "a=1\t,\tb=2"), (TRACESTATE, "c=3")]);
+        assert_eq!(state.as_deref(), Some("a=1 , b=2,c=3"));
+        assert_eq!(extract_state(&vec![(TRACESTATE, "a=\u{1}")]), None);
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub struct OpenSpan {
     name: String,
     trace: TraceId,
     id: SpanId,
+    parent: Option<SpanId>,
     start: SystemTime,
     age: Duration,
 }
@@ -67,6 +68,12 @@ impl OpenSpan {
     #[must_use]
     pub const fn id(&self) -> SpanId {
         self.id
+    }
+
+    /// The span above it; none: it began its trace.
+    #[must_use]
+    pub const fn parent_id(&self) -> Option<SpanId> {
+        self.parent
     }
 
     /// When it started.
@@ -326,6 +333,7 @@ impl Assembler {
                     name,
                     trace: ids.trace()?,
                     id: SpanId::new(ids.span)?,
+                    parent: SpanId::new(ids.parent),
                     start: SystemTime::UNIX_EPOCH + Duration::from_nanos(wall),
                     age: Duration::from_nanos(self.spans.timeline.between(start, now)),
                 })
@@ -549,6 +557,7 @@ impl Spans {
             local_root: ids.is(flag::LOCAL_ROOT),
             polls,
             attributes: details.attributes,
+            redacted: false,
         };
         self.count(ids.tracer);
         self.ended_bytes += record.size();

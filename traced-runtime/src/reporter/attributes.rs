@@ -173,6 +173,36 @@ impl Attributes {
         Some(size)
     }
 
+    /// Writes every entry again, as `change` wants it.
+    fn rewrite(&mut self, mut change: impl FnMut(&mut Self, &Entry<'_>)) {
+        let mut rewritten = Self::default();
+        for entry in self.entries() {
+            change(&mut rewritten, &entry);
+        }
+        *self = rewritten;
+    }
+
+    fn push_entry(&mut self, entry: &Entry<'_>) {
+        self.push(entry.what, entry.kind, entry.time, entry.key(), entry.value);
+    }
+
+    /// Removes the tags for which `keep` is false.
+    pub(crate) fn retain_tags(&mut self, mut keep: impl FnMut(&str, TagValue<'_>) -> bool) {
+        self.rewrite(|rewritten, entry| {
+            if entry.what != TAG || keep(entry.key(), entry.tag_value()) {
+                rewritten.push_entry(entry);
+            }
+        });
+    }
+
+    /// Puts other texts in the place of those for which `replace` has one: of tags, and of annotations.
+    pub(crate) fn replace_texts(&mut self, mut replace: impl FnMut(&str) -> Option<String>) {
+        self.rewrite(|rewritten, entry| match (entry.kind == TEXT).then(|| replace(entry.text())).flatten() {
+            Some(text) => rewritten.push(entry.what, TEXT, entry.time, entry.key(), text.as_bytes()),
+            None => rewritten.push_entry(entry),
+        });
+    }
+
     /// The tags with their keys.
     pub(crate) fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {
         self.entries().filter(|entry| entry.what == TAG).map(|entry| (entry.key(), entry.tag_value()))

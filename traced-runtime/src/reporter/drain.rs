@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::recorder::registry::Registry;
 use crate::reporter::assemble::{Assembler, OpenSpan};
 use crate::reporter::thread::spawn_quiet;
+use crate::tracer::fork::PerProcess;
 use crate::tracer::id::{SpanId, TraceId};
 use crate::tracer::local;
 
@@ -22,24 +23,22 @@ const IDLE: Duration = Duration::from_millis(320);
 pub(crate) struct Drain {
     registry: Registry,
     assembler: Mutex<Assembler>,
-    /// The process whose thread it has: a forked child starts one of its own.
-    process: u32,
 }
 
-static PROCESS: Mutex<Option<Arc<Drain>>> = Mutex::new(None);
+/// The one with a thread.
+static PROCESS: PerProcess<Mutex<Option<Arc<Drain>>>> = PerProcess::new();
 
 impl Drain {
     /// A drain without a thread: rounds run where [`flush`](Self::flush) is called.
     pub(crate) fn new(registry: Registry) -> Arc<Self> {
         let assembler = Mutex::new(Assembler::new(&registry));
-        Arc::new(Self { registry, assembler, process: std::process::id() })
+        Arc::new(Self { registry, assembler })
     }
 
     /// The drain of the process, started with the first tracer. A budget other than the one in force is an error.
     pub(crate) fn of_process(log_bytes: Option<usize>, default: usize) -> Result<Arc<Self>, DrainError> {
-        let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = process.as_ref().filter(|drain| drain.process == std::process::id());
-        if let Some((drain, bytes)) = ours.map(|drain| (drain, drain.registry.budget().limit())) {
+        let mut process = PROCESS.get_or_make(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((drain, bytes)) = process.as_ref().map(|drain| (drain, drain.registry.budget().limit())) {
             return match log_bytes {
                 Some(wanted) if wanted != bytes => Err(DrainError::LogBytes { bytes }),
                 _ => Ok(drain.clone()),
@@ -49,9 +48,14 @@ impl Drain {
         let running = drain.clone();
         let thread = spawn_quiet("traced-drain".to_owned(), move || running.run()).map_err(DrainError::Spawn)?;
         drain.registry.waker().set(thread.thread().clone());
-        // A parent's drain stays as it is: its locks may be held by threads that are not here.
-        std::mem::forget(process.replace(drain.clone()));
+        *process = Some(drain.clone());
         Ok(drain)
+    }
+
+    /// In a forked child: the parent's drain stays as it is, the next tracer that needs one starts another.
+    #[cfg(unix)]
+    pub(crate) fn forget_parents() {
+        PROCESS.forget();
     }
 
     fn run(&self) {

@@ -3,13 +3,17 @@
 pub(crate) mod assemble;
 pub(crate) mod attributes;
 pub(crate) mod backend;
+pub(crate) mod backoff;
 pub(crate) mod drain;
 pub(crate) mod encode;
 pub(crate) mod notice;
 pub(crate) mod pipeline;
 pub(crate) mod queue;
 pub(crate) mod record;
+pub(crate) mod redaction;
 pub(crate) mod send;
+#[cfg(feature = "spool")]
+pub(crate) mod spool;
 pub(crate) mod stats;
 pub(crate) mod thread;
 pub(crate) mod tree;

@@ -53,6 +53,10 @@ pub enum NoticeKind {
     TooLarge,
     /// A reporter, or a sender, failed or panicked.
     ReporterFailed,
+    /// The redaction hook panicked.
+    RedactionFailed,
+    /// The spool cannot be written or read back, or is full.
+    Spool,
     /// A setting, of the environment or of the program, is not used as it was given.
     Settings,
 }

@@ -14,6 +14,8 @@ pub(crate) struct Queue {
     waiting: usize,
     /// Bytes of the batch that is being sent.
     in_flight: usize,
+    /// Bytes of the batch that is being written to the spool.
+    spilling: usize,
     bound: usize,
     /// When the oldest span that waits came, or the last batch was taken.
     since: Option<Instant>,
@@ -22,7 +24,7 @@ pub(crate) struct Queue {
 impl Queue {
     /// An empty queue that holds up to `bound` bytes.
     pub(crate) const fn new(bound: usize) -> Self {
-        Self { spans: VecDeque::new(), waiting: 0, in_flight: 0, bound, since: None }
+        Self { spans: VecDeque::new(), waiting: 0, in_flight: 0, spilling: 0, bound, since: None }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -40,7 +42,7 @@ impl Queue {
 
     /// All bytes held.
     pub(crate) const fn bytes(&self) -> usize {
-        self.waiting + self.in_flight
+        self.waiting + self.in_flight + self.spilling
     }
 
     /// Since when there has been something to send; `None` when there is nothing.
@@ -95,10 +97,37 @@ impl Queue {
         self.in_flight = 0;
     }
 
+    /// As [`take`](Self::take), for the spool.
+    #[cfg(feature = "spool")]
+    pub(crate) fn take_to_spill(&mut self, bytes: usize, now: Instant) -> Vec<SpanRecord> {
+        let waiting = self.waiting;
+        let batch = self.take(bytes, now);
+        let taken = waiting - self.waiting;
+        self.in_flight -= taken;
+        self.spilling += taken;
+        batch
+    }
+
+    /// The batch taken for the spool is written, but for these spans, which are put back to where they were.
+    #[cfg(feature = "spool")]
+    pub(crate) fn spilled(&mut self, rest: impl DoubleEndedIterator<Item = SpanRecord>, now: Instant) {
+        self.spilling = 0;
+        let in_flight = self.in_flight;
+        self.put_back(rest, now);
+        self.in_flight = in_flight;
+    }
+
+    /// Bytes that it holds at most.
+    #[cfg(feature = "spool")]
+    pub(crate) const fn bound(&self) -> usize {
+        self.bound
+    }
+
     /// Gives all that waits, and forgets the batch in flight.
     pub(crate) fn empty(&mut self) -> VecDeque<SpanRecord> {
         self.waiting = 0;
         self.in_flight = 0;
+        self.spilling = 0;
         self.since = None;
         std::mem::take(&mut self.spans)
     }

@@ -38,6 +38,8 @@ pub struct SpanRecord {
     /// How often its future was polled; 0 when it is no future.
     pub(crate) polls: u32,
     pub(crate) attributes: Attributes,
+    /// Whether the user's [`Redaction`] has seen it.
+    pub(crate) redacted: bool,
 }
 
 impl SpanRecord {
@@ -163,6 +165,31 @@ impl SpanRecord {
         self.site.map(|site| site.location().line())
     }
 
+    /// Gives it another name, in a redaction.
+    pub fn set_name(&mut self, name: impl Into<String>) {
+        self.name = Some(Cow::Owned(name.into()));
+    }
+
+    /// Sets a tag, in a redaction: one of that key is replaced.
+    pub fn set_tag(&mut self, key: &str, value: TagValue<'_>) {
+        self.attributes.retain_tags(|other, _| other != key);
+        self.attributes.tag(0, key, value);
+    }
+
+    /// Removes the tags for which `keep` is false, in a redaction. The text of an error is the tag `error`.
+    pub fn retain_tags(&mut self, keep: impl FnMut(&str, TagValue<'_>) -> bool) {
+        self.attributes.retain_tags(keep);
+    }
+
+    /// Puts other texts in the place of those for which `replace` returns one: the name, the tags that are text, and the
+    /// annotations. Keys of tags stay.
+    pub fn replace_texts(&mut self, mut replace: impl FnMut(&str) -> Option<String>) {
+        if let Some(name) = replace(&self.name()) {
+            self.set_name(name);
+        }
+        self.attributes.replace_texts(replace);
+    }
+
     /// An estimate of the bytes it holds in memory.
     pub(crate) fn size(&self) -> usize {
         let name = self.name.as_ref().map_or(0, |name| name.len());
@@ -192,6 +219,7 @@ impl SpanRecord {
             local_root: parent == 0,
             polls: 0,
             attributes: Attributes::default(),
+            redacted: false,
         }
     }
 }

@@ -20,15 +20,21 @@ pub enum DropReason {
     Rejected,
     /// It alone was too large for a request (`batch_bytes`), even without its largest tags.
     TooLarge,
+    /// The spool was full, and it was the oldest in it (`spool_bytes`).
+    SpoolFull,
+    /// It was in the spool, and could not be read back.
+    SpoolDamaged,
     /// A reporter returned an error that is not to be retried, or panicked.
     ReporterFailed,
+    /// The builder's `redact` hook panicked on it.
+    RedactionFailed,
     /// It was not sent when the deadline of shutdown passed, or it ended after shutdown.
     Deadline,
 }
 
 impl DropReason {
     /// Every reason, in the order in which [`Tally`] lists them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::LogFull,
         Self::TooDeep,
         Self::ThreadEnded,
@@ -36,7 +42,10 @@ impl DropReason {
         Self::Unreachable,
         Self::Rejected,
         Self::TooLarge,
+        Self::SpoolFull,
+        Self::SpoolDamaged,
         Self::ReporterFailed,
+        Self::RedactionFailed,
         Self::Deadline,
     ];
 
@@ -51,7 +60,10 @@ impl DropReason {
             Self::Unreachable => "unreachable",
             Self::Rejected => "rejected",
             Self::TooLarge => "too large",
+            Self::SpoolFull => "spool full",
+            Self::SpoolDamaged => "spool damaged",
             Self::ReporterFailed => "reporter failed",
+            Self::RedactionFailed => "redaction failed",
             Self::Deadline => "shutdown deadline",
         }
     }
@@ -76,6 +88,7 @@ pub struct Tally {
     pub(crate) recorded: u64,
     pub(crate) sent: u64,
     pub(crate) queued: u64,
+    pub(crate) spooled: u64,
     pub(crate) batches: u64,
     pub(crate) dropped: [u64; DropReason::ALL.len()],
 }
@@ -93,10 +106,18 @@ impl Tally {
         self.sent
     }
 
-    /// Spans that are on their way: held for late tags, waiting, or in a request without an answer yet.
+    /// Spans that are on their way: held for late tags, waiting in memory or in the spool, or in a request without an answer
+    /// yet.
     #[must_use]
     pub const fn queued(&self) -> u64 {
         self.queued
+    }
+
+    /// Those of the [queued](Self::queued) ones that are in the spool: they survive the process, and after shutdown they
+    /// are whose turn comes next, this program's or another's with the same spool.
+    #[must_use]
+    pub const fn spooled(&self) -> u64 {
+        self.spooled
     }
 
     /// Requests that the backend accepted, or calls of a reporter that succeeded.
@@ -140,6 +161,9 @@ impl fmt::Display for Tally {
         }
         if self.queued > 0 {
             write!(f, ", {} still queued", Number(self.queued))?;
+            if self.spooled > 0 {
+                write!(f, " ({} of them in the spool)", Number(self.spooled))?;
+            }
         }
         write!(f, ", {} dropped", Number(self.dropped()))?;
         for (at, (reason, spans)) in self.drops().enumerate() {
@@ -160,6 +184,48 @@ pub struct Stats {
     pub(crate) cut_values: u64,
     pub(crate) cut_tags: u64,
     pub(crate) left_out_baggage: u64,
+    pub(crate) spooled_bytes: u64,
+    pub(crate) spool_failures: u64,
+    pub(crate) set_aside: u64,
+    pub(crate) adopted: Adopted,
+}
+
+/// Spans that other tracers left in the spool, and what became of them here. They were recorded there, and are in no
+/// [`Tally`] of this tracer.
+///
+/// At every instant `found == sent + queued + dropped`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    pub(crate) found: u64,
+    pub(crate) sent: u64,
+    pub(crate) queued: u64,
+    pub(crate) dropped: u64,
+}
+
+impl Adopted {
+    /// Spans in files of tracers that were gone: shut down, or killed.
+    #[must_use]
+    pub const fn found(&self) -> u64 {
+        self.found
+    }
+
+    /// Those that the backend accepted.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Those that are still in the spool.
+    #[must_use]
+    pub const fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    /// Those that were lost: rejected, too large, damaged, or the oldest when the spool was full.
+    #[must_use]
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
+    }
 }
 
 impl Stats {
@@ -204,6 +270,30 @@ impl Stats {
     #[must_use]
     pub const fn cut_tags(&self) -> u64 {
         self.cut_tags
+    }
+
+    /// Bytes of files in the spool that are this tracer's to send, in whole blocks; the bound is `spool_bytes`.
+    #[must_use]
+    pub const fn spooled_bytes(&self) -> u64 {
+        self.spooled_bytes
+    }
+
+    /// Attempts to write to the spool that failed, as on a full disk; the spans stayed in memory.
+    #[must_use]
+    pub const fn spool_failures(&self) -> u64 {
+        self.spool_failures
+    }
+
+    /// Files of the spool that were torn or no batches, and were renamed to `*.bad`.
+    #[must_use]
+    pub const fn set_aside(&self) -> u64 {
+        self.set_aside
+    }
+
+    /// What was found in the spool of other tracers' spans.
+    #[must_use]
+    pub const fn adopted(&self) -> Adopted {
+        self.adopted
     }
 
     /// Fields of baggage that could not be kept or sent on: too long, too many, no UTF-8, or with control characters where
@@ -268,6 +358,13 @@ mod tests {
             tally(1_000_000, 10, 5, &[(DropReason::Unreachable, 200), (DropReason::QueueFull, 31)]),
             "sent 1,000,000 spans in 10 batches, 5 still queued, 231 dropped (31 queue full, 200 unreachable)"
         );
+    }
+
+    #[test]
+    fn what_is_in_the_spool_is_told_apart() {
+        let tally = Tally { recorded: 7, queued: 7, spooled: 5, ..Tally::default() };
+        assert_eq!(tally.to_string(), "sent 0 spans, 7 still queued (5 of them in the spool), 0 dropped");
+        assert!(tally.is_conserved());
     }
 
     #[test]

@@ -1,17 +1,21 @@
-//! The thread of a pipeline: takes batches from the queue and gets them to the backend, whatever that takes.
+//! The sending thread of a pipeline: takes batches from the queue and the spool, and gets them to the backend, whatever that
+//! takes.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rand::TryRng as _;
-
 use crate::reporter::backend::Reporter;
-use crate::reporter::encode::{Added, Body};
+use crate::reporter::backoff::Backoff;
+use crate::reporter::encode::Body;
 use crate::reporter::notice::{NoticeHook, NoticeKind, Notices, contain};
 use crate::reporter::pipeline::{AcceptHook, Attempt, Output, Pause, Shared, Task};
 use crate::reporter::record::SpanRecord;
+use crate::reporter::redaction::{Redaction, failed_text};
 use crate::reporter::send::{Fate, Sender};
+#[cfg(feature = "spool")]
+use crate::reporter::spool::Stored;
 use crate::reporter::stats::{Count, DropReason, Number};
 use crate::tracer::id::TraceId;
 
@@ -21,7 +25,7 @@ const BISECT_REQUESTS: usize = 64;
 
 /// The end of every line about a backend that cannot be reached.
 const WHAT_TO_DO: &str =
-    "Check that the backend runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go";
+    " Check that the backend runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go";
 
 /// The longest `Retry-After` that is heeded.
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(300);
@@ -29,37 +33,13 @@ const RETRY_AFTER_MOST: Duration = Duration::from_secs(300);
 /// A pause from which on trouble is told at its first failure, not at the second one in a row.
 const TELLING_PAUSE: Duration = Duration::from_secs(1);
 
-/// The pauses between attempts: doubled each time, and each shortened by up to a half at random, so that many processes
-/// do not return all at once.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Backoff {
-    pub(crate) first: Duration,
-    pub(crate) most: Duration,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { first: Duration::from_millis(100), most: Duration::from_secs(30) }
-    }
-}
-
-impl Backoff {
-    /// The pause after this many failures in a row, one or more.
-    fn pause(self, failures: u32) -> Duration {
-        let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        let pause = self.first.saturating_mul(factor).min(self.most);
-        // Without randomness from the system: no jitter.
-        let random = rand::rngs::SysRng.try_next_u32().unwrap_or(u32::MAX);
-        pause / 2 + (pause / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
-    }
-}
-
-/// The state of a pipeline's thread.
+/// The state of the thread that sends.
 ///
 /// It tells before it counts: whoever waited for the count, and perhaps ends the process then, was told.
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     output: Live,
+    redaction: Option<Redaction>,
     notices: Notices,
     accepted: Option<AcceptHook>,
     /// Places in the body and traces of the local roots that are encoded, if somebody wants to know of them.
@@ -70,7 +50,12 @@ pub(crate) struct Worker {
 
 /// An output that has a thread.
 enum Live {
-    Zipkin { sender: Box<dyn Sender>, body: Body, scratch: Vec<u8> },
+    Zipkin {
+        sender: Box<dyn Sender>,
+        /// Shared with the spool's thread, which may write it while it is being sent.
+        body: Arc<Body>,
+        scratch: Vec<u8>,
+    },
     Reporter(Box<dyn Reporter>),
 }
 
@@ -78,9 +63,20 @@ enum Live {
 #[derive(Clone, Copy)]
 struct Trouble {
     since: Instant,
-    /// Spans dropped as unreachable before it began.
+    /// Spans that the backend had not taken before it began.
     dropped: u64,
+    /// It is more than a slip: a connection that the server closed while it was idle is none.
+    lasting: bool,
     told: bool,
+}
+
+/// What becomes of spans while there is trouble.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    /// They wait; the trouble may pass.
+    Wait,
+    /// They are dropped; somebody has to change something.
+    Dropped,
 }
 
 /// Why an attempt failed.
@@ -102,25 +98,36 @@ impl Worker {
     pub(crate) fn new(
         shared: Arc<Shared>,
         output: Output,
+        redaction: Option<Redaction>,
         hook: NoticeHook,
         accepted: Option<AcceptHook>,
         backoff: Backoff,
     ) -> Self {
         let output = match output {
-            Output::Zipkin(sender) => Live::Zipkin { sender, body: Body::new(shared.batch_bytes), scratch: Vec::new() },
+            Output::Zipkin(sender) => {
+                let body = Arc::new(Body::new(shared.batch_bytes));
+                Live::Zipkin { sender, body, scratch: Vec::new() }
+            }
             Output::Reporter(reporter) => Live::Reporter(reporter),
         };
-        Self { shared, output, notices: Notices::new(hook), accepted, roots: Vec::new(), backoff, trouble: None }
+        let (notices, roots) = (Notices::new(hook), Vec::new());
+        Self { shared, output, redaction, notices, accepted, roots, backoff, trouble: None }
     }
 
     /// Works until the pipeline is closed.
     pub(crate) fn run(mut self) {
         loop {
             match self.shared.next() {
-                Task::Send(spans) => match &self.output {
-                    Live::Zipkin { .. } => self.send(spans),
-                    Live::Reporter(_) => self.report(&spans),
-                },
+                Task::Send(mut spans) => {
+                    self.redact(&mut spans);
+                    match &self.output {
+                        _ if spans.is_empty() => self.shared.taken_whole(),
+                        Live::Zipkin { .. } => self.send(spans),
+                        Live::Reporter(_) => self.report(spans),
+                    }
+                }
+                #[cfg(feature = "spool")]
+                Task::SendStored(batch) => self.send_stored(&batch),
                 Task::Flush(flush) => {
                     self.flush(flush.deadline);
                     self.shared.flushed(flush);
@@ -141,29 +148,87 @@ impl Worker {
         contain(move || drop(self)).ok();
     }
 
+    /// Lets the user's hook change spans before anything else sees them.
+    fn redact(&mut self, spans: &mut Vec<SpanRecord>) {
+        let failed = self.redaction.as_ref().and_then(|redaction| redaction.apply(spans));
+        if let Some((failed, panic)) = failed {
+            self.tell(NoticeKind::RedactionFailed, failed as u64, |spans| failed_text(spans, &panic));
+            self.shared.dropped(failed, DropReason::RedactionFailed);
+        }
+    }
+
     /// Gives spans to the reporter.
-    fn report(&mut self, spans: &[SpanRecord]) {
-        match self.persist(|output| output.report(spans)) {
+    fn report(&mut self, spans: Vec<SpanRecord>) {
+        self.shared.taken_whole();
+        match self.persist(|output| output.report(&spans)) {
             Delivery::Done => self.shared.sent(spans.len(), 0),
-            Delivery::Failed(failure) => self.drop_failed(spans.len(), &failure),
+            Delivery::Failed(failure) => self.drop_failed(spans.len(), &failure, None),
             Delivery::Ended => {}
         }
     }
 
-    /// Encodes spans and sends them, in parts if need be.
-    fn send(&mut self, spans: Vec<SpanRecord>) {
-        let batch = self.encode(spans);
+    /// Encodes spans, as many as fit into one request, and sends them.
+    fn send(&mut self, mut spans: Vec<SpanRecord>) {
+        let batch_bytes = self.shared.batch_bytes;
+        let Live::Zipkin { body, .. } = &mut self.output else { return };
+        // The spool's thread may still have the last one.
+        if Arc::get_mut(body).is_none() {
+            *body = Arc::new(Body::new(batch_bytes));
+        }
+        let Some(list) = Arc::get_mut(body) else { return };
+        list.clear();
+        let (roots, told) = (&mut self.roots, self.accepted.is_some());
+        roots.clear();
+        let filled = list.fill(&mut spans, |at, span| {
+            if told && span.local_root {
+                roots.push((at, span.trace));
+            }
+        });
+        self.shared.encoded(spans.drain(filled.taken..), filled.cut_tags, body);
+        drop(spans);
+        if filled.too_large > 0 {
+            self.tell(NoticeKind::TooLarge, filled.too_large as u64, too_large);
+            self.shared.dropped(filled.too_large, DropReason::TooLarge);
+        }
+        self.deliver();
+    }
+
+    /// Sends a batch that was spooled.
+    #[cfg(feature = "spool")]
+    fn send_stored(&mut self, batch: &Stored) {
+        let Live::Zipkin { body, .. } = &mut self.output else { return };
+        // Whose roots they are is not in the file.
+        self.roots.clear();
+        let mut list = Body::new(self.shared.batch_bytes);
+        let read = batch.folder.read(batch.number, &mut list);
+        *body = Arc::new(list);
+        if let Err(error) = read {
+            self.tell(NoticeKind::Spool, batch.spans, |spans| {
+                format!("{} in the spool lost: a file cannot be read back: {error}", Count(spans, "span"))
+            });
+            self.shared.damaged(batch.spans, batch.folder.set_aside(batch.number));
+            drop(self.shared.finished());
+            return;
+        }
+        self.deliver();
+    }
+
+    /// Sends what is encoded, in parts if need be.
+    fn deliver(&mut self) {
+        let Live::Zipkin { body, .. } = &self.output else { return };
+        let body = Arc::clone(body);
         // Oldest first: the last part is the next.
         let mut parts = Vec::new();
-        parts.push(0..batch);
+        parts.push(0..body.spans());
         let mut requests = 0;
-        let mut cause = None;
         let mut rejected = 0;
+        // The first one that is found to be at fault, and why.
+        let mut cause: Option<(Failure, Option<String>)> = None;
         while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
             let spans = part.len();
             requests += 1;
             let mut bytes = 0;
-            match self.persist(|output| output.send(part.clone(), &mut bytes)) {
+            match self.persist(|output| output.send(&body, part.clone(), &mut bytes)) {
                 Delivery::Done => {
                     self.tell_accepted(&part);
                     self.shared.sent(spans, bytes);
@@ -188,59 +253,30 @@ impl Worker {
                         }
                     } else if failure.fate == Fate::Rejected {
                         rejected += spans;
-                        cause = Some(failure);
+                        let named = (spans == 1).then(|| body.describe(part.start));
+                        match &mut cause {
+                            None => cause = Some((failure, named)),
+                            Some((first, name @ None)) if named.is_some() => (*first, *name) = (failure, named),
+                            Some(_) => {}
+                        }
                     } else {
-                        self.drop_failed(spans, &failure);
+                        self.drop_failed(spans, &failure, None);
                     }
                 }
             }
         }
         // One notice for all that was found in this batch.
-        if let Some(failure) = cause {
-            self.drop_failed(rejected, &failure);
+        if let Some((failure, name)) = cause {
+            self.drop_failed(rejected, &failure, name.as_deref());
         }
-    }
-
-    /// Encodes as many spans as fit into one request; returns how many that are.
-    fn encode(&mut self, spans: Vec<SpanRecord>) -> usize {
-        let Live::Zipkin { body, .. } = &mut self.output else { return 0 };
-        body.clear();
-        self.roots.clear();
-        let (mut cut_tags, mut too_large) = (0, 0);
-        let mut rest = spans.into_iter();
-        let mut first = None;
-        for mut span in rest.by_ref() {
-            match body.add(&mut span) {
-                Added::Fits { cut_tags: cut } => {
-                    cut_tags += cut;
-                    if self.accepted.is_some() && span.local_root {
-                        self.roots.push((body.spans() - 1, span.trace));
-                    }
-                }
-                Added::TooLarge => too_large += 1,
-                Added::Full => {
-                    first = Some(span);
-                    break;
-                }
-            }
+        #[cfg(feature = "spool")]
+        if let Some(batch) = self.shared.finished() {
+            batch.folder.remove(batch.number);
         }
-        let encoded = body.spans();
-        let rest: Vec<SpanRecord> = first.into_iter().chain(rest).collect();
-        self.shared.encoded(rest.into_iter(), cut_tags);
-        if too_large > 0 {
-            self.tell(NoticeKind::TooLarge, too_large as u64, |spans| {
-                format!(
-                    "{} dropped, too large for a request even without tags; raise batch_bytes, or annotate less",
-                    Count(spans, "span")
-                )
-            });
-            self.shared.dropped(too_large, DropReason::TooLarge);
-        }
-        encoded
     }
 
     /// Tells whose local roots are in an accepted part of the body.
-    fn tell_accepted(&self, part: &std::ops::Range<usize>) {
+    fn tell_accepted(&self, part: &Range<usize>) {
         let Some(hook) = &self.accepted else { return };
         let mut traces: Vec<TraceId> =
             self.roots.iter().filter(|(at, _)| part.contains(at)).map(|(_, trace)| *trace).collect();
@@ -264,78 +300,122 @@ impl Worker {
                 }
                 Err(failure) => failure,
             };
-            let (after, unreachable) = match failure.fate {
+            let (after, hopeless) = match failure.fate {
                 Fate::Retry { after } => (after, false),
                 Fate::Unreachable => (None, true),
-                Fate::Rejected | Fate::TooLarge | Fate::Refused | Fate::Failed => {
+                // What waits in the spool can wait for somebody to set things right, too.
+                Fate::Refused if self.shared.spools() => (None, true),
+                Fate::Refused => {
+                    self.trouble_goes_on(&failure, true, Meanwhile::Dropped);
+                    return Delivery::Failed(failure);
+                }
+                Fate::Rejected | Fate::TooLarge | Fate::Failed => {
                     self.trouble_ends();
                     return Delivery::Failed(failure);
                 }
             };
             failures = failures.saturating_add(1);
-            let pause = self.backoff.pause(failures).max(after.unwrap_or_default().min(RETRY_AFTER_MOST));
-            self.trouble_goes_on(&failure, failures > 1 || pause >= TELLING_PAUSE);
-            match self.pause(pause, after.is_some(), unreachable, attempt, &failure) {
+            let pause = self.backoff.pause().max(after.unwrap_or_default().min(RETRY_AFTER_MOST));
+            self.trouble_goes_on(&failure, failures > 1 || pause >= TELLING_PAUSE, Meanwhile::Wait);
+            match self.pause(pause, after.is_some(), hopeless, attempt, &failure) {
                 Pause::Over => {}
-                Pause::Hurried => failures = 0,
+                Pause::Hurried => {
+                    failures = 0;
+                    self.backoff.reset();
+                }
                 Pause::GiveUp | Pause::Closed => return Delivery::Ended,
             }
         }
     }
 
-    fn pause(&mut self, pause: Duration, heed: bool, unreachable: bool, attempt: Attempt, failure: &Failure) -> Pause {
-        let end = self.shared.pause(pause, heed, unreachable, attempt);
+    fn pause(&mut self, pause: Duration, heed: bool, hopeless: bool, attempt: Attempt, failure: &Failure) -> Pause {
+        let end = self.shared.pause(pause, heed, hopeless, attempt);
         if end == Pause::GiveUp {
             let text = &failure.text;
-            let spans = self.shared.unsettled();
+            let cost = self.shared.trouble(true, true);
+            let spans = cost.waiting + cost.in_hand;
+            let fate = if self.shared.spools() { "left in the spool" } else { "dropped" };
             self.tell(NoticeKind::Unreachable, spans, |spans| {
-                format!("{text}; {} dropped at shutdown. {WHAT_TO_DO}", Count(spans, "span"))
+                format!("{text}; {} {fate} at shutdown.{WHAT_TO_DO}", Count(spans, "span"))
             });
             self.shared.give_up();
         }
         end
     }
 
-    /// The backend failed in a way that may pass: tells so at the second failure in a row, or before a long pause. A
-    /// connection that the server closed while it was idle is no trouble.
-    fn trouble_goes_on(&mut self, failure: &Failure, tell: bool) {
-        let (dropped, _) = self.shared.trouble(true);
-        let mut trouble = self.trouble.unwrap_or(Trouble { since: Instant::now(), dropped, told: false });
-        if tell && !trouble.told {
+    /// The backend failed in a way that may pass: tells so at the second failure in a row, or before a long pause.
+    fn trouble_goes_on(&mut self, failure: &Failure, lasting: bool, meanwhile: Meanwhile) {
+        // Those who wait for a flush have attempts made that are the first ones again; the trouble is the same.
+        let lasting = lasting || self.trouble.is_some_and(|trouble| trouble.lasting);
+        let cost = self.shared.trouble(meanwhile == Meanwhile::Wait, lasting);
+        let new = Trouble { since: Instant::now(), dropped: cost.dropped, lasting, told: false };
+        let mut trouble = Trouble { lasting, ..self.trouble.unwrap_or(new) };
+        if lasting && !trouble.told {
             let text = &failure.text;
-            trouble.told = self.tell(NoticeKind::Unreachable, 0, |_| {
-                format!("{text}; spans wait in the queue and are dropped when it is full. {WHAT_TO_DO}")
-            });
+            let spans = cost.waiting + cost.in_hand;
+            let (kind, fate, advice) = match meanwhile {
+                Meanwhile::Wait if self.shared.spools() => {
+                    let fate = format!(
+                        "spans wait in the spool, {} by now; when it is full, the oldest are dropped",
+                        Number(spans)
+                    );
+                    (NoticeKind::Unreachable, fate, WHAT_TO_DO)
+                }
+                Meanwhile::Wait => {
+                    let fate =
+                        format!("spans wait in the queue, {} by now; what finds no room is dropped", Number(spans));
+                    (NoticeKind::Unreachable, fate, WHAT_TO_DO)
+                }
+                Meanwhile::Dropped => {
+                    let spans = Count(spans, "span");
+                    (
+                        NoticeKind::Rejected,
+                        format!("{spans} dropped, and so are all to come until that is set right"),
+                        "",
+                    )
+                }
+            };
+            trouble.told = self.tell(kind, 0, |_| format!("{text}; {fate}.{advice}"));
         }
         self.trouble = Some(trouble);
     }
 
     fn trouble_ends(&mut self) {
+        self.backoff.reset();
         let Some(trouble) = self.trouble.take() else { return };
-        let (dropped, waiting) = self.shared.trouble(false);
+        let cost = self.shared.trouble(false, false);
         if trouble.told {
             let seconds = trouble.since.elapsed().as_secs();
-            let dropped = dropped.saturating_sub(trouble.dropped);
+            let dropped = cost.dropped.saturating_sub(trouble.dropped);
             self.tell(NoticeKind::Recovered, dropped, |dropped| {
+                let spooled = if cost.spooled > 0 { " in the spool" } else { "" };
                 format!(
-                    "the backend takes spans again after {}; {} dropped meanwhile, {} waiting",
+                    "the backend takes spans again after {}; {} dropped meanwhile, {} waiting{spooled}",
                     Count(seconds, "second"),
                     Count(dropped, "span"),
-                    Number(waiting)
+                    Number(cost.waiting)
                 )
             });
         }
     }
 
-    /// Drops spans in flight that will never be taken.
-    fn drop_failed(&mut self, spans: usize, failure: &Failure) {
+    /// Drops spans in flight that will never be taken; `name` is one of them, if one was found.
+    fn drop_failed(&mut self, spans: usize, failure: &Failure, name: Option<&str>) {
         let (reason, kind) = match failure.fate {
             Fate::TooLarge => (DropReason::TooLarge, NoticeKind::TooLarge),
             Fate::Failed => (DropReason::ReporterFailed, NoticeKind::ReporterFailed),
             _ => (DropReason::Rejected, NoticeKind::Rejected),
         };
-        let text = &failure.text;
-        self.tell(kind, spans as u64, |spans| format!("{} dropped: {text}", Count(spans, "span")));
+        // Refusals are trouble: told at its beginning and at its end.
+        if failure.fate != Fate::Refused {
+            let text = &failure.text;
+            let name = match name {
+                Some(name) if spans == 1 => format!("; it is {name}"),
+                Some(name) => format!("; the first is {name}"),
+                None => String::new(),
+            };
+            self.tell(kind, spans as u64, |spans| format!("{} dropped: {text}{name}", Count(spans, "span")));
+        }
         self.shared.dropped(spans, reason);
     }
 
@@ -368,14 +448,22 @@ impl Live {
     }
 
     /// One attempt to send some of the encoded spans.
-    fn send(&mut self, part: std::ops::Range<usize>, bytes: &mut usize) -> Result<(), Failure> {
-        let Self::Zipkin { sender, body, scratch } = self else { return Ok(()) };
+    fn send(&mut self, body: &Body, part: Range<usize>, bytes: &mut usize) -> Result<(), Failure> {
+        let Self::Zipkin { sender, scratch, .. } = self else { return Ok(()) };
         let part = body.part(part, scratch);
         *bytes = part.len();
         let result =
             contain(|| sender.send(part).map_err(|error| Failure { fate: error.fate, text: error.to_string() }));
         result.unwrap_or_else(|panic| Err(Failure::panicked("sender", &panic)))
     }
+}
+
+/// The notice about spans that no request holds.
+pub(crate) fn too_large(spans: u64) -> String {
+    format!(
+        "{} dropped, too large for a request even without tags; raise batch_bytes, or annotate less",
+        Count(spans, "span")
+    )
 }
 
 impl Failure {
@@ -391,622 +479,4 @@ impl fmt::Debug for Worker {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, and senders may")]
-    use std::io;
-    use std::sync::mpsc::{Receiver, channel};
-    use std::sync::{Mutex, OnceLock};
-
-    use rand::rngs::SmallRng;
-    use rand::{RngExt as _, SeedableRng as _};
-
-    use super::*;
-    use crate::reporter::backend::ReportError;
-    use crate::reporter::notice::Notice;
-    use crate::reporter::pipeline::{Pipeline, PipelineConfig};
-    use crate::reporter::send::SendError;
-    use crate::reporter::stats::Tally;
-
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    /// A sender that is a function of the ids in the body.
-    struct Fake<F>(F);
-
-    impl<F: FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static> Sender for Fake<F> {
-        fn send(&mut self, body: &[u8]) -> Result<(), SendError> {
-            let spans: Vec<serde_json::Value> = serde_json::from_slice(body).unwrap();
-            (self.0)(spans.iter().map(|span| u64::from_str_radix(span["id"].as_str().unwrap(), 16).unwrap()).collect())
-        }
-    }
-
-    type Notes = Arc<Mutex<Vec<String>>>;
-
-    /// Limits that nothing reaches, and pauses that take no time.
-    fn config(output: Output) -> (PipelineConfig, Notes) {
-        let notes = Notes::default();
-        let sink = Arc::clone(&notes);
-        let notice = NoticeHook::new(move |notice: &Notice| sink.lock().unwrap().push(notice.to_string()));
-        let config = PipelineConfig {
-            service: "test".to_owned(),
-            output,
-            queue_bytes: usize::MAX,
-            batch_bytes: 1 << 20,
-            linger: HOUR,
-            notice,
-            accepted: None,
-            thread_start: || (),
-        };
-        (config, notes)
-    }
-
-    fn start(config: PipelineConfig) -> Arc<Pipeline> {
-        let backoff = Backoff { first: Duration::from_micros(10), most: Duration::from_micros(50) };
-        Pipeline::start_with(config, backoff).unwrap()
-    }
-
-    fn with_sender(send: impl FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static) -> (Arc<Pipeline>, Notes) {
-        let (config, notes) = config(Output::Zipkin(Box::new(Fake(send))));
-        (start(config), notes)
-    }
-
-    fn spans(ids: std::ops::RangeInclusive<u64>) -> Vec<SpanRecord> {
-        ids.map(|id| SpanRecord::sample("span", 1, id, 0)).collect()
-    }
-
-    fn offer(pipeline: &Pipeline, ids: std::ops::RangeInclusive<u64>) {
-        let spans = spans(ids);
-        pipeline.ended(spans.len() as u64);
-        pipeline.offer(spans);
-    }
-
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(20)
-    }
-
-    fn drops(tally: &Tally) -> Vec<(DropReason, u64)> {
-        assert!(tally.is_conserved(), "{tally:?}");
-        tally.drops().collect()
-    }
-
-    #[test]
-    fn a_full_batch_is_sent_at_once_and_the_rest_lingers() {
-        let (tell, sent) = channel();
-        let (mut config, _) = config(Output::Zipkin(Box::new(Fake(move |ids| {
-            tell.send(ids).unwrap();
-            Ok(())
-        }))));
-        config.batch_bytes = 1_000;
-        let pipeline = start(config);
-        offer(&pipeline, 1..=1);
-        assert_eq!(pipeline.tally().queued(), 1);
-        // Two of a hundred and fifty bytes of JSON each are more than enough in memory.
-        offer(&pipeline, 2..=8);
-        assert!(sent.recv().unwrap().starts_with(&[1, 2]));
-        let tally = pipeline.flush(soon());
-        assert_eq!((tally.sent(), tally.queued()), (8, 0));
-        assert!(tally.batches() > 1, "{tally}");
-    }
-
-    #[test]
-    fn a_batch_that_is_not_full_is_sent_after_it_lingered() {
-        let (tell, sent) = channel();
-        let (mut config, _) = config(Output::Zipkin(Box::new(Fake(move |ids| {
-            tell.send(ids).unwrap();
-            Ok(())
-        }))));
-        config.linger = Duration::from_millis(1);
-        let pipeline = start(config);
-        offer(&pipeline, 1..=2);
-        assert_eq!(sent.recv().unwrap(), [1, 2]);
-        offer(&pipeline, 3..=3);
-        assert_eq!(sent.recv().unwrap(), [3]);
-    }
-
-    #[test]
-    fn held_spans_are_queued_and_a_flush_does_not_wait_for_them() {
-        let (pipeline, _) = with_sender(|_| Ok(()));
-        pipeline.ended(3);
-        pipeline.offer(spans(1..=1));
-        let tally = pipeline.flush(soon());
-        assert_eq!((tally.recorded(), tally.sent(), tally.queued()), (3, 1, 2));
-        pipeline.lost(DropReason::LogFull, 5);
-        let tally = pipeline.shutdown(soon());
-        assert_eq!(drops(&tally), [(DropReason::LogFull, 5), (DropReason::Deadline, 2)]);
-    }
-
-    #[test]
-    fn trouble_is_retried_and_told_once_when_it_starts_and_once_when_it_ends() {
-        let mut tries = 0;
-        let (pipeline, notes) = with_sender(move |_| {
-            tries += 1;
-            match tries {
-                1..=4 => Err(SendError::unreachable("cannot reach HOST")),
-                5..=8 => Err(SendError::retry("HOST answered 503")),
-                _ => Ok(()),
-            }
-        });
-        offer(&pipeline, 1..=3);
-        let tally = pipeline.flush(soon());
-        assert_eq!((tally.sent(), tally.batches()), (3, 1));
-        assert_eq!(pipeline.stats().retries(), 8);
-        assert_eq!(
-            *notes.lock().unwrap(),
-            [
-                "cannot reach HOST; spans wait in the queue and are dropped when it is full. Check that the backend \
-                 runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go",
-                "the backend takes spans again after 0 seconds; 0 spans dropped meanwhile, 0 waiting"
-            ]
-        );
-    }
-
-    #[test]
-    fn one_failure_is_not_told() {
-        let mut tries = 0;
-        let (pipeline, notes) = with_sender(move |_| {
-            tries += 1;
-            if tries == 1 { Err(SendError::retry("Peer disconnected")) } else { Ok(()) }
-        });
-        offer(&pipeline, 1..=3);
-        assert_eq!(pipeline.flush(soon()).sent(), 3);
-        assert_eq!(*notes.lock().unwrap(), [""; 0]);
-    }
-
-    #[test]
-    fn a_rejected_batch_is_halved_until_the_spans_at_fault_are_found() {
-        let accepted = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&accepted);
-        let (pipeline, notes) = with_sender(move |ids| {
-            if ids.iter().any(|id| [7, 8, 90].contains(id)) {
-                return Err(SendError::rejected("HOST answered 400"));
-            }
-            sink.lock().unwrap().extend(ids);
-            Ok(())
-        });
-        offer(&pipeline, 1..=100);
-        let tally = pipeline.flush(soon());
-        assert_eq!(drops(&tally), [(DropReason::Rejected, 3)]);
-        let expected: Vec<u64> = (1..=100).filter(|id| ![7, 8, 90].contains(id)).collect();
-        assert_eq!(*accepted.lock().unwrap(), expected);
-        assert_eq!(*notes.lock().unwrap(), ["3 spans dropped: HOST answered 400"]);
-    }
-
-    #[test]
-    fn a_collector_that_rejects_everything_is_not_asked_about_every_span() {
-        let (tell, asked) = channel();
-        let (pipeline, notes) = with_sender(move |ids| {
-            tell.send(ids.len()).unwrap();
-            Err(SendError::rejected("no"))
-        });
-        offer(&pipeline, 1..=1_000);
-        assert_eq!(drops(&pipeline.flush(soon())), [(DropReason::Rejected, 1_000)]);
-        let asked = asked.try_iter().count();
-        // Beyond the bound each part that is left is asked about once.
-        assert!((BISECT_REQUESTS..BISECT_REQUESTS + 12).contains(&asked), "{asked}");
-        assert_eq!(*notes.lock().unwrap(), ["1,000 spans dropped: no"]);
-    }
-
-    #[test]
-    fn a_refused_batch_is_dropped_whole() {
-        let (tell, asked) = channel();
-        let (pipeline, notes) = with_sender(move |ids| {
-            tell.send(ids.len()).unwrap();
-            Err(SendError::refused("HOST answered 404"))
-        });
-        offer(&pipeline, 1..=10);
-        assert_eq!(drops(&pipeline.flush(soon())), [(DropReason::Rejected, 10)]);
-        assert_eq!(asked.try_iter().collect::<Vec<_>>(), [10]);
-        assert_eq!(*notes.lock().unwrap(), ["10 spans dropped: HOST answered 404"]);
-    }
-
-    #[test]
-    fn a_request_that_is_too_large_is_sent_in_parts() {
-        let (pipeline, _) =
-            with_sender(
-                |ids| {
-                    if ids.len() > 3 || ids.contains(&5) { Err(SendError::too_large("413")) } else { Ok(()) }
-                },
-            );
-        offer(&pipeline, 1..=20);
-        let tally = pipeline.flush(soon());
-        assert_eq!(tally.sent(), 19);
-        assert_eq!(drops(&tally), [(DropReason::TooLarge, 1)]);
-    }
-
-    #[test]
-    fn a_span_that_no_request_holds_is_dropped_and_others_go_through() {
-        let (mut config, notes) = config(Output::Zipkin(Box::new(Fake(|_| Ok(())))));
-        config.batch_bytes = 1_000;
-        let pipeline = start(config);
-        let mut large = spans(1..=3);
-        large[0].attributes.annotation(1, &"x".repeat(1_000));
-        large[1].attributes.tag(1, "x", crate::reporter::attributes::TagValue::Text(&"x".repeat(1_000)));
-        pipeline.ended(3);
-        pipeline.offer(large);
-        let tally = pipeline.flush(soon());
-        assert_eq!(tally.sent(), 2);
-        assert_eq!(drops(&tally), [(DropReason::TooLarge, 1)]);
-        assert_eq!(pipeline.stats().cut_tags(), 1);
-        assert_eq!(
-            *notes.lock().unwrap(),
-            ["1 span dropped, too large for a request even without tags; raise batch_bytes, or annotate less"]
-        );
-    }
-
-    #[test]
-    fn a_panicking_sender_loses_its_batch_and_goes_on() {
-        let (pipeline, notes) = with_sender(|ids| {
-            assert!(!ids.contains(&1), "boom");
-            Ok(())
-        });
-        offer(&pipeline, 1..=2);
-        assert_eq!(drops(&pipeline.flush(soon())), [(DropReason::ReporterFailed, 2)]);
-        offer(&pipeline, 3..=4);
-        assert_eq!(pipeline.flush(soon()).sent(), 2);
-        assert_eq!(*notes.lock().unwrap(), ["2 spans dropped: the sender panicked: boom"]);
-    }
-
-    /// A sender that stops at a gate until it is told how to go on.
-    struct Gate {
-        arrived: Receiver<Vec<u64>>,
-        go: std::sync::mpsc::Sender<Result<(), SendError>>,
-    }
-
-    fn gate() -> (Gate, impl FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static) {
-        let (tell, arrived) = channel();
-        let (go, answer) = channel();
-        let send = move |ids| {
-            tell.send(ids).ok();
-            answer.recv().unwrap_or(Ok(()))
-        };
-        (Gate { arrived, go }, send)
-    }
-
-    #[test]
-    fn a_full_queue_drops_the_newest_and_says_so() {
-        let (gate, send) = gate();
-        let (mut config, notes) = config(Output::Zipkin(Box::new(Fake(send))));
-        config.queue_bytes = 3 * spans(1..=1)[0].size();
-        config.linger = Duration::ZERO;
-        let pipeline = start(config);
-        offer(&pipeline, 1..=1);
-        assert_eq!(gate.arrived.recv().unwrap(), [1]);
-        offer(&pipeline, 2..=5);
-        let tally = pipeline.tally();
-        assert_eq!((tally.queued(), drops(&tally)), (3, vec![(DropReason::QueueFull, 2)]));
-        gate.go.send(Err(SendError::unreachable("gone"))).unwrap();
-        // The second attempt shows that trouble is known.
-        assert_eq!(gate.arrived.recv().unwrap(), [1]);
-        offer(&pipeline, 6..=6);
-        let tally = pipeline.tally();
-        assert_eq!(drops(&tally), [(DropReason::QueueFull, 2), (DropReason::Unreachable, 1)]);
-        gate.go.send(Ok(())).unwrap();
-        gate.go.send(Ok(())).unwrap();
-        assert_eq!(pipeline.flush(soon()).sent(), 3);
-        assert_eq!(
-            *notes.lock().unwrap(),
-            ["2 spans dropped because the queue was full: they end faster than they are taken; raise queue_bytes, or \
-              sample less"]
-        );
-    }
-
-    #[test]
-    fn a_shutdown_gives_a_dead_collector_one_last_attempt_and_does_not_wait() {
-        let (tell, asked) = channel();
-        let (pipeline, notes) = with_sender(move |_| {
-            tell.send(()).unwrap();
-            Err(SendError::unreachable("cannot reach HOST"))
-        });
-        offer(&pipeline, 1..=2);
-        let before = Instant::now();
-        let tally = pipeline.shutdown(before + HOUR);
-        assert_eq!(drops(&tally), [(DropReason::Unreachable, 2)]);
-        assert_eq!(asked.try_iter().count(), 1);
-        assert_eq!(
-            *notes.lock().unwrap(),
-            ["cannot reach HOST; 2 spans dropped at shutdown. Check that the backend runs there; collector() or \
-              OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go"]
-        );
-    }
-
-    #[test]
-    fn a_shutdown_wakes_a_pause_for_its_last_attempt() {
-        let (gate, send) = gate();
-        let (config, _) = config(Output::Zipkin(Box::new(Fake(send))));
-        let pipeline = Pipeline::start_with(config, Backoff { first: HOUR, most: HOUR }).unwrap();
-        offer(&pipeline, 1..=2);
-        assert_eq!(pipeline.flush(Instant::now()).queued(), 2);
-        gate.arrived.recv().unwrap();
-        gate.go.send(Err(SendError::unreachable("x"))).unwrap();
-        gate.go.send(Ok(())).unwrap();
-        assert_eq!(pipeline.shutdown(Instant::now() + HOUR).sent(), 2);
-    }
-
-    #[test]
-    fn a_shutdown_tries_until_its_deadline_when_the_collector_is_only_slow() {
-        let mut tries = 0;
-        let (pipeline, _) = with_sender(move |_| {
-            tries += 1;
-            if tries < 50 { Err(SendError::retry("503")) } else { Ok(()) }
-        });
-        offer(&pipeline, 1..=2);
-        assert_eq!(pipeline.shutdown(soon()).sent(), 2);
-    }
-
-    #[test]
-    fn a_shutdown_does_not_wait_for_what_comes_after_its_deadline() {
-        let (pipeline, notes) = with_sender(|_| Err(SendError::retry_after("429", HOUR)));
-        offer(&pipeline, 1..=2);
-        let tally = pipeline.shutdown(Instant::now() + Duration::from_secs(200));
-        assert_eq!(drops(&tally), [(DropReason::Unreachable, 2)]);
-        // Told at the first failure already, because the pause is long.
-        let notes = notes.lock().unwrap();
-        assert!(notes.len() == 1 && notes[0].starts_with("429; spans wait"), "{notes:?}");
-    }
-
-    #[test]
-    fn the_collectors_own_pause_is_not_shortened_by_a_flush() {
-        let (tell, asked) = channel();
-        let (pipeline, _) = with_sender(move |_| {
-            tell.send(()).unwrap();
-            Err(SendError::retry_after("429", HOUR))
-        });
-        offer(&pipeline, 1..=2);
-        pipeline.flush(Instant::now());
-        asked.recv().unwrap();
-        let tally = pipeline.flush(Instant::now() + Duration::from_millis(5));
-        assert_eq!(tally.queued(), 2);
-        assert_eq!(asked.try_iter().count(), 0);
-    }
-
-    #[test]
-    fn a_blocked_sender_does_not_hold_a_shutdown_and_is_not_counted_twice() {
-        let (gate, send) = gate();
-        let (pipeline, _) = with_sender(send);
-        offer(&pipeline, 1..=3);
-        assert_eq!(pipeline.flush(Instant::now()).queued(), 3);
-        gate.arrived.recv().unwrap();
-        pipeline.ended(2);
-        offer(&pipeline, 4..=4);
-        let tally = pipeline.shutdown(Instant::now() + Duration::from_millis(2));
-        assert_eq!((tally.sent(), tally.queued()), (0, 0));
-        assert_eq!(drops(&tally), [(DropReason::Deadline, 6)]);
-        gate.go.send(Ok(())).unwrap();
-        // Now the thread can end, and its return is waited for.
-        assert_eq!(pipeline.shutdown(soon()), tally);
-        offer(&pipeline, 5..=6);
-        pipeline.offer(spans(7..=8));
-        let tally = pipeline.flush(soon());
-        assert_eq!((tally.recorded(), drops(&tally)), (8, vec![(DropReason::Deadline, 8)]));
-    }
-
-    /// A reporter that is a function of the ids, and tells of its flushes.
-    struct FakeReporter<F> {
-        report: F,
-        flushed: std::sync::mpsc::Sender<Instant>,
-    }
-
-    impl<F: FnMut(Vec<u64>) -> Result<(), ReportError> + Send + 'static> Reporter for FakeReporter<F> {
-        fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
-            (self.report)(batch.iter().map(|span| span.id.get()).collect())
-        }
-
-        fn flush(&mut self, deadline: Instant) -> Result<(), ReportError> {
-            self.flushed.send(deadline)?;
-            Ok(())
-        }
-    }
-
-    fn with_reporter(
-        report: impl FnMut(Vec<u64>) -> Result<(), ReportError> + Send + 'static,
-    ) -> (Arc<Pipeline>, Notes, Receiver<Instant>) {
-        let (flushed, flushes) = channel();
-        let (config, notes) = config(Output::Reporter(Box::new(FakeReporter { report, flushed })));
-        (start(config), notes, flushes)
-    }
-
-    #[test]
-    fn a_reporter_gets_spans_and_is_flushed_after_them() {
-        let (tell, reported) = channel();
-        let (pipeline, _, flushes) = with_reporter(move |ids| {
-            tell.send(ids)?;
-            Ok(())
-        });
-        let deadline = soon();
-        offer(&pipeline, 1..=3);
-        let tally = pipeline.flush(deadline);
-        assert_eq!((tally.sent(), tally.batches()), (3, 1));
-        assert_eq!(reported.try_iter().collect::<Vec<_>>(), [[1, 2, 3]]);
-        assert_eq!(flushes.try_iter().collect::<Vec<_>>(), [deadline]);
-        pipeline.shutdown(deadline);
-        assert_eq!(flushes.iter().collect::<Vec<_>>(), [deadline]);
-    }
-
-    #[test]
-    fn a_reporters_error_keeps_or_drops_the_batch_as_it_says() {
-        let mut tries = 0;
-        let (pipeline, notes, _flushes) = with_reporter(move |ids| {
-            tries += 1;
-            match ids[0] {
-                1 => Err(ReportError::new("disk full")),
-                2 => panic!("boom"),
-                _ if tries < 10 => Err(ReportError::retry("busy")),
-                _ => Ok(()),
-            }
-        });
-        for id in 1..=3 {
-            offer(&pipeline, id..=id);
-            pipeline.flush(soon());
-        }
-        let tally = pipeline.tally();
-        assert_eq!((tally.sent(), drops(&tally)), (1, vec![(DropReason::ReporterFailed, 2)]));
-        let notes = notes.lock().unwrap();
-        assert_eq!(notes[0], "1 span dropped: the reporter failed: disk full");
-        assert!(notes[1].starts_with("the reporter failed: busy; spans wait"), "{}", notes[1]);
-        assert_eq!(notes.len(), 3);
-    }
-
-    #[test]
-    fn a_reporter_may_use_its_own_tracer() {
-        let own: Arc<OnceLock<Arc<Pipeline>>> = Arc::default();
-        let inner = Arc::clone(&own);
-        let (pipeline, _, _flushes) = with_reporter(move |_| {
-            let pipeline = inner.get().unwrap();
-            pipeline.flush(Instant::now() + HOUR);
-            assert!(pipeline.tally().is_conserved());
-            Ok(())
-        });
-        own.set(Arc::clone(&pipeline)).unwrap();
-        offer(&pipeline, 1..=2);
-        assert_eq!(pipeline.shutdown(soon()).sent(), 2);
-    }
-
-    #[test]
-    fn a_collecting_pipeline_has_no_thread() {
-        let pipeline = Pipeline::collecting();
-        offer(&pipeline, 1..=2);
-        let tally = pipeline.flush(Instant::now() + HOUR);
-        assert_eq!(tally.to_string(), "sent 2 spans, 0 dropped");
-        assert_eq!(pipeline.records().len(), 2);
-        assert_eq!(pipeline.take().len(), 2);
-        assert_eq!(pipeline.take().len(), 0);
-        offer(&pipeline, 3..=3);
-        assert_eq!(pipeline.shutdown(Instant::now() + HOUR).sent(), 3);
-    }
-
-    #[test]
-    fn the_traces_of_accepted_roots_are_told_before_they_are_counted() {
-        let (mut config, _) = config(Output::Zipkin(Box::new(Fake(|ids: Vec<u64>| {
-            if ids.contains(&3) { Err(SendError::rejected("x")) } else { Ok(()) }
-        }))));
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&told);
-        config.accepted = Some(Box::new(move |traces| sink.lock().unwrap().extend(traces)));
-        let pipeline = start(config);
-        let mut roots = spans(1..=5);
-        for (number, root) in (1_u128..).zip(&mut roots) {
-            root.trace = TraceId::new(number).unwrap();
-            root.local_root = number != 2;
-        }
-        let first = roots[0].clone();
-        pipeline.ended(6);
-        pipeline.offer(std::iter::once(first).chain(roots).collect());
-        assert_eq!(pipeline.flush(soon()).sent(), 5);
-        let told: Vec<_> = told.lock().unwrap().iter().map(TraceId::to_string).collect();
-        assert_eq!(told, ["1", "4", "5"].map(|trace| format!("{trace:0>16}")));
-    }
-
-    #[test]
-    fn the_thread_is_prepared_before_anything_else_runs_on_it() {
-        thread_local!(static PREPARED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
-        let (mut config, _) = config(Output::Zipkin(Box::new(Fake(|_| {
-            if PREPARED.get() { Ok(()) } else { Err(SendError::refused(io::Error::other("not prepared"))) }
-        }))));
-        config.thread_start = || PREPARED.set(true);
-        let pipeline = start(config);
-        offer(&pipeline, 1..=1);
-        assert_eq!(pipeline.shutdown(soon()).sent(), 1);
-    }
-
-    #[test]
-    fn pauses_double_up_to_a_bound() {
-        let backoff = Backoff::default();
-        for (failures, most) in [(1, 100), (2, 200), (5, 1_600), (9, 25_600), (10, 30_000), (u32::MAX, 30_000)] {
-            let pause = backoff.pause(failures);
-            let most = Duration::from_millis(most);
-            assert!(pause >= most / 2 && pause <= most, "{failures}: {pause:?}");
-        }
-    }
-
-    /// Whatever the backend does and whenever somebody looks: nothing is lost without a count, nothing counted twice.
-    #[test]
-    fn every_span_is_accounted_for_at_every_instant() {
-        for seed in 0..300 {
-            let mut rng = SmallRng::seed_from_u64(seed);
-            let mut faults = SmallRng::seed_from_u64(!seed);
-            let accepted = Arc::new(Mutex::new(Vec::new()));
-            let sink = Arc::clone(&accepted);
-            let own: Arc<OnceLock<std::sync::Weak<Pipeline>>> = Arc::default();
-            let inner = Arc::clone(&own);
-            let send = move |ids: Vec<u64>| {
-                if let Some(pipeline) = inner.get().and_then(std::sync::Weak::upgrade) {
-                    assert!(pipeline.tally().is_conserved());
-                }
-                match faults.random_range(0..10) {
-                    0 => Err(SendError::unreachable("x")),
-                    1 => Err(SendError::retry("x")),
-                    2 => Err(SendError::retry_after("x", Duration::from_micros(20))),
-                    3 if ids.iter().any(|id| id % 5 == 0) => Err(SendError::rejected("x")),
-                    4 if ids.len() > 2 => Err(SendError::too_large("x")),
-                    5 if ids.len() > 5 => Err(SendError::refused("x")),
-                    6 if ids[0] % 7 == 0 => panic!("expected by this test"),
-                    _ => {
-                        sink.lock().unwrap().extend(ids);
-                        Ok(())
-                    }
-                }
-            };
-            let (mut config, _) = config(Output::Zipkin(Box::new(Fake(send))));
-            config.queue_bytes = rng.random_range(1..40) * spans(1..=1)[0].size();
-            config.batch_bytes = rng.random_range(1..4) * 700;
-            config.linger = Duration::from_micros(rng.random_range(0..100));
-            let pipeline = start(config);
-            own.set(Arc::downgrade(&pipeline)).unwrap();
-
-            let (mut next, mut held) = (1, Vec::new());
-            let mut recorded = 0;
-            for _ in 0..rng.random_range(1..60) {
-                match rng.random_range(0..12) {
-                    0..5 => {
-                        let count = rng.random_range(1..10);
-                        pipeline.ended(count);
-                        held.extend(spans(next..=next + count - 1));
-                        next += count;
-                        recorded += count;
-                    }
-                    5..9 => {
-                        let count = rng.random_range(0..=held.len());
-                        pipeline.offer(held.drain(..count).collect());
-                    }
-                    9 => {
-                        pipeline.lost(DropReason::TooDeep, 2);
-                        recorded += 2;
-                    }
-                    10 => {
-                        pipeline.flush(Instant::now() + Duration::from_micros(rng.random_range(0..500)));
-                    }
-                    _ if rng.random_range(0..10) == 0 => {
-                        pipeline.shutdown(Instant::now() + Duration::from_micros(rng.random_range(0..500)));
-                    }
-                    _ => std::thread::yield_now(),
-                }
-                let tally = pipeline.tally();
-                assert!(tally.is_conserved(), "seed {seed}: {tally:?}");
-                assert_eq!(tally.recorded(), recorded, "seed {seed}");
-                assert!(
-                    tally.queued() >= held.len() as u64
-                        || tally.dropped_by(DropReason::Deadline) > 0
-                        || tally.dropped_by(DropReason::Unreachable) > 0,
-                    "seed {seed}: {tally:?}"
-                );
-            }
-            let patient = rng.random();
-            let deadline = if patient { soon() } else { Instant::now() };
-            let tally = pipeline.shutdown(deadline);
-            assert!(tally.is_conserved(), "seed {seed}: {tally:?}");
-            assert_eq!(tally.queued(), 0, "seed {seed}");
-            // Ends the thread, if it did not end in time.
-            assert_eq!(pipeline.shutdown(soon()), tally, "seed {seed}");
-            let accepted = accepted.lock().unwrap();
-            let mut once = accepted.clone();
-            once.sort_unstable();
-            once.dedup();
-            assert_eq!(once.len(), accepted.len(), "seed {seed}: sent twice");
-            // What the backend took after the deadline is counted as dropped.
-            assert!(tally.sent() <= accepted.len() as u64, "seed {seed}: {tally}");
-            if patient && tally.dropped_by(DropReason::Deadline) == 0 && tally.dropped_by(DropReason::Unreachable) == 0
-            {
-                assert_eq!(tally.sent(), accepted.len() as u64, "seed {seed}: {tally}");
-            }
-        }
-    }
-}
+mod tests;

@@ -147,6 +147,7 @@ impl Tracer {
             require_parent: false,
             short_trace_ids: false,
             counted_ids: None,
+            crosses_forks: false,
         };
         Options { service: "test".to_owned(), log_bytes: Builder::LOG_BYTES, settings, crossing: Crossing::default() }
     }

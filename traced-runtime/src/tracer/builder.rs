@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 use std::fmt;
+#[cfg(feature = "spool")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::propagation::{Propagation, ServerSpan};
@@ -12,10 +14,14 @@ use crate::tracer::error::{ConfigError, Kind};
 use crate::tracer::sampler::Sampler;
 #[cfg(feature = "collector")]
 use crate::tracer::settings::or_collector;
+#[cfg(feature = "spool")]
+use crate::tracer::settings::spool_settings;
 use crate::tracer::settings::{Backend, Settings, TraceIdSize, local_endpoint, not_too_long, not_zero};
 
 use crate::reporter::backend::Reporter;
 use crate::reporter::notice::{Notice, NoticeHook};
+use crate::reporter::record::SpanRecord;
+use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;
 
 /// The settings of a tracer; made by [`Tracer::builder`](crate::Tracer::builder).
@@ -32,6 +38,7 @@ use crate::reporter::send::Sender;
 /// | `OTEL_SERVICE_NAME` | the service's name, for `init` alone: a name given to a builder beats it |
 /// | `OTEL_PROPAGATORS` | [`propagation`](Self::propagation), a list of `b3`, `b3multi`, `tracecontext`, `baggage`, or `none`; fields of baggage are the program's to name |
 /// | `OTEL_SDK_DISABLED` | `true`: nothing is recorded, whatever is set here |
+/// | `TRACED_SPOOL` | the directory of [`spool`](Self::spool); needs the feature `spool` |
 /// | `TRACED_TREE` | `1`: [`print_trees`](Self::print_trees); `ascii`: the same without other characters |
 #[must_use = "a builder does nothing until `install` or `build`"]
 pub struct Builder {
@@ -54,10 +61,15 @@ pub struct Builder {
     queue_bytes: Option<usize>,
     batch_bytes: Option<usize>,
     linger: Duration,
+    #[cfg(feature = "spool")]
+    spool: Option<PathBuf>,
+    #[cfg(feature = "spool")]
+    spool_bytes: Option<u64>,
     shutdown_deadline: Duration,
     print_trees: bool,
     summary: bool,
     on_notice: NoticeHook,
+    redaction: Option<Redaction>,
 }
 
 impl Builder {
@@ -75,6 +87,11 @@ impl Builder {
 
     /// How long a finished span waits for others to share its request with.
     pub const LINGER: Duration = Duration::from_millis(500);
+
+    /// Bytes of files in the spool, each counted as whole blocks of 4 KiB: about a million small spans. Beyond it the oldest are
+    /// dropped, and counted.
+    #[cfg(feature = "spool")]
+    pub const SPOOL_BYTES: u64 = 256 << 20;
 
     /// How long the end of the program waits for what is still to be sent. What is left then is dropped, and counted.
     pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
@@ -109,10 +126,15 @@ impl Builder {
             queue_bytes: None,
             batch_bytes: None,
             linger: Builder::LINGER,
+            #[cfg(feature = "spool")]
+            spool: None,
+            #[cfg(feature = "spool")]
+            spool_bytes: None,
             shutdown_deadline: Builder::SHUTDOWN_DEADLINE,
             print_trees: false,
             summary: true,
             on_notice: NoticeHook::default(),
+            redaction: None,
         }
     }
 
@@ -139,12 +161,17 @@ impl Builder {
     }
 
     /// Sends encoded spans by another transport than HTTP.
+    ///
+    /// It stays in this process: in a forked child spans are dropped as `ReporterFailed`, with a notice, until that installs
+    /// a tracer of its own.
     pub fn sender(mut self, sender: impl Sender) -> Self {
         self.sender = Some(Box::new(sender));
         self
     }
 
     /// Gives finished spans to a backend of your own instead of a collector.
+    ///
+    /// It stays in this process, as a [`sender`](Self::sender) does.
     pub fn reporter(mut self, reporter: impl Reporter) -> Self {
         self.reporter = Some(Box::new(reporter));
         self
@@ -218,6 +245,35 @@ impl Builder {
         self
     }
 
+    /// Keeps what cannot be sent in files below this directory until the collector is back, across restarts and kills of the
+    /// program. Default: spans wait in memory alone, within [`queue_bytes`](Self::queue_bytes).
+    ///
+    /// Spans go there when sending has failed twice in a row, when the queue is half full, and when a shutdown gives up; the
+    /// oldest are sent first. A batch is on the disk, synced, before it counts as [`spooled`](crate::Tally::spooled): a kill
+    /// loses what was in memory alone, and repeats one batch at most. What a collector refuses for good (401, 403, 404) is
+    /// kept, too, for somebody to set it right.
+    ///
+    /// Any number of tracers and processes may share the directory: each makes a folder of its own there when it has something
+    /// to keep, and adopts those whose tracers are gone. It is made when it is missing, for this user alone. A directory that
+    /// cannot be written is one notice and a count, and spans wait in memory. It has to be on a disk that keeps locks
+    /// (`flock`): not every network file system does.
+    ///
+    /// It is for a collector or a [`sender`](Self::sender): together with a [`reporter`](Self::reporter) it is an error.
+    #[cfg(feature = "spool")]
+    pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.spool = Some(directory.into());
+        self
+    }
+
+    /// Limits the files in the spool, in bytes: this tracer's own, and those it adopted. Default:
+    /// [`SPOOL_BYTES`](Self::SPOOL_BYTES). Beyond it the oldest spans are dropped: in a long outage the latest say what is
+    /// wrong.
+    #[cfg(feature = "spool")]
+    pub fn spool_bytes(mut self, bytes: u64) -> Self {
+        self.spool_bytes = Some(bytes);
+        self
+    }
+
     /// Lets the end of the program wait so long for spans to be sent. Default: [`SHUTDOWN_DEADLINE`](Self::SHUTDOWN_DEADLINE).
     pub fn shutdown_deadline(mut self, time: Duration) -> Self {
         self.shutdown_deadline = time;
@@ -273,6 +329,28 @@ impl Builder {
         self
     }
 
+    /// Calls this with every span before it leaves the process, by whatever backend, unfinished ones included: to remove
+    /// or replace what must stay inside.
+    ///
+    /// It runs on the tracer's own thread, once for each span; with [`print_trees`](Self::print_trees) once more. It may
+    /// block: meanwhile spans wait in the queue. Where it panics the span is dropped, and counted as `RedactionFailed`.
+    ///
+    /// ```
+    /// use traced_runtime::Tracer;
+    ///
+    /// let _tracing = Tracer::builder("svc")
+    ///     .redact(|span| {
+    ///         span.retain_tags(|key, _| !key.contains("password"));
+    ///         span.replace_texts(|text| text.contains('@').then(|| "an address".to_owned()));
+    ///     })
+    ///     .install()?;
+    /// # Ok::<(), traced_runtime::ConfigError>(())
+    /// ```
+    pub fn redact(mut self, hook: impl Fn(&mut SpanRecord) + Send + Sync + 'static) -> Self {
+        self.redaction = Some(Redaction::new(hook));
+        self
+    }
+
     /// Resolves against the process's environment.
     pub(crate) fn settings(self) -> Result<Settings, ConfigError> {
         self.settings_in(&|variable| std::env::var_os(variable))
@@ -315,6 +393,11 @@ impl Builder {
             return Err(Kind::BatchOverQueue { batch: batch_bytes, queue: queue_bytes }.into());
         }
 
+        #[cfg(feature = "spool")]
+        let spool = spool_settings(&backend, self.spool, self.spool_bytes, batch_bytes, &mut environment)?;
+        #[cfg(not(feature = "spool"))]
+        environment.no_spool();
+
         Ok(Settings {
             endpoint,
             backend,
@@ -325,10 +408,13 @@ impl Builder {
             queue_bytes,
             batch_bytes,
             linger: not_too_long("linger", self.linger)?,
+            #[cfg(feature = "spool")]
+            spool,
             shutdown_deadline: not_too_long("shutdown_deadline", self.shutdown_deadline)?,
             print_trees: self.print_trees || environment.print_trees(),
             summary: self.summary,
             on_notice: self.on_notice,
+            redaction: self.redaction,
             disabled: environment.disabled(),
             crossing: Crossing { propagation, server_span: self.server_span },
             warnings: environment.into_warnings(),
@@ -351,7 +437,6 @@ mod tests {
     use super::*;
     use crate::propagation::Format;
     use crate::reporter::backend::ReportError;
-    use crate::reporter::record::SpanRecord;
     use crate::reporter::send::SendError;
     use crate::tracer::env;
 
@@ -507,6 +592,34 @@ mod tests {
             assert!(both.contains("both sender() and collector()"), "{both}");
         }
         assert!(matches!(settings(builder().sender(Nothing)).backend, Backend::Sender(_)));
+    }
+
+    #[cfg(feature = "spool")]
+    #[test]
+    fn the_spool_is_the_builders_or_the_environments() {
+        let variables = [(env::SPOOL, "/var/spool/e")];
+        let directory = |settings: Settings| settings.spool.map(|spool| (spool.directory, spool.bytes));
+        assert_eq!(directory(settings(builder())), None);
+        let some = |path: &str, bytes| Some((PathBuf::from(path), bytes));
+        assert_eq!(directory(resolve(builder(), &variables).unwrap()), some("/var/spool/e", Builder::SPOOL_BYTES));
+        let explicit = builder().spool("/var/spool/b").spool_bytes(2 << 20);
+        assert_eq!(directory(resolve(explicit, &variables).unwrap()), some("/var/spool/b", 2 << 20));
+        let relative = directory(settings(builder().spool("here"))).unwrap().0;
+        assert!(relative.is_absolute() && relative.ends_with("here"), "{relative:?}");
+        // Of no use, so not complained about; together in the program they are a mistake.
+        assert_eq!(directory(resolve(builder().reporter(Nothing), &variables).unwrap()), None);
+        let both = error(builder().reporter(Nothing).spool("/x"));
+        assert!(both.contains("with both reporter() and spool()"), "{both}");
+        assert!(error(builder().spool("")).contains("spool(\"\")"));
+        let small = error(builder().spool("/x").spool_bytes(1 << 20));
+        assert!(small.contains("spool_bytes(1048576)"), "{small}");
+    }
+
+    #[cfg(not(feature = "spool"))]
+    #[test]
+    fn a_spool_that_is_not_compiled_in_is_told() {
+        let settings = resolve(builder(), &[(env::SPOOL, "/var/spool/e")]).unwrap();
+        assert!(settings.warnings[0].to_string().contains("feature `spool`"), "{:?}", settings.warnings);
     }
 
     #[test]

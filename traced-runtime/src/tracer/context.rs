@@ -132,7 +132,7 @@ impl Context {
     /// The parent's id, which B3 may name, is known where the context is that of a [`Span`](crate::Span) or an async
     /// function; the peer that joins the span finds its parent by the client's half otherwise.
     pub fn inject(&self, carrier: &mut (impl CarrierMut + ?Sized)) {
-        match self.slot().and_then(Slot::core) {
+        match self.slot().and_then(Slot::core_of_any_process) {
             Some(core) => self.inject_as(core.propagation(), carrier),
             None => self.inject_as(&Propagation::default(), carrier),
         }
@@ -157,9 +157,9 @@ impl Context {
         match self.ids.tracer {
             0 => match local::with(Local::current).tracer {
                 0 => Slot::installed(),
-                current => Slot::find(current),
+                current => Slot::of_any_process(current),
             },
-            named => Slot::find(named),
+            named => Slot::of_any_process(named),
         }
     }
 

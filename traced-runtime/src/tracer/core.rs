@@ -9,20 +9,18 @@ use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
 use crate::recorder::registry::Registry;
 use crate::reporter::assemble::OpenSpan;
-use crate::reporter::backend::{ReportError, Reporter};
-use crate::reporter::drain::{Drain, DrainError};
-use crate::reporter::pipeline::{Output, Pipeline, PipelineConfig};
+use crate::reporter::drain::Drain;
+use crate::reporter::notice::{Notice, NoticeKind};
+use crate::reporter::pipeline::Pipeline;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::stats::{Count, Stats, Tally};
-use crate::reporter::tree::link::traces_at;
 use crate::reporter::tree::terminal::Terminal;
-use crate::tracer::builder::Builder;
+use crate::tracer::blueprint::{Blueprint, Parts};
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
 use crate::tracer::fork;
-use crate::tracer::local::{self, Local};
 use crate::tracer::sampler::Sampler;
-use crate::tracer::settings::{Backend, Settings, TraceIdSize};
+use crate::tracer::settings::{Settings, TraceIdSize};
 use crate::tracer::slot::{Slot, SlotSettings, TRACERS};
 
 /// How contexts cross to other processes and come from them.
@@ -46,53 +44,60 @@ pub(crate) struct Core {
     down: AtomicBool,
     /// The process it belongs to: a forked child must not touch its locks.
     process: u32,
+    /// What a forked child makes it of; `None`: it is a test's, and stays behind.
+    blueprint: Option<Arc<Blueprint>>,
+    /// Whether it is a child's, and the backend is its parent's alone.
+    left_behind: bool,
 }
 
 impl Core {
     /// Starts a tracer that logs into the process's log.
     pub(crate) fn start(settings: Settings) -> Result<Arc<Self>, ConfigError> {
         fork::watch();
-        let drain = Drain::of_process(settings.log_bytes, Builder::LOG_BYTES).map_err(|error| match error {
-            DrainError::LogBytes { bytes } => Kind::LogBytes { given: settings.log_bytes.unwrap_or(0), set: bytes },
-            DrainError::Spawn(source) => Kind::Thread { name: "traced-drain", source },
-        })?;
-        let print_trees = settings.print_trees.then(|| Terminal::of_process(&drain)).transpose();
-        let trees = print_trees.map_err(|source| Kind::Thread { name: "traced-trees", source })?;
-        let collector = match &settings.backend {
-            #[cfg(feature = "collector")]
-            Backend::Collector { url, .. } => Some(url.as_str()),
-            _ => None,
-        };
-        let accepted = trees.as_ref().zip(collector.and_then(traces_at)).map(|(trees, at)| trees.link(at));
-        let output = match settings.backend {
-            #[cfg(feature = "collector")]
-            Backend::Collector { url, timeout } => {
-                let sender = crate::reporter::send::http::HttpSender::new(&url, timeout)
-                    .map_err(|problem| Kind::Collector { problem: problem.to_string() })?;
-                Output::Zipkin(Box::new(sender))
-            }
-            Backend::Sender(sender) => Output::Zipkin(sender),
-            Backend::Reporter(reporter) => Output::Reporter(reporter),
-            Backend::Nowhere => Output::Reporter(Box::new(Nowhere)),
-        };
-        let config = PipelineConfig {
-            service: settings.endpoint.service_name().unwrap_or_default().to_owned(),
-            output,
-            queue_bytes: settings.queue_bytes,
-            batch_bytes: settings.batch_bytes,
-            linger: settings.linger,
-            notice: settings.on_notice.clone(),
-            accepted,
-            thread_start: || local::with(Local::suppress),
-        };
-        let pipeline = Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source })?;
         let slot = SlotSettings {
-            sampler: settings.sampler,
+            sampler: settings.sampler.clone(),
             require_parent: settings.require_parent,
             short_trace_ids: settings.trace_id == TraceIdSize::Bits64,
             counted_ids: None,
+            crosses_forks: true,
         };
-        Self::with(slot, drain, pipeline, trees, settings.endpoint, settings.crossing)
+        let crossing = settings.crossing.clone();
+        let (blueprint, parts) = Blueprint::start(settings)?;
+        let local = blueprint.endpoint.clone();
+        Self::with(slot, parts, Some(Arc::new(blueprint)), local, crossing)
+    }
+
+    /// The same tracer for a forked child. `None`: a thread cannot be started, which was told.
+    pub(crate) fn start_again(&self, reference: u32) -> Option<Arc<Self>> {
+        let blueprint = self.blueprint.as_ref()?;
+        let parts = blueprint.start_again().inspect_err(|error| {
+            let text = format!("this forked process records nothing: {error}");
+            blueprint.notice.tell(&Notice::new(NoticeKind::Settings, text));
+        });
+        let Parts { drain, pipeline, trees } = parts.ok()?;
+        Some(Arc::new(Self {
+            slot: self.slot,
+            reference,
+            drain,
+            pipeline,
+            trees,
+            local: self.local.clone(),
+            crossing: self.crossing.clone(),
+            down: AtomicBool::new(false),
+            process: std::process::id(),
+            blueprint: Some(blueprint.clone()),
+            left_behind: !blueprint.has_backend_again(),
+        }))
+    }
+
+    /// The sampler that it was started with.
+    pub(crate) fn first_sampler(&self) -> Sampler {
+        self.blueprint.as_ref().map_or(Sampler::never(), |blueprint| blueprint.sampler.clone())
+    }
+
+    /// Whether it only counts what a forked child records: another tracer may take its place.
+    pub(crate) const fn is_left_behind(&self) -> bool {
+        self.left_behind
     }
 
     /// A tracer for one test: logs, clock and ids of its own, no thread, and spans collected in a list.
@@ -105,7 +110,8 @@ impl Core {
         crossing: Crossing,
     ) -> Result<Arc<Self>, ConfigError> {
         let drain = Drain::new(Registry::of_test(clock, log_bytes, settings.counted_ids.unwrap_or(0)));
-        Self::with(settings, drain, Pipeline::collecting(), None, endpoint, crossing)
+        let parts = Parts { drain, pipeline: Pipeline::collecting(), trees: None };
+        Self::with(settings, parts, None, Arc::new(endpoint), crossing)
     }
 
     /// A tracer that records nothing: the environment or an error switched tracing off.
@@ -120,17 +126,19 @@ impl Core {
             crossing,
             down: AtomicBool::new(false),
             process: std::process::id(),
+            blueprint: None,
+            left_behind: false,
         })
     }
 
     fn with(
         settings: SlotSettings,
-        drain: Arc<Drain>,
-        pipeline: Arc<Pipeline>,
-        trees: Option<Terminal>,
-        endpoint: Endpoint,
+        parts: Parts,
+        blueprint: Option<Arc<Blueprint>>,
+        local: Arc<Endpoint>,
         crossing: Crossing,
     ) -> Result<Arc<Self>, ConfigError> {
+        let Parts { drain, pipeline, trees } = parts;
         let slot = Slot::take(settings, drain.registry()).ok_or(Kind::TooManyTracers { limit: TRACERS })?;
         let core = Arc::new(Self {
             slot: Some(slot),
@@ -138,10 +146,12 @@ impl Core {
             drain,
             pipeline,
             trees,
-            local: Arc::new(endpoint),
+            local,
             crossing,
             down: AtomicBool::new(false),
             process: std::process::id(),
+            blueprint,
+            left_behind: false,
         });
         slot.set_core(Some(core.clone()));
         Ok(core)
@@ -152,9 +162,9 @@ impl Core {
         self.slot.is_some_and(Slot::install)
     }
 
-    /// What contexts name it by; 0 if it records nothing.
-    pub(crate) const fn reference(&self) -> u32 {
-        self.reference
+    /// What contexts of this process name it by; 0 if it records nothing.
+    pub(crate) fn reference(&self) -> u32 {
+        if fork::is_child() { Slot::renamed(self.reference) } else { self.reference }
     }
 
     /// The formats in which it reads and writes contexts.
@@ -204,51 +214,52 @@ impl Core {
 
     /// What has not ended yet.
     pub(crate) fn open_spans(&self) -> Vec<OpenSpan> {
-        if self.slot().is_some() { self.drain.open_spans(self.reference) } else { Vec::new() }
+        let open = |core: &Self| core.slot().map(|_| core.drain.open_spans(core.reference));
+        self.here(open).flatten().unwrap_or_default()
     }
 
     /// What became of the spans until now.
     pub(crate) fn stats(&self) -> Stats {
-        if !self.is_of_this_process() {
-            return Stats::default();
-        }
-        self.fold_lost();
-        self.pipeline.stats()
+        let stats = |core: &Self| {
+            core.fold_lost();
+            core.pipeline.stats()
+        };
+        self.here(stats).unwrap_or_default()
     }
 
     /// Hands everything that ended before the call to the backend, and waits until it is sent or dropped.
     pub(crate) fn flush(&self, deadline: Instant) -> Tally {
-        if !self.is_of_this_process() {
-            return Tally::default();
-        }
-        if self.slot().is_some() {
-            self.drain.flush();
-            self.fold_lost();
-        }
-        if let Some(trees) = &self.trees {
-            trees.flush(deadline);
-        }
-        let tally = self.pipeline.flush(deadline);
-        self.print_links(deadline);
-        tally
+        let flush = |core: &Self| {
+            if core.slot().is_some() {
+                core.drain.flush();
+                core.fold_lost();
+            }
+            if let Some(trees) = &core.trees {
+                trees.flush(deadline);
+            }
+            let tally = core.pipeline.flush(deadline);
+            core.print_links(deadline);
+            tally
+        };
+        self.here(flush).unwrap_or_default()
     }
 
     /// Flushes, reports what is open as unfinished, and ends the tracer's thread.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Tally {
-        if !self.is_of_this_process() {
-            return Tally::default();
-        }
-        if let Some(slot) = self.slot().filter(|_| !self.down.swap(true, Ordering::AcqRel)) {
-            self.drain.finish(self.reference);
-            self.fold_lost();
-            slot.give_back();
-        }
-        if let Some(trees) = &self.trees {
-            trees.finish(deadline);
-        }
-        let tally = self.pipeline.shutdown(deadline);
-        self.print_links(deadline);
-        tally
+        let shutdown = |core: &Self| {
+            if let Some(slot) = core.slot().filter(|_| !core.down.swap(true, Ordering::AcqRel)) {
+                core.drain.finish(core.reference);
+                core.fold_lost();
+                slot.give_back();
+            }
+            if let Some(trees) = &core.trees {
+                trees.finish(deadline);
+            }
+            let tally = core.pipeline.shutdown(deadline);
+            core.print_links(deadline);
+            tally
+        };
+        self.here(shutdown).unwrap_or_default()
     }
 
     /// Waits until the links of what was accepted are printed, too.
@@ -256,6 +267,11 @@ impl Core {
         if let Some(trees) = &self.trees {
             trees.flush(deadline);
         }
+    }
+
+    /// Whether it has started in this process; a forked child's does so with the first record.
+    pub(crate) fn is_running_here(&self) -> bool {
+        self.here(|_| ()).is_some()
     }
 
     /// Why there may be nothing to report.
@@ -285,7 +301,20 @@ impl Core {
 
     /// Its slot, while it is its own.
     fn slot(&self) -> Option<&'static Slot> {
-        self.slot.filter(|slot| slot.reference() == self.reference)
+        if self.is_of_this_process() {
+            self.slot.filter(|slot| slot.reference() == self.reference)
+        } else {
+            Slot::of_any_process(self.reference)
+        }
+    }
+
+    /// Does work with the tracer of this process: itself, or what a forked child made of it.
+    fn here<R>(&self, work: impl FnOnce(&Self) -> R) -> Option<R> {
+        if self.is_of_this_process() {
+            return Some(work(self));
+        }
+        let core = Slot::of_any_process(self.reference)?.core()?;
+        core.is_of_this_process().then(|| work(&core))
     }
 
     fn is_of_this_process(&self) -> bool {
@@ -296,14 +325,5 @@ impl Core {
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core").field("local", &self.local).finish_non_exhaustive()
-    }
-}
-
-/// Takes everything and keeps nothing: a build without a collector that only prints trees.
-struct Nowhere;
-
-impl Reporter for Nowhere {
-    fn report(&mut self, _: &[SpanRecord]) -> Result<(), ReportError> {
-        Ok(())
     }
 }

@@ -4,6 +4,8 @@
 
 use std::ffi::OsString;
 use std::fmt;
+#[cfg(feature = "spool")]
+use std::path::PathBuf;
 #[cfg(feature = "collector")]
 use std::time::Duration;
 
@@ -30,6 +32,8 @@ pub(crate) const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
 pub(crate) const DISABLED: &str = "OTEL_SDK_DISABLED";
 /// The headers that carry a trace from process to process.
 pub(crate) const PROPAGATORS: &str = "OTEL_PROPAGATORS";
+/// The directory in which spans wait that cannot be sent. A name of our own, too.
+pub(crate) const SPOOL: &str = "TRACED_SPOOL";
 /// `1` or `ascii`: each finished trace is printed. A name of our own: there is no standard one.
 pub(crate) const TREE: &str = "TRACED_TREE";
 
@@ -146,6 +150,21 @@ impl<'a> Environment<'a> {
             self.warn::<()>(PROPAGATORS, &list, problem, if usable { "the others are used" } else { FALLBACK });
         }
         usable.then_some(known)
+    }
+
+    /// `TRACED_SPOOL`. A path need not be UTF-8.
+    #[cfg(feature = "spool")]
+    pub(crate) fn spool(&mut self) -> Option<PathBuf> {
+        (self.lookup)(SPOOL).filter(|directory| !directory.is_empty()).map(PathBuf::from)
+    }
+
+    /// Tells that `TRACED_SPOOL` does nothing in this build.
+    #[cfg(not(feature = "spool"))]
+    pub(crate) fn no_spool(&mut self) {
+        const FALLBACK: &str = "spans wait in memory alone";
+        if let Some(directory) = self.value(SPOOL, FALLBACK) {
+            self.warn::<()>(SPOOL, &directory, "it needs the feature `spool` of traced-runtime", FALLBACK);
+        }
     }
 
     /// `TRACED_TREE`.

@@ -36,6 +36,12 @@ pub(crate) enum Kind {
     BatchOverQueue { batch: usize, queue: usize },
     /// Two places for spans to go to.
     TwoBackends { first: &'static str, second: &'static str },
+    /// A spool without a directory.
+    #[cfg(feature = "spool")]
+    NoSpool,
+    /// A spool that does not hold two batches.
+    #[cfg(feature = "spool")]
+    SmallSpool { bytes: u64, least: u64 },
     /// The process's default tracer is there already.
     Installed { service: String },
     /// The process's log has another size already.
@@ -96,6 +102,16 @@ impl fmt::Display for ConfigError {
                     "cannot build a tracer with both {first} and {second}: spans go to one place; remove one of them"
                 )
             }
+            #[cfg(feature = "spool")]
+            Kind::NoSpool => f.write_str(
+                "cannot build a tracer with spool(\"\"): spans are kept in a directory; name one, or leave it out",
+            ),
+            #[cfg(feature = "spool")]
+            Kind::SmallSpool { bytes, least } => write!(
+                f,
+                "cannot build a tracer with spool_bytes({bytes}): the spool has to hold two batches; give at least {least}, \
+                 or smaller batches"
+            ),
             Kind::Installed { service } => write!(
                 f,
                 "cannot install a second tracer: the one for {} is the process's default; use build() for others, or \

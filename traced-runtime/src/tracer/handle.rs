@@ -23,6 +23,10 @@ use crate::tracer::slot::Slot;
 ///
 /// A program mostly has one, [installed](Builder::install) as the default of the process. Others can be
 /// [built](Builder::build) beside it; spans are theirs inside their [`context`](Self::context).
+///
+/// In a forked child the handle is the child's: the first record there starts logs, threads and connections anew, what is
+/// flushed and counted is what the child recorded. What was open at the fork is the parent's. Before its first record
+/// the child may install a tracer of its own instead.
 #[derive(Clone)]
 pub struct Tracer {
     core: Arc<Core>,
@@ -37,7 +41,7 @@ impl Tracer {
     /// The process's default tracer, if one is installed: for exit handlers, and wherever its guard is out of reach.
     #[must_use]
     pub fn installed() -> Option<Self> {
-        Slot::installed()?.core().map(|core| Self { core })
+        Slot::installed()?.core_of_any_process().map(|core| Self { core })
     }
 
     #[cfg(any(test, feature = "testing"))]
@@ -158,6 +162,10 @@ impl fmt::Debug for Installed {
 impl Drop for Installed {
     fn drop(&mut self) {
         let Some(ending) = self.ending.take() else { return };
+        if !self.tracer.core.is_running_here() {
+            // A forked child that recorded nothing: the parent tells.
+            return;
+        }
         let life = ending.since.elapsed();
         let why_nothing = self.tracer.core.why_nothing();
         let tally = self.tracer.shutdown(ending.deadline);
@@ -201,7 +209,7 @@ impl Installed {
         if settings.disabled {
             return Ok(Self::of_nothing(settings.endpoint, settings.crossing));
         }
-        if let Some(installed) = Tracer::installed() {
+        if let Some(installed) = Slot::in_the_way() {
             let service = installed.local_endpoint().service_name().unwrap_or_default().to_owned();
             return Err(Kind::Installed { service }.into());
         }

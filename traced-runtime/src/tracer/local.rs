@@ -74,6 +74,12 @@ impl Ids {
         Self { tracer, ..Self::NONE }
     }
 
+    /// A parent process's context, in a forked child: of the same tracer as it is here, with a span of another process.
+    pub(crate) fn across_fork(self) -> Self {
+        let tracer = Slot::renamed(self.tracer);
+        if tracer == self.tracer { self } else { Self { tracer, key: 0, origin: 0, ..self } }
+    }
+
     /// The same tracer without the trace: what starts here is the first of its own.
     pub(crate) const fn rootless(&self) -> Self {
         Self { flags: self.flags & flag::SUPPRESSED, ..Self::of_tracer(self.tracer) }
@@ -560,6 +566,22 @@ impl Local {
     /// The id of a trace's first span: its own, or the trace's if that has 64 bits.
     fn root_span(&self, slot: &Slot, ids: &Ids) -> u64 {
         if ids.trace_high == 0 { ids.trace_low } else { self.draw(slot) }
+    }
+
+    /// What was current in a parent process is a context of another process from now on.
+    #[cold]
+    fn cross_fork(&self) {
+        let ids = self.current();
+        let crossed = ids.across_fork();
+        if crossed.tracer != ids.tracer {
+            self.place.set_ids(crossed);
+            self.opened.inner.set(0);
+            self.opened.scope.set(0);
+            // Guards of the parent's spans change nothing here when they are dropped.
+            self.opened.stay.set(self.new_stay());
+            self.opened.depth.set(0);
+            self.recompute();
+        }
     }
 
     /// Forgets what a forked child must not repeat, and the logs that are its parent's.

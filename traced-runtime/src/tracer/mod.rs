@@ -1,6 +1,7 @@
 //! The user's thread: callsites, contexts, spans, and the tracer that owns them.
 
 pub(crate) mod attribute;
+pub(crate) mod blueprint;
 pub(crate) mod builder;
 pub(crate) mod callsite;
 pub(crate) mod context;

@@ -2,15 +2,20 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+#[cfg(feature = "spool")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::reporter::backend::Reporter;
 use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
+use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;
+#[cfg(feature = "spool")]
+use crate::reporter::spool::{BLOCK, SpoolSettings};
 use crate::tracer::builder::Builder;
 use crate::tracer::core::Crossing;
 use crate::tracer::endpoint::Endpoint;
-#[cfg(feature = "collector")]
+#[cfg(any(feature = "collector", feature = "spool"))]
 use crate::tracer::env::Environment;
 use crate::tracer::env::Warning;
 use crate::tracer::error::{ConfigError, Kind};
@@ -30,10 +35,13 @@ pub(crate) struct Settings {
     pub(crate) queue_bytes: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) linger: Duration,
+    #[cfg(feature = "spool")]
+    pub(crate) spool: Option<SpoolSettings>,
     pub(crate) shutdown_deadline: Duration,
     pub(crate) print_trees: bool,
     pub(crate) summary: bool,
     pub(crate) on_notice: NoticeHook,
+    pub(crate) redaction: Option<Redaction>,
     /// Nothing is to be recorded: the environment says so.
     pub(crate) disabled: bool,
     pub(crate) crossing: Crossing,
@@ -122,6 +130,36 @@ pub(super) fn or_collector(
 #[cfg(feature = "collector")]
 pub(crate) fn check_collector(url: &str) -> Result<(), String> {
     crate::reporter::send::http::HttpSender::new(url, Builder::TIMEOUT).map(drop).map_err(|error| error.to_string())
+}
+
+/// The spool, where there is one.
+#[cfg(feature = "spool")]
+pub(super) fn spool_settings(
+    backend: &Backend,
+    directory: Option<PathBuf>,
+    bytes: Option<u64>,
+    batch: usize,
+    environment: &mut Environment<'_>,
+) -> Result<Option<SpoolSettings>, ConfigError> {
+    let encodes = !matches!(backend, Backend::Reporter(_) | Backend::Nowhere);
+    let bytes = bytes.unwrap_or(Builder::SPOOL_BYTES);
+    let directory = match directory {
+        Some(_) if !encodes => return Err(Kind::TwoBackends { first: "reporter()", second: "spool()" }.into()),
+        Some(directory) if directory.as_os_str().is_empty() => return Err(Kind::NoSpool.into()),
+        Some(directory) => directory,
+        None => match environment.spool().filter(|_| encodes) {
+            Some(directory) => directory,
+            None => return Ok(None),
+        },
+    };
+    // Room for one that is being sent beside one that comes.
+    let least = 2 * (batch as u64 + BLOCK).next_multiple_of(BLOCK);
+    if bytes < least {
+        return Err(Kind::SmallSpool { bytes, least }.into());
+    }
+    // The program may go to another directory.
+    let directory = std::path::absolute(&directory).unwrap_or(directory);
+    Ok(Some(SpoolSettings { directory, bytes }))
 }
 
 /// Fills in what the program left out.

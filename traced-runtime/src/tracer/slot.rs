@@ -6,13 +6,14 @@
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use crate::recorder::registry::{Registry, mix};
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::Roots;
 use crate::tracer::core::Core;
+use crate::tracer::fork::PerProcess;
 use crate::tracer::id::TraceId;
 use crate::tracer::sampler::Sampler;
 
@@ -25,14 +26,18 @@ const INDEX_BITS: u32 = 10;
 #[derive(Debug)]
 pub(crate) struct Slot {
     index: u32,
-    /// Odd while a tracer is here.
+    /// Odd while a tracer is here. It goes on by two in a forked child: what the parent's contexts and spans name is another
+    /// one's.
     generation: AtomicU32,
+    /// With which generation the tracer came: those since then are its own, in the processes that were forked.
+    first: AtomicU32,
     /// Traces whose id is below are sampled; [`ASK`] if the sampler must be asked.
     boundary: AtomicU64,
-    sampler: RwLock<Sampler>,
     require_parent: AtomicBool,
     short_trace_ids: AtomicBool,
-    /// The registry that its spans are logged in.
+    /// Whether a forked child goes on with the tracer.
+    crosses_forks: AtomicBool,
+    /// The registry that its spans are logged in; [`NO_REGISTRY`] before a forked child's first record.
     registry: AtomicU32,
     /// Counts the ids drawn for a test's tracer; 0 for any other, whose ids are random.
     drawn: AtomicU64,
@@ -42,8 +47,20 @@ pub(crate) struct Slot {
     left_out_baggage: AtomicU64,
     /// Traces that began here and were not sampled.
     unsampled: AtomicU64,
-    core: Mutex<Option<Arc<Core>>>,
+    locked: PerProcess<Locked>,
+    /// What `locked` was in the parent process. Locks are tried here, never waited for.
+    parents: PerProcess<Locked>,
 }
+
+/// The rest, behind locks.
+#[derive(Debug)]
+struct Locked {
+    sampler: RwLock<Sampler>,
+    core: RwLock<Option<Arc<Core>>>,
+}
+
+/// No registry has this number.
+const NO_REGISTRY: u32 = u32::MAX;
 
 /// A boundary that no ratio gives: the sampler is asked.
 const ASK: u64 = 1;
@@ -70,6 +87,15 @@ pub(crate) struct SlotSettings {
     pub(crate) short_trace_ids: bool,
     /// Where ids are counted from, instead of drawn at random; not 0.
     pub(crate) counted_ids: Option<u64>,
+    /// Whether a forked child goes on with the tracer.
+    pub(crate) crosses_forks: bool,
+}
+
+/// One thread at a time takes a slot, or starts a parent's tracer again.
+static TAKING: PerProcess<Mutex<()>> = PerProcess::new();
+
+fn taking() -> MutexGuard<'static, ()> {
+    TAKING.get_or_make(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[allow(unsafe_code, reason = "slots live for ever: a pointer from the table is a reference")]
@@ -81,8 +107,7 @@ fn load(pointer: &AtomicPtr<Slot>) -> Option<&'static Slot> {
 impl Slot {
     /// Takes a free slot for a tracer that logs in `registry`; `None` when [`TRACERS`] are alive.
     pub(crate) fn take(settings: SlotSettings, registry: &Registry) -> Option<&'static Self> {
-        static TAKING: Mutex<()> = Mutex::new(());
-        let _taking = TAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _taking = taking();
         let (index, entry) = SLOTS.iter().enumerate().find(|(_, entry)| load(entry).is_none_or(Self::is_free))?;
         let slot = load(entry).unwrap_or_else(|| {
             let slot: &'static Self = Box::leak(Box::new(Self::empty(u32::try_from(index).unwrap_or(0))));
@@ -93,32 +118,39 @@ impl Slot {
         slot.require_parent.store(settings.require_parent, Ordering::Relaxed);
         slot.short_trace_ids.store(settings.short_trace_ids, Ordering::Relaxed);
         slot.drawn.store(settings.counted_ids.unwrap_or(0), Ordering::Relaxed);
+        slot.parents.forget();
+        slot.crosses_forks.store(settings.crosses_forks, Ordering::Relaxed);
         slot.registry.store(registry.id(), Ordering::Relaxed);
-        for lost in &slot.lost {
-            lost.store(0, Ordering::Relaxed);
-        }
-        slot.cut_values.store(0, Ordering::Relaxed);
-        slot.left_out_baggage.store(0, Ordering::Relaxed);
-        slot.unsampled.store(0, Ordering::Relaxed);
-        slot.generation.fetch_add(1, Ordering::Release);
+        slot.count_from_zero();
+        let generation = slot.generation.load(Ordering::Relaxed).wrapping_add(1);
+        slot.first.store(generation, Ordering::Relaxed);
+        slot.generation.store(generation, Ordering::Release);
         Some(slot)
+    }
+
+    fn count_from_zero(&self) {
+        for count in self.lost.iter().chain([&self.cut_values, &self.left_out_baggage, &self.unsampled]) {
+            count.store(0, Ordering::Relaxed);
+        }
     }
 
     fn empty(index: u32) -> Self {
         Self {
             index,
             generation: AtomicU32::new(0),
+            first: AtomicU32::new(0),
             boundary: AtomicU64::new(0),
-            sampler: RwLock::new(Sampler::never()),
             require_parent: AtomicBool::new(false),
             short_trace_ids: AtomicBool::new(false),
+            crosses_forks: AtomicBool::new(false),
             registry: AtomicU32::new(0),
             drawn: AtomicU64::new(0),
             lost: [const { AtomicU64::new(0) }; LOSSES],
             cut_values: AtomicU64::new(0),
             left_out_baggage: AtomicU64::new(0),
             unsampled: AtomicU64::new(0),
-            core: Mutex::new(None),
+            locked: PerProcess::new(),
+            parents: PerProcess::new(),
         }
     }
 
@@ -128,22 +160,37 @@ impl Slot {
 
     /// The tracer is gone: contexts that name it record nothing any more.
     pub(crate) fn give_back(&self) {
-        let me = std::ptr::from_ref(self).cast_mut();
-        for global in [&ROOTS, &INSTALLED] {
-            let _ = global.compare_exchange(me, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
-        }
+        self.leave_globals();
+        self.crosses_forks.store(false, Ordering::Relaxed);
         self.set_core(None);
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// All tracers are gone, without a word to them: this is a forked child. Only atomics are touched.
-    #[cfg(unix)]
-    pub(crate) fn forget_all() {
+    fn leave_globals(&self) {
+        let me = std::ptr::from_ref(self).cast_mut();
         for global in [&ROOTS, &INSTALLED] {
-            global.store(std::ptr::null_mut(), Ordering::Release);
+            let _ = global.compare_exchange(me, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
         }
-        for slot in SLOTS.iter().filter_map(load).filter(|slot| !slot.is_free()) {
-            slot.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// This is a forked child: tracers go on as others, without what they had in the parent; tests' are gone. Only atomics are
+    /// touched.
+    #[cfg(unix)]
+    pub(crate) fn forget_parents() {
+        TAKING.forget();
+        for slot in SLOTS.iter().filter_map(load) {
+            slot.locked.leave(&slot.parents);
+            if slot.is_free() {
+                continue;
+            }
+            slot.count_from_zero();
+            if slot.crosses_forks.load(Ordering::Relaxed) {
+                slot.registry.store(NO_REGISTRY, Ordering::Relaxed);
+                slot.generation.fetch_add(2, Ordering::Release);
+            } else {
+                slot.leave_globals();
+                slot.generation.fetch_add(1, Ordering::Release);
+            }
         }
     }
 
@@ -158,6 +205,27 @@ impl Slot {
             ROOTS.store(me, Ordering::Release);
         }
         true
+    }
+
+    /// The installed tracer, if it is there to stay. One that came with a fork gives way to one of the child's own: before
+    /// its first record, and whenever its backend stayed in the parent.
+    pub(crate) fn in_the_way() -> Option<Arc<Core>> {
+        let slot = Self::installed()?;
+        let taking = taking();
+        match slot.core() {
+            Some(core) if core.is_left_behind() => {
+                drop(taking);
+                core.shutdown(Instant::now());
+                None
+            }
+            Some(core) => Some(core),
+            None => {
+                if slot.parents_core().is_some() {
+                    slot.give_back();
+                }
+                None
+            }
+        }
     }
 
     /// Whether an annotated function without a context starts a trace.
@@ -180,6 +248,21 @@ impl Slot {
     pub(crate) fn find(reference: u32) -> Option<&'static Self> {
         let slot = load(SLOTS.get(reference as usize % TRACERS)?)?;
         (slot.reference() == reference && reference != 0).then_some(slot)
+    }
+
+    /// The slot of a tracer that was named in this process or in one of those it was forked from.
+    pub(crate) fn of_any_process(reference: u32) -> Option<&'static Self> {
+        let slot = load(SLOTS.get(reference as usize % TRACERS)?)?;
+        let (named, first) = (reference >> INDEX_BITS, slot.first.load(Ordering::Relaxed));
+        let now = slot.generation.load(Ordering::Acquire);
+        // As references have them, without their upper bits.
+        let since = |generation: u32| generation.wrapping_sub(first) & (u32::MAX >> INDEX_BITS);
+        (!slot.is_free() && reference != 0 && since(named) <= since(now)).then_some(slot)
+    }
+
+    /// What a context names its tracer by, with the name it has in this process.
+    pub(crate) fn renamed(reference: u32) -> u32 {
+        Self::of_any_process(reference).map_or(reference, Self::reference)
     }
 
     /// The registry that its spans are logged in.
@@ -219,7 +302,7 @@ impl Slot {
         // Asked meanwhile, the sampler is the old or the new one.
         self.boundary.store(ASK, Ordering::Release);
         let boundary = sampler.boundary().unwrap_or(ASK);
-        let mut place = self.sampler.write().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.locked().sampler.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *place, sampler);
         // Freed without the lock: an allocator that is traced asks the sampler.
         drop(place);
@@ -234,7 +317,7 @@ impl Slot {
             0 => false,
             u64::MAX => true,
             ASK => {
-                let sampler = self.sampler.read().unwrap_or_else(PoisonError::into_inner);
+                let sampler = self.locked().sampler.read().unwrap_or_else(PoisonError::into_inner);
                 sampler.decide(name, trace, Instant::now())
             }
             #[expect(clippy::cast_possible_truncation, reason = "the low half is what counts")]
@@ -297,12 +380,62 @@ impl Slot {
 
     /// Puts the tracer itself there, or takes it away.
     pub(crate) fn set_core(&self, core: Option<Arc<Core>>) {
-        let old = std::mem::replace(&mut *self.core.lock().unwrap_or_else(PoisonError::into_inner), core);
+        let mut place = self.locked().core.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *place, core);
+        drop(place);
         drop(old);
     }
 
-    /// The tracer itself. For cold paths: it takes a lock.
+    /// The tracer itself; `None` before a forked child's first record. For cold paths: it takes a lock.
     pub(crate) fn core(&self) -> Option<Arc<Core>> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.locked().core.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The tracer itself, for a record. In a forked child the first one starts it.
+    pub(crate) fn core_to_record(&self) -> Option<Arc<Core>> {
+        self.core().or_else(|| self.start_again())
+    }
+
+    /// The tracer, or what it is in the parent process, where this one has not recorded yet.
+    pub(crate) fn core_of_any_process(&self) -> Option<Arc<Core>> {
+        self.core().or_else(|| self.parents_core())
+    }
+
+    /// Where a thread that is not here was just putting it there or taking it away, there is none.
+    fn parents_core(&self) -> Option<Arc<Core>> {
+        if !self.crosses_forks.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.parents.get()?.core.try_read().ok()?.clone()
+    }
+
+    /// Starts a parent's tracer in this process.
+    #[cold]
+    fn start_again(&self) -> Option<Arc<Core>> {
+        self.parents.get()?;
+        let _taking = taking();
+        if let Some(core) = self.core() {
+            return Some(core);
+        }
+        let core = self.parents_core()?.start_again(self.reference());
+        match &core {
+            Some(core) => {
+                self.registry.store(core.registry().id(), Ordering::Relaxed);
+                self.set_core(Some(core.clone()));
+            }
+            None => self.give_back(),
+        }
+        core
+    }
+
+    /// The locks of this process.
+    fn locked(&self) -> &'static Locked {
+        self.locked.get_or_make(|| {
+            // A parent's sampler that was just being changed is not known: what the tracer was started with is.
+            let parents = self.parents.get().filter(|_| !self.is_free());
+            let parents = parents.and_then(|parents| Some(parents.sampler.try_read().ok()?.clone()));
+            let sampler = parents.or_else(|| Some(self.parents_core()?.first_sampler()));
+            Locked { sampler: RwLock::new(sampler.unwrap_or(Sampler::never())), core: RwLock::new(None) }
+        })
     }
 }

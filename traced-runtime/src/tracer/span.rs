@@ -77,7 +77,8 @@ impl Span {
     /// A caller without a trace leaves it to the current span to be the parent, and without one it starts a trace; what the
     /// caller decided about sampling counts all the same.
     pub fn server(name: &str, caller: Context) -> Self {
-        let form = caller.slot().and_then(Slot::core).map_or(ServerSpan::default(), |core| core.server_span());
+        let form =
+            caller.slot().and_then(Slot::core_of_any_process).map_or(ServerSpan::default(), |core| core.server_span());
         Self::server_as(form, name, caller)
     }
 

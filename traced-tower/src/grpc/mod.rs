@@ -37,14 +37,16 @@ mod sealed {
     }
 }
 
+/// Which calls are traced at all.
+type Only = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+
 /// What both sides can be set to.
 #[derive(Clone, Default)]
 #[doc(hidden)]
 pub struct Options {
     convention: Convention,
     payloads: Option<Payloads>,
-    /// Which calls are traced at all.
-    only: Option<Arc<dyn Fn(&Parts) -> bool + Send + Sync>>,
+    only: Option<Only>,
 }
 
 impl Options {

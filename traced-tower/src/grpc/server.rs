@@ -52,7 +52,7 @@ pub fn server() -> Layer<Server> {
 impl Layer<Server> {
     /// Whether spans join that of the caller or are its children, whatever the tracer is set to.
     #[must_use]
-    pub fn span_form(mut self, form: ServerSpan) -> Self {
+    pub fn server_span(mut self, form: ServerSpan) -> Self {
         self.role().form = Some(form);
         self
     }

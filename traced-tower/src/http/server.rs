@@ -51,7 +51,7 @@ impl Layer<Server> {
     /// Whether spans join those of their callers or are their children, whatever the tracer is
     /// [set to](traced_runtime::Builder::server_span).
     #[must_use]
-    pub fn span_form(mut self, form: ServerSpan) -> Self {
+    pub fn server_span(mut self, form: ServerSpan) -> Self {
         self.role().form = Some(form);
         self
     }

@@ -119,6 +119,32 @@ async fn a_handler_that_panics_ends_its_span_as_panicked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_panics_ends_the_span_as_panicked_once() {
+    use futures_util::stream::{self, StreamExt as _};
+    let prices = tracer("prices");
+    let handler = || async {
+        axum::body::Body::from_stream(stream::iter(["some", "more"]).map(|part| {
+            let _part = span!("part");
+            assert_ne!(part, "more", "on purpose");
+            Ok::<_, Infallible>(part)
+        }))
+    };
+    let server = Server::start(Router::new().route("/", get(handler)).layer(http::server().tracer(&prices))).await;
+    // What came before the panic may have been sent or not.
+    if let Ok(response) = reqwest::get(server.url("/")).await {
+        assert!(response.text().await.is_err());
+    }
+    drop(ended(&prices, 3).await);
+    prices.assert_tree(
+        "
+        GET /  [server]  http.method=GET  http.path=/  panicked
+        ├─ part
+        └─ part  panicked
+    ",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_dies_in_the_middle_of_a_call_is_an_error_with_its_causes() {
     let shop = tracer("shop");
     let client = traced_tower::reqwest::client().tracer(&shop).layer(reqwest::Client::new());

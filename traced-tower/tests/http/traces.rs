@@ -30,7 +30,7 @@ async fn through_three(form: Option<ServerSpan>) -> [Vec<SpanRecord>; 3] {
     let layer = |tracer: &Checked| {
         let layer = http::server().tracer(tracer);
         match form {
-            Some(form) => layer.span_form(form),
+            Some(form) => layer.server_span(form),
             None => layer,
         }
     };

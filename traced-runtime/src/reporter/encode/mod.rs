@@ -37,6 +37,45 @@ pub(crate) enum Added {
     TooLarge,
 }
 
+/// How far a [`Body`] was filled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Filled {
+    /// Spans that are in, or too large: the rest is for the next request.
+    pub(crate) taken: usize,
+    /// Those of them that are too large alone, even without tags.
+    pub(crate) too_large: usize,
+    /// Tags removed to make others fit.
+    pub(crate) cut_tags: u64,
+}
+
+/// Finds the end of each element of a JSON list: the places of the commas between them, and of the bracket behind the last.
+#[cfg(feature = "spool")]
+fn find_ends(list: &[u8], ends: &mut Vec<usize>) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_u32, false, false);
+    if list.first() != Some(&b'[') {
+        return false;
+    }
+    for (at, &byte) in list.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => {
+                depth -= 1;
+                if depth == 0 {
+                    ends.push(at);
+                    return at + 1 == list.len();
+                }
+            }
+            b',' if depth == 1 => ends.push(at),
+            _ => {}
+        }
+    }
+    false
+}
+
 impl Body {
     /// An empty list of at most `bound` bytes.
     pub(crate) const fn new(bound: usize) -> Self {
@@ -73,6 +112,60 @@ impl Body {
         }
         self.ends.push(self.bytes.len() - 1);
         Added::Fits { cut_tags }
+    }
+
+    /// Adds spans from the first on, until one finds no room. Tells of each that is in, and its number.
+    pub(crate) fn fill(&mut self, spans: &mut [SpanRecord], mut added: impl FnMut(usize, &SpanRecord)) -> Filled {
+        let mut filled = Filled::default();
+        for span in spans {
+            match self.add(span) {
+                Added::Fits { cut_tags } => {
+                    filled.cut_tags += cut_tags;
+                    added(self.spans() - 1, span);
+                }
+                Added::TooLarge => filled.too_large += 1,
+                Added::Full => break,
+            }
+            filled.taken += 1;
+        }
+        filled
+    }
+
+    /// Takes a list over that was encoded before, in place of what is in. What is no list of spans leaves nothing: `false`.
+    #[cfg(feature = "spool")]
+    pub(crate) fn load(&mut self, list: &[u8]) -> bool {
+        self.clear();
+        if !find_ends(list, &mut self.ends) {
+            self.clear();
+            return false;
+        }
+        self.bytes.extend_from_slice(list);
+        true
+    }
+
+    /// The list of all spans.
+    #[cfg(feature = "spool")]
+    pub(crate) fn list(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Who a span is: its name, and its ids.
+    pub(crate) fn describe(&self, span: usize) -> String {
+        let mut scratch = Vec::new();
+        let span = String::from_utf8_lossy(self.part(span..span + 1, &mut scratch)).into_owned();
+        // Quotes inside of values are escaped, so the first match is the field. A value is shown as it is escaped.
+        let field = |name: &str| {
+            let (_, rest) = span.split_once(&format!("\"{name}\":\""))?;
+            let mut escaped = false;
+            let end = rest.find(|c| {
+                let ends = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                ends
+            });
+            rest.get(..end?)
+        };
+        let (name, trace, id) = (field("name"), field("traceId"), field("id"));
+        format!("{} ({}-{})", name.unwrap_or("a span without name"), trace.unwrap_or("?"), id.unwrap_or("?"))
     }
 
     /// Writes the span behind those that are in, and the bracket behind it.
@@ -180,6 +273,38 @@ mod tests {
         assert_eq!(whole, format!("[{},{}]", one(1), one(2)));
         let second = String::from_utf8(body.part(1..2, &mut Vec::new()).to_vec()).unwrap();
         assert_eq!(second, format!("[{}]", one(2)));
+    }
+
+    #[test]
+    fn a_span_is_described_by_its_name_and_ids() {
+        let mut body = Body::new(usize::MAX);
+        body.add(&mut span(1));
+        let mut named = span(0xab);
+        named.name = Some("say \"no\"".into());
+        named.attributes.tag(0, "id", TagValue::Text("7"));
+        body.add(&mut named);
+        assert_eq!(body.describe(0), "span (0000000000000001-0000000000000001)");
+        assert_eq!(body.describe(1), r#"say \"no\" (0000000000000001-00000000000000ab)"#);
+    }
+
+    #[cfg(feature = "spool")]
+    #[test]
+    fn an_encoded_list_is_taken_apart_again() {
+        let mut rng = SmallRng::seed_from_u64(4);
+        for _ in 0..200 {
+            let mut body = Body::new(usize::MAX);
+            for _ in 0..rng.random_range(1..20) {
+                body.add(&mut json::tests::any_span(&mut rng));
+            }
+            let mut loaded = Body::new(0);
+            assert!(loaded.load(body.list()));
+            assert_eq!((&loaded.bytes, &loaded.ends), (&body.bytes, &body.ends));
+        }
+        let mut body = Body::new(0);
+        for no_list in ["", "[", "{}", "[{}", "[{}]x", "[\"]", "[\"\\\"]", "]"] {
+            assert!(!body.load(no_list.as_bytes()), "{no_list}");
+            assert_eq!(body.spans(), 0);
+        }
     }
 
     #[test]

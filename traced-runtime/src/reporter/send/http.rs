@@ -1,21 +1,28 @@
 //! Bodies to a Zipkin collector, by HTTP.
 //!
-//! One connection is kept open between requests. Redirects are not followed and proxies of the environment are not used:
-//! spans go where they were told to go. The request itself is never traced: the thread it runs on is suppressed, and its
+//! One connection is kept open between requests. Redirects are not followed, to whatever host, and proxies of the environment
+//! are not used: spans, and the credentials in the URL, go where they were told to go. The request itself is never traced: the thread it runs on is suppressed, and its
 //! header `b3: 0` tells a traced collector not to.
 
 use std::fmt;
 use std::io::{self, Read as _};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use ureq::config::Config;
 use ureq::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+#[cfg(feature = "tls")]
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-use crate::reporter::send::{SendError, Sender};
+use crate::reporter::send::target::{EndpointError, Target};
+use crate::reporter::send::{SendError, Sender, http_date};
 use crate::tracer::error::redacted;
 
 /// Bytes of an answer that are read: an error's text, of which the first line is shown.
 const ANSWER_BYTES: u64 = 16 << 10;
+
+/// How long the text of an answer is waited for once its status is known: it decides nothing.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
 
 /// Characters of an answer that are shown.
 const SHOWN_CHARACTERS: usize = 300;
@@ -35,18 +42,8 @@ impl HttpSender {
     /// A sender to this URL. Nothing is connected or looked up yet.
     pub(crate) fn new(url: &str, timeout: Duration) -> Result<Self, EndpointError> {
         let target = Target::parse(url)?;
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .timeout_global(Some(timeout))
-            .max_idle_connections(1)
-            .max_idle_connections_per_host(1)
-            .user_agent(concat!("traced/", env!("CARGO_PKG_VERSION")))
-            .build();
         Ok(Self {
-            agent: Agent::new_with_config(config),
+            agent: Agent::new_with_config(config(timeout)),
             uri: target.uri,
             authorization: target.authorization,
             shown: target.shown,
@@ -69,6 +66,23 @@ impl HttpSender {
         };
         request.send(body)
     }
+}
+
+fn config(timeout: Duration) -> Config {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .timeout_global(Some(timeout))
+        .timeout_recv_body(Some(timeout.min(ANSWER_TIME)))
+        .max_idle_connections(1)
+        .max_idle_connections_per_host(1)
+        .user_agent(concat!("traced/", env!("CARGO_PKG_VERSION")));
+    // Whom this machine trusts, its administrator has decided: a company's own authority, too.
+    #[cfg(feature = "tls")]
+    let config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build());
+    config.build()
 }
 
 impl Sender for HttpSender {
@@ -99,8 +113,27 @@ impl HttpSender {
             ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => {
                 SendError::unreachable(format!("cannot reach {url}: {error}"))
             }
+            #[cfg(feature = "tls")]
+            ureq::Error::Rustls(error) => self.insecure(error),
+            // What is wrong with a certificate comes in this wrapping.
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData && self.is_secure() => {
+                self.insecure(error)
+            }
             error => SendError::retry(format!("{url}: {error}")),
         }
+    }
+
+    /// The collector did not prove who it is. Certificates are renewed, and clocks set: it may pass.
+    fn insecure(&self, error: &dyn fmt::Display) -> SendError {
+        SendError::retry(format!(
+            "no secure connection to {}: {error}; its certificate has to be for this host, and of an authority that this \
+             machine trusts",
+            self.shown
+        ))
+    }
+
+    fn is_secure(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
     }
 
     /// An answer came, and it is not "accepted".
@@ -141,13 +174,25 @@ impl fmt::Debug for HttpSender {
     }
 }
 
-/// An error that may pass; `Retry-After` is heeded when it is a number of seconds, not when it is a date.
+/// An error that may pass.
 fn later(what: String, headers: &HeaderMap) -> SendError {
-    let after = headers.get(header::RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
-    match after {
-        Some(seconds) => SendError::retry_after(what, Duration::from_secs(seconds)),
+    match retry_after(headers) {
+        Some(after) => SendError::retry_after(what, after),
         None => SendError::retry(what),
     }
+}
+
+/// How long the collector wants to be left alone: a number of seconds, or a date. A date is compared with the answer's own, so
+/// that it does not matter whether the two clocks agree; without one, with the clock of this machine.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
+    let after = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = after.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let now = text(header::DATE).and_then(http_date::parse).unwrap_or_else(SystemTime::now);
+    // One that has passed is no wish.
+    http_date::parse(after)?.duration_since(now).ok()
 }
 
 /// Whether the error says that there is no server, rather than a slow or a broken one.
@@ -178,127 +223,19 @@ fn shown(answer: &str) -> String {
     shown
 }
 
-/// Why a URL is no place to send spans to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct EndpointError(String);
-
-impl fmt::Display for EndpointError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for EndpointError {}
-
-/// A collector's URL, taken apart.
-struct Target {
-    /// Without user and password.
-    uri: Uri,
-    authorization: Option<HeaderValue>,
-    /// Without anything secret.
-    shown: String,
-}
-
-impl Target {
-    fn parse(url: &str) -> Result<Self, EndpointError> {
-        let url = url.trim();
-        let example = "write it like http://localhost:9411/api/v2/spans";
-        let error = |what: &str| EndpointError(format!("the collector's URL {:?} {what}", redacted(url)));
-        if url.is_empty() {
-            return Err(EndpointError(format!("the collector's URL is empty; {example}")));
-        }
-        let Some((scheme, _)) = url.split_once("://") else {
-            return Err(error(&format!("has no scheme; {example}")));
-        };
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" if cfg!(feature = "tls") => {}
-            "https" => {
-                return Err(error("needs TLS, which is not compiled in; enable the feature `tls` of traced-runtime"));
-            }
-            _ => return Err(error("has a scheme that is neither http nor https")),
-        }
-        let uri: Uri = url.parse().map_err(|cause| error(&format!("cannot be read: {cause}; {example}")))?;
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let (user, place) = authority.rsplit_once('@').map_or((None, authority), |(user, place)| (Some(user), place));
-        let host = uri.host().unwrap_or_default();
-        if matches!(host, "" | "[]") {
-            return Err(error(&format!("has no host; {example}")));
-        }
-        if let Some(port) = place.strip_prefix(host).and_then(|port| port.strip_prefix(':')) {
-            if !matches!(port.parse::<u16>(), Ok(1..)) {
-                return Err(error(&format!("has the port {port:?}; a port is a number from 1 to 65535")));
-            }
-        }
-        let authorization = match user {
-            None => None,
-            Some(user) => Some(basic(user).ok_or_else(|| error("has a user or password that is no valid header"))?),
-        };
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let plain = Uri::builder().scheme(scheme).authority(place).path_and_query(path);
-        let query = if uri.query().is_some() { "?***" } else { "" };
-        let shown = format!("{}://{place}{}{query}", scheme.to_ascii_lowercase(), uri.path());
-        let uri = plain.build().map_err(|cause| error(&format!("cannot be read: {cause}; {example}")))?;
-        Ok(Self { uri, authorization, shown })
-    }
-}
-
-/// The header for `user:password`, both percent-encoded as in a URL.
-fn basic(user: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("Basic {}", base64(&percent_decoded(user)))).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-/// A `%` that is not followed by two hex digits stands for itself.
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let digits = bytes.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-        let code = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        match (byte, code) {
-            (b'%', Some(code)) => {
-                decoded.push(code);
-                at += 3;
-            }
-            _ => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    decoded
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for letter in 0..4 {
-            if letter > three.len() {
-                text.push('=');
-            } else {
-                text.push(char::from(LETTERS[(bits >> (18 - 6 * letter) & 63) as usize]));
-            }
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
     use std::io::{BufRead as _, BufReader, Write as _};
     use std::net::{SocketAddr, TcpListener};
     use std::sync::mpsc::{Receiver, channel};
+    use std::sync::{Arc, Mutex};
+
+    use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+    use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
     use super::*;
     use crate::reporter::send::Fate;
-    use crate::tracer::builder::Builder;
 
     /// A request as the server saw it.
     struct Seen {
@@ -399,6 +336,13 @@ mod tests {
             ("502 Bad Gateway", "", retry(None)),
             ("429 Too Many Requests\r\nRetry-After: 7", "", retry(Some(7))),
             ("503 Service Unavailable\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT", "", retry(None)),
+            (
+                "503 Service Unavailable\r\nDate: Wed, 21 Oct 2015 07:27:21 GMT\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT",
+                "",
+                retry(Some(39)),
+            ),
+            ("503 Service Unavailable\r\nRetry-After: soon", "", retry(None)),
+            ("429 Too Many Requests\r\nRetry-After: -7", "", retry(None)),
             ("401 Unauthorized", "", Fate::Refused),
             ("404 Not Found", "", Fate::Refused),
             ("415 Unsupported Media Type", "", Fate::Refused),
@@ -451,6 +395,37 @@ mod tests {
         assert_eq!(unknown.send(b"[]").unwrap_err().fate, Fate::Unreachable);
     }
 
+    /// A name server that knows nobody, and then somebody.
+    #[derive(Debug, Clone)]
+    struct Healing(Arc<Mutex<Option<SocketAddr>>>);
+
+    impl Resolver for Healing {
+        fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+            let address = self.0.lock().unwrap().ok_or(ureq::Error::HostNotFound)?;
+            let mut addresses = self.empty();
+            addresses.push(address);
+            Ok(addresses)
+        }
+    }
+
+    #[test]
+    fn a_name_is_looked_up_again_for_each_attempt() {
+        let names = Healing(Arc::default());
+        let timeout = Duration::from_secs(5);
+        let mut sender = HttpSender::new("http://zipkin.example/api/v2/spans", timeout).unwrap();
+        sender.agent = Agent::with_parts(config(timeout), DefaultConnector::default(), names.clone());
+        for _ in 0..2 {
+            let error = sender.send(b"[]").unwrap_err();
+            assert_eq!(error.fate, Fate::Unreachable, "{error}");
+            assert!(error.to_string().contains("host not found"), "{error}");
+        }
+        let accepted = answer("202 Accepted", "");
+        let (address, seen) = server(&[&accepted]);
+        *names.0.lock().unwrap() = Some(address);
+        sender.send(b"[1]").unwrap();
+        assert_eq!(plain(&seen.recv().unwrap().body), b"[1]");
+    }
+
     #[test]
     fn user_and_password_go_into_a_header_and_nowhere_else() {
         let refused = answer("401 Unauthorized", "");
@@ -465,56 +440,6 @@ mod tests {
         for text in [error, format!("{sender:?}")] {
             assert!(text.contains(&format!("http://{address}/spans?***")), "{text}");
             assert!(!text.contains("s3cret") && !text.contains("t0ken"), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_url_that_is_no_collectors_says_why() {
-        for (url, message) in [
-            ("", "the collector's URL is empty; write it like http://localhost:9411/api/v2/spans"),
-            (
-                "localhost:9411",
-                "the collector's URL \"localhost:9411\" has no scheme; write it like http://localhost:9411/api/v2/spans",
-            ),
-            ("ftp://h/", "the collector's URL \"ftp://h/\" has a scheme that is neither http nor https"),
-            (
-                "http://h:0/",
-                "the collector's URL \"http://h:0/\" has the port \"0\"; a port is a number from 1 to 65535",
-            ),
-            (
-                "http://u:secret@h:99999/?key=secret",
-                "the collector's URL \"http://***@h:99999/?***\" has the port \"99999\"; a port is a number from 1 to 65535",
-            ),
-        ] {
-            assert_eq!(HttpSender::new(url, Builder::TIMEOUT).unwrap_err().to_string(), message);
-        }
-        for url in
-            ["http://", "http:///x", "http://:80/", "http://u@/", "http://[::1", "http://a b/", "http://u:s?x@h y/"]
-        {
-            let message = HttpSender::new(url, Builder::TIMEOUT).unwrap_err().to_string();
-            assert!(message.ends_with("write it like http://localhost:9411/api/v2/spans"), "{message}");
-            assert!(!message.contains("u:s"), "{message}");
-        }
-        for url in ["http://[::1]:9411/api/v2/spans", "HTTP://h", " http://h:9411 ", "http://ü.example/"] {
-            let result = HttpSender::new(url, Builder::TIMEOUT);
-            assert_eq!(result.is_ok(), url.is_ascii(), "{url}: {result:?}");
-        }
-    }
-
-    #[test]
-    #[cfg(not(feature = "tls"))]
-    fn https_without_the_feature_is_an_error_at_once() {
-        assert_eq!(
-            HttpSender::new("https://h/", Builder::TIMEOUT).unwrap_err().to_string(),
-            "the collector's URL \"https://h/\" needs TLS, which is not compiled in; enable the feature `tls` of \
-             traced-runtime"
-        );
-    }
-
-    #[test]
-    fn base64_is_padded() {
-        for (plain, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
-            assert_eq!(base64(plain.as_bytes()), encoded);
         }
     }
 }

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 #[cfg(feature = "collector")]
 pub(crate) mod http;
+#[cfg(feature = "collector")]
+mod http_date;
+#[cfg(feature = "collector")]
+mod target;
 
 /// Takes encoded spans to a collector.
 ///
@@ -40,7 +44,7 @@ pub(crate) enum Fate {
     Rejected,
     /// Halved until it fits.
     TooLarge,
-    /// Dropped: whatever is sent there meets the same answer.
+    /// Dropped, or spooled: whatever is sent there meets the same answer.
     Refused,
     /// Dropped: the sender or reporter itself failed.
     Failed,
@@ -79,7 +83,8 @@ impl SendError {
         Self { fate: Fate::TooLarge, source: source.into() }
     }
 
-    /// The collector takes nothing from here, as with HTTP's 401 and 404: all spans of the body are dropped as rejected.
+    /// The collector takes nothing from here, as with HTTP's 401 and 404: all spans of the body are dropped as rejected. With
+    /// a spool they are kept, and sent again with growing pauses: somebody may set it right.
     #[must_use]
     pub fn refused(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { fate: Fate::Refused, source: source.into() }

@@ -9,10 +9,12 @@ use std::time::Instant;
 
 use crate::reporter::drain::Drain;
 use crate::reporter::record::SpanRecord;
+use crate::reporter::redaction::Redaction;
 use crate::reporter::stats::Count;
 use crate::reporter::thread::spawn_quiet;
 use crate::reporter::tree::look::{Look, terminal_columns};
 use crate::reporter::tree::printer::TreePrinter;
+use crate::tracer::fork::PerProcess;
 use crate::tracer::id::{SpanId, TraceId};
 use crate::tracer::local::{self, Local};
 
@@ -30,6 +32,7 @@ const LAPS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Terminal {
     thread: Arc<Thread>,
+    redaction: Option<Redaction>,
     is_finished: AtomicBool,
 }
 
@@ -40,8 +43,6 @@ struct Thread {
     queue: Arc<Queue>,
     /// Tracers that have not finished.
     users: AtomicUsize,
-    /// A forked child starts one of its own.
-    process: u32,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +57,7 @@ enum Order {
     Print {
         spans: Vec<SpanRecord>,
         bytes: usize,
+        redaction: Option<Redaction>,
     },
     Accepted {
         traces: Vec<TraceId>,
@@ -68,24 +70,25 @@ enum Order {
     },
 }
 
-static PROCESS: Mutex<Option<Arc<Thread>>> = Mutex::new(None);
+/// A forked child starts one of its own.
+static PROCESS: PerProcess<Mutex<Option<Arc<Thread>>>> = PerProcess::new();
 
 impl Terminal {
     /// For one more tracer, all of whose spans come from this drain, the process's.
-    pub(crate) fn of_process(drain: &Arc<Drain>) -> io::Result<Self> {
-        let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = process.as_ref().filter(|thread| thread.process == std::process::id());
-        let thread = match ours {
+    pub(crate) fn of_process(drain: &Arc<Drain>, redaction: Option<Redaction>) -> io::Result<Self> {
+        let mut process = PROCESS.get_or_make(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = match &*process {
             Some(thread) => thread.clone(),
-            None => {
-                let thread = Arc::new(Thread::start(drain.clone())?);
-                // A parent's stays as it is: its locks may be held by threads that are not here.
-                std::mem::forget(process.replace(thread.clone()));
-                thread
-            }
+            None => process.insert(Arc::new(Thread::start(drain.clone())?)).clone(),
         };
         thread.users.fetch_add(1, Ordering::AcqRel);
-        Ok(Self { thread, is_finished: AtomicBool::new(false) })
+        Ok(Self { thread, redaction, is_finished: AtomicBool::new(false) })
+    }
+
+    /// In a forked child: the parent's thread is not here, the next tracer that needs one starts another.
+    #[cfg(unix)]
+    pub(crate) fn forget_parents() {
+        PROCESS.forget();
     }
 
     /// Takes finished spans, in the order in which the drain hands them on.
@@ -98,7 +101,7 @@ impl Terminal {
             return;
         }
         queue.bytes.fetch_add(bytes, Ordering::AcqRel);
-        self.thread.order(Order::Print { spans, bytes });
+        self.thread.order(Order::Print { spans, bytes, redaction: self.redaction.clone() });
     }
 
     /// What tells that a collector has accepted the local roots of some traces, which can be seen at `at` with their id.
@@ -139,7 +142,7 @@ impl Thread {
             local::with(Local::suppress);
             while printing.round() {}
         })?;
-        Ok(Self { orders: Mutex::new(orders), queue, users: AtomicUsize::new(0), process: std::process::id() })
+        Ok(Self { orders: Mutex::new(orders), queue, users: AtomicUsize::new(0) })
     }
 
     fn order(&self, order: Order) {
@@ -233,8 +236,10 @@ impl Printing {
 
     fn take(&mut self, order: Order, flushes: &mut Vec<(bool, SyncSender<()>)>) {
         match order {
-            Order::Print { spans, bytes } => {
+            Order::Print { mut spans, bytes, redaction } => {
                 self.queue.bytes.fetch_sub(bytes, Ordering::AcqRel);
+                // What it panics on is missing here; the tracer's own thread counts and tells.
+                drop(redaction.and_then(|redaction| redaction.apply(&mut spans)));
                 self.printer.take(spans);
             }
             Order::Accepted { traces, at } => self.printer.accepted(&traces, &at),

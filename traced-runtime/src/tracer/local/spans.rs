@@ -9,6 +9,7 @@ use crate::recorder::log::{Need, Space};
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::{Callsite, Roots};
 use crate::tracer::context::Context;
+use crate::tracer::fork;
 use crate::tracer::kind::Outcome;
 use crate::tracer::slot::Slot;
 
@@ -20,7 +21,7 @@ impl Local {
         if self.opens_at_once(&parent) {
             return Some(below(parent, self.draw_random(), tsc()));
         }
-        let mut ids = self.adopt(parent);
+        let mut ids = self.adopt(if fork::is_child() { parent.across_fork() } else { parent });
         if !ids.has_trace() {
             let (slot, flags) = match ids.tracer {
                 0 => (Slot::installed()?, 0),

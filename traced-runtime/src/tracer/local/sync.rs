@@ -12,6 +12,7 @@ use crate::recorder::log::{Need, POSITION_BITS};
 use crate::recorder::registry::mix;
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::Callsite;
+use crate::tracer::fork;
 use crate::tracer::kind::Outcome;
 use crate::tracer::sampler::Sampler;
 use crate::tracer::slot::Slot;
@@ -118,6 +119,9 @@ impl Local {
     #[cold]
     #[inline(never)]
     pub(super) fn enter_cold(&self, site: &'static Callsite) -> Enter {
+        if fork::is_child() {
+            self.cross_fork();
+        }
         match self.state.get() {
             State::Unsampled => return Enter::inert(),
             State::Busy | State::Lost => {

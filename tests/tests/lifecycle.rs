@@ -1,0 +1,183 @@
+//! How tracing ends: in time, wherever it is, whatever the collector does.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use traced_runtime::{DropReason, Tally, Tracer, span, tag, traced};
+use traced_tests::{Answer, Collector, Program};
+
+#[traced]
+fn leaf() {}
+
+mod ends {
+    use super::*;
+
+    /// Of a program that ends so the spans were sent, all of them, before it ended.
+    fn sends(scenario: &str, code: i32, names: &[&str]) {
+        let collector = Collector::start();
+        let program = Program::example_of("traced-tests", "drops").arg(scenario);
+        let output = program.env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", collector.url()).run(Duration::from_secs(60));
+        assert_eq!(output.status.code(), Some(code), "{scenario}: {output:?}");
+        let spans = collector.accepted_spans();
+        let mut sent: Vec<_> = spans.iter().filter_map(|span| span["name"].as_str()).collect();
+        sent.sort_unstable();
+        assert_eq!(sent, names, "{scenario}");
+        let said = format!("{}{}", output.stdout, output.stderr);
+        let count = names.len();
+        assert!(said.contains(&format!("sent {count} spans in 1 batch, 0 dropped")), "{scenario}: {said}");
+    }
+
+    #[test]
+    fn without_a_runtime() {
+        sends("no runtime", 0, &["request", "step"]);
+        sends("on another thread", 0, &["request", "step"]);
+    }
+
+    #[test]
+    fn around_a_runtime() {
+        sends("around a runtime", 0, &["request", "step"]);
+        sends("after a runtime that has tasks", 0, &["request", "request", "step"]);
+    }
+
+    #[test]
+    fn inside_a_runtime() {
+        sends("inside block_on, current thread", 0, &["request", "step"]);
+        sends("inside block_on, many threads", 0, &["request", "step"]);
+        sends("inside a task", 0, &["request", "step"]);
+    }
+
+    #[test]
+    fn in_a_panic() {
+        sends("in a panic hook", 3, &["request", "step", "step"]);
+        sends("while panicking", 101, &["request", "step"]);
+    }
+}
+
+mod deadlines {
+    use super::*;
+
+    /// How long somebody waits at most.
+    const DEADLINE: Duration = Duration::from_millis(400);
+    /// And how much longer it may take on a machine that does other things, too.
+    const WITHIN: Duration = Duration::from_millis(100);
+    /// One of so many is in time: what is always late is our fault, what is late now and then may be the machine's.
+    const TRIES: usize = 5;
+
+    /// A collector that takes connections in its kernel, and never looks at them.
+    fn deaf() -> (TcpListener, String) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let url = format!("http://{}/api/v2/spans", listener.local_addr().expect("its address"));
+        (listener, url)
+    }
+
+    fn absent() -> String {
+        let (listener, url) = deaf();
+        drop(listener);
+        url
+    }
+
+    fn tracer(url: &str) -> Tracer {
+        let builder = Tracer::builder("deadlines").collector(url).linger(Duration::ZERO).on_notice(|_| ());
+        builder.build().expect("a tracer")
+    }
+
+    /// Several requests.
+    fn fill(tracer: &Tracer) {
+        tracer.context().run(|| {
+            for _ in 0..SPANS {
+                let _span = span!("large");
+                for n in 0..7 {
+                    tag(&format!("key {n}"), "x".repeat(16 << 10));
+                }
+            }
+        });
+    }
+
+    const SPANS: u64 = 10;
+
+    /// `prepared` is what happens before anybody waits.
+    fn keeps<T>(what: &str, mut prepared: impl FnMut() -> T, wait: impl Fn(T) -> Tally) {
+        let mut times = Vec::new();
+        for _ in 0..TRIES {
+            let subject = prepared();
+            let start = Instant::now();
+            let tally = wait(subject);
+            let time = start.elapsed();
+            assert!(tally.is_conserved(), "{what}: {tally:?}");
+            if time < DEADLINE + WITHIN {
+                return;
+            }
+            times.push(time);
+        }
+        assert_eq!(times, [DEADLINE; 0], "{what} took longer than {DEADLINE:?} and {WITHIN:?}, each time");
+    }
+
+    #[test]
+    fn are_kept_whatever_the_collector_does() {
+        let silent = Collector::start();
+        silent.answer(Answer::silence());
+        let slow = Collector::start();
+        slow.answer(Answer::status(202).after(Duration::from_secs(3)));
+        let busy = Collector::start();
+        busy.answer(Answer::status(503).header("retry-after", 30));
+        let resetting = Collector::start();
+        resetting.answer(Answer::reset());
+        let garbage = Collector::start();
+        garbage.answer(Answer::raw("HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nx"));
+        let (_listener, deaf) = deaf();
+        for (what, url) in [
+            ("absent", absent()),
+            ("deaf", deaf),
+            ("silent", silent.url()),
+            ("slow", slow.url()),
+            ("busy", busy.url()),
+            ("resetting", resetting.url()),
+            ("lying about its length", garbage.url()),
+        ] {
+            let filled = || {
+                let tracer = tracer(&url);
+                fill(&tracer);
+                tracer
+            };
+            let first = filled();
+            keeps(&format!("flush, {what}"), || &first, |first| first.flush(DEADLINE));
+            keeps(&format!("shutdown, {what}"), filled, |tracer| {
+                let tally = tracer.shutdown(DEADLINE);
+                assert_eq!((tally.recorded(), tally.queued()), (SPANS, 0), "{what}: {tally:?}");
+                tally
+            });
+            keeps(&format!("shutdown after a flush, {what}"), || &first, |first| first.shutdown(DEADLINE));
+            assert_eq!(first.shutdown(DEADLINE), first.flush(DEADLINE), "{what}");
+            let installed = || {
+                let builder = Tracer::builder("deadlines").collector(&url).on_notice(|_| ()).summary(false);
+                let installed = builder.shutdown_deadline(DEADLINE).install().expect("nothing is installed");
+                fill(&installed);
+                installed
+            };
+            keeps(&format!("drop, {what}"), installed, |installed| {
+                let tracer = Tracer::clone(&installed);
+                drop(installed);
+                tracer.stats().tally()
+            });
+        }
+        // Nothing to wait for: no deadline is used up.
+        let tracer = tracer(&silent.url());
+        assert_eq!(tracer.flush(Duration::from_secs(3600)), Tally::default());
+        assert_eq!(tracer.shutdown(Duration::from_secs(3600)), Tally::default());
+    }
+
+    #[test]
+    fn that_have_passed_lose_what_is_left_and_count_it() {
+        let silent = Collector::start();
+        silent.answer(Answer::silence());
+        let tracer = tracer(&silent.url());
+        tracer.context().run(leaf);
+        silent.wait_for(1);
+        tracer.context().run(leaf);
+        let tally = tracer.shutdown(Duration::ZERO);
+        assert!(tally.is_conserved(), "{tally:?}");
+        assert_eq!((tally.recorded(), tally.dropped_by(DropReason::Deadline)), (2, 2), "{tally:?}");
+        tracer.context().run(leaf);
+        assert_eq!(tracer.stats().tally(), tally, "after its end it records nothing");
+    }
+}

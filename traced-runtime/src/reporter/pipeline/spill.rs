@@ -1,0 +1,464 @@
+//! The part of the shared state that knows of the spool.
+
+use std::mem;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::reporter::encode::Body;
+use crate::reporter::pipeline::shared::{Cost, LONGEST_WAIT, Shared, State};
+use crate::reporter::record::SpanRecord;
+use crate::reporter::spool::{Folder, Found, Index, Place, SpoolSettings, Stored};
+use crate::reporter::stats::{DropReason, Stats};
+
+/// Time between two looks for folders whose tracers are gone.
+const ADOPT_EVERY: Duration = Duration::from_secs(60);
+
+/// Time without another attempt to write after one failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// How long before the deadline of a shutdown what is left is spooled, at most; never more than a quarter of its time.
+const RESERVE: Duration = Duration::from_millis(500);
+
+/// What waits on the disk, and what is on its way there.
+#[derive(Debug)]
+pub(super) struct Spilling {
+    index: Index,
+    directory: PathBuf,
+    /// Batches taken from the queue so far: their numbers are the order in which they came.
+    taken: u64,
+    in_hand: InHand,
+    /// Spans that are being written.
+    writing: u64,
+    /// This tracer's own spans on the disk, without those that are still in flight.
+    spooled: u64,
+    adopted: u64,
+    /// Sending has failed for a while.
+    lasting: bool,
+    given_up: bool,
+    /// After a failure to write: not before this time.
+    not_before: Option<Instant>,
+    /// When a shutdown that waits has to save what is left.
+    save_at: Option<Instant>,
+    adopt_at: Instant,
+    /// Whether it is an adopted batch's turn, if the queue has one, too.
+    adopted_next: bool,
+}
+
+/// The batch that the sending thread is at.
+#[derive(Debug)]
+enum InHand {
+    Nothing,
+    /// From the queue, encoded.
+    Queue {
+        number: u64,
+        body: Arc<Body>,
+        saved: bool,
+    },
+    /// From the disk.
+    Stored(Place),
+}
+
+/// What the spool's thread is to do next.
+pub(crate) enum Spill {
+    /// Write the batch that is being sent.
+    InFlight {
+        number: u64,
+        body: Arc<Body>,
+    },
+    /// Write spans from the queue.
+    Queue {
+        number: u64,
+        spans: Vec<SpanRecord>,
+    },
+    /// Look for folders whose tracers are gone.
+    Adopt,
+    Stop,
+}
+
+/// Where a written batch is.
+pub(crate) struct Written {
+    pub(crate) folder: Arc<Folder>,
+    pub(crate) number: u64,
+    pub(crate) bytes: usize,
+}
+
+impl Spilling {
+    pub(super) fn new(settings: &SpoolSettings) -> Self {
+        Self {
+            index: Index::new(settings.bytes),
+            directory: settings.directory.clone(),
+            taken: 0,
+            in_hand: InHand::Nothing,
+            writing: 0,
+            spooled: 0,
+            adopted: 0,
+            lasting: false,
+            given_up: false,
+            not_before: None,
+            save_at: None,
+            adopt_at: Instant::now(),
+            adopted_next: false,
+        }
+    }
+
+    const fn saved_in_flight(&self) -> Option<u64> {
+        match self.in_hand {
+            InHand::Queue { number, saved: true, .. } => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The batch on the disk that must stay there.
+    fn pinned(&self) -> Option<Place> {
+        match self.in_hand {
+            InHand::Nothing => None,
+            InHand::Queue { number, .. } => Some(Place::own(number)),
+            InHand::Stored(place) => Some(place),
+        }
+    }
+
+    fn can_write(&self, now: Instant) -> bool {
+        self.not_before.is_none_or(|not_before| now >= not_before)
+    }
+
+    /// Whether everything is to be written as soon as possible.
+    fn is_urgent(&self, closing: bool, now: Instant) -> bool {
+        self.given_up || (closing && self.lasting) || self.save_at.is_some_and(|at| now >= at)
+    }
+}
+
+/// For the parts that look the same with and without a spool. Each does nothing where there is none.
+impl State {
+    /// Counts what is on the disk, and on its way there.
+    pub(super) fn add_spilled(&self, stats: &mut Stats) {
+        let Some(spill) = &self.spill else { return };
+        stats.tally.queued += spill.writing + spill.spooled;
+        stats.tally.spooled = spill.spooled + spill.saved_in_flight().map_or(0, |_| self.in_flight);
+        stats.spooled_bytes += spill.index.bytes();
+        stats.adopted.queued = spill.adopted;
+    }
+
+    /// Counts what waits on the disk, without the batch in hand.
+    pub(super) fn with_spooled(&self, mut cost: Cost) -> Cost {
+        let Some(spill) = &self.spill else { return cost };
+        cost.spooled = spill.spooled;
+        if let InHand::Stored(place) = spill.in_hand {
+            let spans = if place.is_own() { spill.index.get(place).map_or(0, |stored| stored.spans) } else { 0 };
+            cost.in_hand = spans.min(spill.spooled);
+            cost.spooled -= cost.in_hand;
+        }
+        cost.waiting += spill.writing + cost.spooled;
+        cost
+    }
+
+    /// Settles spans of a batch from the disk: whether they are this tracer's own. `None`: the batch is from the queue.
+    pub(super) fn settle_stored(&mut self, spans: u64) -> Option<bool> {
+        let spill = self.spill.as_mut()?;
+        let InHand::Stored(place) = spill.in_hand else { return None };
+        if place.is_own() {
+            spill.spooled = spill.spooled.saturating_sub(spans);
+            self.settled += spans;
+        } else {
+            spill.adopted = spill.adopted.saturating_sub(spans);
+        }
+        Some(place.is_own())
+    }
+
+    /// The batch in flight that was written is the disk's from now on.
+    pub(super) fn keep_saved(&mut self) {
+        let Some(spill) = &mut self.spill else { return };
+        if spill.saved_in_flight().is_some() {
+            spill.in_hand = InHand::Nothing;
+            spill.spooled += mem::take(&mut self.in_flight);
+            self.queue.release();
+        }
+    }
+
+    /// Forgets what is being written; returns how many spans that are.
+    pub(super) fn abandon_spilling(&mut self) -> u64 {
+        self.spill.as_mut().map_or(0, |spill| mem::take(&mut spill.writing))
+    }
+
+    /// Whether the backend is given up: everything goes to the disk.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.spill.as_ref().is_some_and(|spill| spill.given_up)
+    }
+
+    /// Gives the backend up, if what is in memory can be spooled.
+    pub(super) fn spool_instead(&mut self) -> bool {
+        let Some(spill) = &mut self.spill else { return false };
+        if !spill.can_write(Instant::now()) {
+            return false;
+        }
+        spill.given_up = true;
+        if matches!(spill.in_hand, InHand::Stored(_)) {
+            spill.in_hand = InHand::Nothing;
+        }
+        self.keep_saved();
+        true
+    }
+
+    /// Notes whether sending has failed for a while; whether that is news.
+    pub(super) fn spill_from_now(&mut self, lasting: bool) -> bool {
+        self.spill.as_mut().is_some_and(|spill| mem::replace(&mut spill.lasting, lasting) != lasting)
+    }
+
+    /// Takes this tracer's oldest batch on the disk in hand.
+    pub(super) fn take_own_stored(&mut self) -> Option<Stored> {
+        let spill = self.spill.as_mut()?;
+        let place = spill.index.oldest_own()?;
+        spill.take(place)
+    }
+
+    /// Takes the oldest adopted batch in hand, unless somebody waits for this tracer's own, or it is their turn.
+    pub(super) fn take_adopted(&mut self, queue_is_ready: bool) -> Option<Stored> {
+        let busy = self.flushes.current.is_some() || self.closing.is_some();
+        let spill = self.spill.as_mut()?;
+        let place = spill.index.oldest_adopted().filter(|_| !busy)?;
+        if queue_is_ready {
+            spill.adopted_next = !spill.adopted_next;
+            if !spill.adopted_next {
+                return None;
+            }
+        }
+        spill.take(place)
+    }
+
+    /// The batch taken from the queue last is encoded.
+    pub(super) fn show_in_flight(&mut self, body: &Arc<Body>) {
+        let Some(spill) = &mut self.spill else { return };
+        spill.taken += 1;
+        spill.in_hand = InHand::Queue { number: spill.taken, body: Arc::clone(body), saved: false };
+    }
+
+    /// A shutdown has begun, and has time until the deadline.
+    pub(super) fn save_before(&mut self, deadline: Instant) {
+        let Some(spill) = &mut self.spill else { return };
+        let time = deadline.saturating_duration_since(Instant::now());
+        spill.save_at = Some(deadline.checked_sub(RESERVE.min(time / 4)).unwrap_or(deadline));
+    }
+
+    /// When no thread is left, others may have what is on the disk. The counts stay as they are. The caller drops the index
+    /// without the lock: folders that are empty go then.
+    pub(super) fn give_back_folders(&mut self) -> Option<Index> {
+        let spill = self.spill.as_mut()?;
+        self.stats.spooled_bytes = spill.index.bytes();
+        Some(mem::replace(&mut spill.index, Index::new(0)))
+    }
+
+    /// What is to be written now, or when to look again.
+    fn next_spill(&mut self, batch_bytes: usize, linger: Duration) -> Result<Spill, Duration> {
+        let Some(spill) = &mut self.spill else { return Ok(Spill::Stop) };
+        let now = Instant::now();
+        let closing = self.closing.is_some();
+        let mut wake = if closing { None } else { Some(spill.adopt_at) };
+        if spill.can_write(now) {
+            let urgent = spill.is_urgent(closing, now);
+            if let InHand::Queue { number, body, saved: false } = &spill.in_hand {
+                if (urgent || spill.lasting) && self.in_flight > 0 {
+                    return Ok(Spill::InFlight { number: *number, body: Arc::clone(body) });
+                }
+            }
+            if let Some(since) = self.queue.since().filter(|_| !self.encoding) {
+                let waiting = self.queue.waiting_bytes();
+                let hurry = urgent || self.flushes.current.is_some() || waiting >= batch_bytes || now >= since + linger;
+                if waiting > self.queue.bound() / 2 || urgent || (spill.lasting && hurry) {
+                    let spans = self.queue.take_to_spill(batch_bytes, now);
+                    self.encoding = true;
+                    spill.taken += 1;
+                    spill.writing = spans.len() as u64;
+                    return Ok(Spill::Queue { number: spill.taken, spans });
+                }
+                if spill.lasting {
+                    wake = Some(wake.map_or(since + linger, |wake| wake.min(since + linger)));
+                }
+            }
+            if let Some(at) = spill.save_at.filter(|at| *at > now) {
+                wake = Some(wake.map_or(at, |wake| wake.min(at)));
+            }
+        } else if let Some(at) = spill.not_before {
+            wake = Some(wake.map_or(at, |wake| wake.min(at)));
+        }
+        if !closing && now >= spill.adopt_at {
+            spill.adopt_at = now + ADOPT_EVERY;
+            return Ok(Spill::Adopt);
+        }
+        Err(wake.map_or(LONGEST_WAIT, |wake| wake.saturating_duration_since(now).min(LONGEST_WAIT)))
+    }
+}
+
+impl Spilling {
+    fn take(&mut self, place: Place) -> Option<Stored> {
+        let stored = self.index.get(place)?.clone();
+        self.in_hand = InHand::Stored(place);
+        Some(stored)
+    }
+}
+
+/// For the spool's thread.
+impl Shared {
+    /// Waits for something to write.
+    pub(crate) fn next_spill(&self) -> Spill {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return Spill::Stop;
+            }
+            match state.next_spill(self.batch_bytes, self.linger) {
+                Ok(spill) => return spill,
+                Err(wait) => {
+                    state = self.work.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+    }
+
+    /// Drops the oldest batches until a body of this size has room; returns them, for their files to be removed, and how many
+    /// spans of this tracer's are lost with them.
+    pub(crate) fn make_room(&self, body_bytes: usize) -> (Vec<Stored>, u64) {
+        let mut state = self.lock();
+        let State { spill: Some(spill), stats, settled, .. } = &mut *state else { return (Vec::new(), 0) };
+        let out = spill.index.make_room(body_bytes as u64, spill.pinned());
+        let mut lost = 0;
+        for (place, stored) in &out {
+            if place.is_own() {
+                spill.spooled = spill.spooled.saturating_sub(stored.spans);
+                stats.tally.dropped[DropReason::SpoolFull as usize] += stored.spans;
+                *settled += stored.spans;
+            } else {
+                spill.adopted = spill.adopted.saturating_sub(stored.spans);
+                stats.adopted.dropped += stored.spans;
+            }
+            lost += stored.spans;
+        }
+        self.settled.notify_all();
+        (out.into_iter().map(|(_, stored)| stored).collect(), lost)
+    }
+
+    /// The batch in flight is on the disk, unless it was sent meanwhile: then its file is to be removed, `false`.
+    pub(crate) fn saved(&self, written: Written) -> bool {
+        let mut state = self.lock();
+        let in_flight = state.in_flight;
+        let Some(spill) = &mut state.spill else { return false };
+        spill.not_before = None;
+        match &mut spill.in_hand {
+            InHand::Queue { number, saved, .. } if *number == written.number => {
+                *saved = true;
+                spill.index.add(written.folder, written.number, in_flight, written.bytes as u64);
+            }
+            _ => return false,
+        }
+        if spill.given_up {
+            state.keep_saved();
+        }
+        self.work.notify_all();
+        true
+    }
+
+    /// Spans from the queue are on the disk, but for those that found no room in the batch and those that are too large.
+    pub(crate) fn spilled(
+        &self,
+        written: Option<Written>,
+        spans: usize,
+        too_large: usize,
+        cut_tags: u64,
+        rest: impl DoubleEndedIterator<Item = SpanRecord>,
+    ) {
+        let mut state = self.lock();
+        state.encoding = false;
+        state.stats.cut_tags += cut_tags;
+        if state.closed {
+            // They were counted as dropped; the file is somebody else's to send.
+            return;
+        }
+        state.queue.spilled(rest, Instant::now());
+        state.drop_spans(DropReason::TooLarge, too_large as u64);
+        state.settled += too_large as u64;
+        if let Some(spill) = &mut state.spill {
+            spill.writing = 0;
+            spill.not_before = None;
+            if let Some(Written { folder, number, bytes }) = written {
+                spill.spooled += spans as u64;
+                spill.index.add(folder, number, spans as u64, bytes as u64);
+            }
+        }
+        self.work.notify_all();
+        self.settled.notify_all();
+    }
+
+    /// Nothing could be written: spans stay in memory, and `rest` goes back there.
+    pub(crate) fn spill_failed(&self, rest: impl DoubleEndedIterator<Item = SpanRecord>) {
+        let mut state = self.lock();
+        state.stats.spool_failures += 1;
+        let Some(spill) = &mut state.spill else { return };
+        spill.not_before = Some(Instant::now() + AFTER_FAILURE);
+        if mem::take(&mut spill.writing) > 0 {
+            state.encoding = false;
+            if !state.closed {
+                state.queue.spilled(rest, Instant::now());
+            }
+        }
+        if state.has_given_up() && !state.closed {
+            let (spans, left) = state.abandon();
+            state.drop_spans(DropReason::Unreachable, spans);
+            self.settled.notify_all();
+            drop(left);
+        }
+        self.work.notify_all();
+    }
+
+    /// Spans that were taken to be spooled are dropped instead.
+    pub(crate) fn dropped_instead(&self, spans: usize, reason: DropReason) {
+        let spans = spans as u64;
+        let mut state = self.lock();
+        let State { closed: false, spill: Some(spill), .. } = &mut *state else { return };
+        spill.writing = spill.writing.saturating_sub(spans);
+        state.settled += spans;
+        state.drop_spans(reason, spans);
+        self.settled.notify_all();
+    }
+
+    /// The directory in which other tracers' folders are looked for.
+    pub(crate) fn spool_directory(&self) -> PathBuf {
+        self.lock().spill.as_ref().map(|spill| spill.directory.clone()).unwrap_or_default()
+    }
+
+    /// Takes over what was left by tracers that are gone; `bad` files were set aside.
+    pub(crate) fn adopted(&self, orphans: Vec<(Folder, Vec<Found>)>, bad: u64) -> u64 {
+        let mut state = self.lock();
+        state.stats.set_aside += bad;
+        let Some(spill) = &mut state.spill else { return 0 };
+        let spans = orphans.into_iter().map(|(folder, found)| spill.index.adopt(folder, found)).sum();
+        spill.adopted += spans;
+        state.stats.adopted.found += spans;
+        self.work.notify_all();
+        spans
+    }
+}
+
+/// For the sending thread.
+impl Shared {
+    /// The batch in hand is settled: its file, if it has one, is to be removed.
+    pub(crate) fn finished(&self) -> Option<Stored> {
+        let mut state = self.lock();
+        if state.closed {
+            return None;
+        }
+        let spill = state.spill.as_mut()?;
+        let place = match mem::replace(&mut spill.in_hand, InHand::Nothing) {
+            InHand::Nothing => return None,
+            InHand::Queue { number, .. } => Place::own(number),
+            InHand::Stored(place) => place,
+        };
+        spill.index.remove(place)
+    }
+
+    /// A batch could not be read back, and its file was set aside or is gone.
+    pub(crate) fn damaged(&self, spans: u64, set_aside: bool) {
+        let mut state = self.lock();
+        state.stats.set_aside += u64::from(set_aside);
+        drop(state);
+        self.dropped(usize::try_from(spans).unwrap_or(usize::MAX), DropReason::SpoolDamaged);
+    }
+}

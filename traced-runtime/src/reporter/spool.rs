@@ -1,0 +1,44 @@
+//! What cannot be sent waits in files, and survives the process.
+//!
+//! ```text
+//! <spool>/                    any number of processes share it
+//!   5f0c…e1/                  one tracer's folder, made when it first has something to keep
+//!     lock                    locked as long as the tracer lives: whoever gets the lock may have what is inside
+//!     0000000000000001.spool  one batch, as file.rs says
+//!     0000000000000002.spool
+//!   5f0c…e1-000…1.bad         what was no batch, or a torn one: set aside
+//! ```
+//!
+//! A thread of the pipeline's own writes: the one that sends may hang in a request for as long as its time-out. It begins
+//! when sending has failed twice in a row, or the queue is half full, or a shutdown's time is nearly up. It syncs each file
+//! and its folder before it counts the batch as spooled. The sending thread takes the oldest batch first, and removes its file after
+//! the answer. So a kill repeats one batch at most, and loses none that was counted.
+//!
+//! Folders of tracers that are gone are adopted at the start and once a minute. Their spans were recorded elsewhere, and are
+//! counted apart.
+
+#[cfg(not(traced_fuzz))]
+mod file;
+#[cfg(traced_fuzz)]
+pub(crate) mod file;
+mod folder;
+mod index;
+mod lock;
+mod spooler;
+
+use std::path::PathBuf;
+
+pub(crate) use crate::reporter::spool::folder::{Folder, Found};
+pub(crate) use crate::reporter::spool::index::{Index, Place, Stored};
+pub(crate) use crate::reporter::spool::spooler::Spooler;
+
+/// Where spans wait that cannot be sent, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SpoolSettings {
+    pub(crate) directory: PathBuf,
+    /// Bytes of files, each counted as whole blocks of [`BLOCK`]. Beyond it the oldest batch is dropped.
+    pub(crate) bytes: u64,
+}
+
+/// What a small file takes of the disk. It bounds the number of files, too.
+pub(crate) const BLOCK: u64 = 4 << 10;

@@ -1,0 +1,220 @@
+//! One tracer's folder below the spool's directory.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rand::TryRng as _;
+
+use crate::reporter::encode::Body;
+use crate::reporter::spool::BLOCK;
+use crate::reporter::spool::file::{self, Damage, HEADER, Header};
+use crate::reporter::spool::lock::Lock;
+
+const LOCK: &str = "lock";
+const BATCH: &str = "spool";
+
+/// A folder that is ours as long as this value lives. When it is dropped and nothing is left inside, it goes.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// Given back after the folder is gone: nobody adopts one that is being removed.
+    _lock: Lock,
+}
+
+/// A batch that was found in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) number: u64,
+    pub(crate) header: Header,
+}
+
+/// Why a batch cannot be read back.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    Io(io::Error),
+    Damage(Damage),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Damage(damage) => damage.fmt(f),
+        }
+    }
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Damage> for ReadError {
+    fn from(damage: Damage) -> Self {
+        Self::Damage(damage)
+    }
+}
+
+impl Folder {
+    /// Makes a folder of a new name, and the spool's directory with it. What spans say is nobody else's business: only this
+    /// user may look inside.
+    pub(crate) fn create(spool: &Path) -> io::Result<Self> {
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(spool)?;
+        builder.recursive(false);
+        // Somebody who adopts folders may find it before it is locked, and take it for an orphan's.
+        for _ in 0..8 {
+            let name = rand::rngs::SysRng.try_next_u64().map_err(io::Error::other)?;
+            let path = spool.join(format!("{name:016x}"));
+            match builder.create(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                made => made?,
+            }
+            let file = path.join(LOCK);
+            match Lock::create(&file) {
+                Ok(Some(lock)) if file.exists() => {
+                    sync_folder(spool)?;
+                    return Ok(Self { path, _lock: lock });
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other("folders vanish as soon as they are made"))
+    }
+
+    /// Takes a folder over; `None` when it is in use, or no folder of a spool.
+    fn adopt(path: PathBuf) -> Option<Self> {
+        let lock = Lock::existing(&path.join(LOCK)).ok()??;
+        Some(Self { path, _lock: lock })
+    }
+
+    /// Takes over all folders whose tracers are gone, the one with the oldest batch first. Also tells how many files were set
+    /// aside.
+    pub(crate) fn orphans(spool: &Path) -> (Vec<(Self, Vec<Found>)>, u64) {
+        let mut orphans = Vec::new();
+        let mut bad = 0;
+        // A directory that is not there yet, or cannot be read, has none for us.
+        for entry in fs::read_dir(spool).into_iter().flatten().flatten() {
+            let Some(folder) = Self::adopt(entry.path()) else { continue };
+            let (batches, set_aside) = folder.batches();
+            bad += set_aside;
+            if !batches.is_empty() {
+                orphans.push((folder, batches));
+            }
+        }
+        orphans.sort_by_key(|(_, batches)| batches.first().map(|batch| batch.header.written));
+        (orphans, bad)
+    }
+
+    /// The batches inside, the oldest first, by what their headers say. What is none is set aside.
+    fn batches(&self) -> (Vec<Found>, u64) {
+        let mut batches = Vec::new();
+        let mut bad = 0;
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some((stem, BATCH)) = name.to_str().and_then(|name| name.rsplit_once('.')) else { continue };
+            let number = u64::from_str_radix(stem, 16).ok().filter(|number| format!("{number:016x}") == stem);
+            match number.map(|number| (number, self.header(number))) {
+                Some((number, Ok(header))) => batches.push(Found { number, header }),
+                // Of a later release, or not to be read now: somebody else's, or another time's.
+                Some((_, Err(ReadError::Damage(Damage::Version(_)) | ReadError::Io(_)))) => {}
+                _ => bad += u64::from(self.set_aside_file(&entry.path(), stem)),
+            }
+        }
+        batches.sort_by_key(|batch| batch.number);
+        (batches, bad)
+    }
+
+    fn header(&self, number: u64) -> Result<Header, ReadError> {
+        let file = File::open(self.batch(number))?;
+        let length = file.metadata()?.len();
+        let mut start = Vec::with_capacity(HEADER);
+        file.take(HEADER as u64).read_to_end(&mut start)?;
+        Ok(file::parse_header(&start, length)?)
+    }
+
+    /// Writes a batch, and returns when it is on the disk: file, name and all. A file that could not be written whole is removed.
+    pub(crate) fn write(&self, number: u64, body: &[u8], spans: usize) -> io::Result<()> {
+        let path = self.batch(number);
+        let written = self.write_file(&path, body, spans);
+        if written.is_err() {
+            fs::remove_file(&path).ok();
+        }
+        written
+    }
+
+    fn write_file(&self, path: &Path, body: &[u8], spans: usize) -> io::Result<()> {
+        let spans = u32::try_from(spans).map_err(io::Error::other)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let header = file::header(body, spans, u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        let mut options = OpenOptions::new();
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.write(true).create_new(true).open(path)?;
+        file.write_all(&header)?;
+        file.write_all(body)?;
+        file.sync_all()?;
+        sync_folder(&self.path)
+    }
+
+    /// Reads a batch into `body`.
+    pub(crate) fn read(&self, number: u64, body: &mut Body) -> Result<(), ReadError> {
+        let file = File::open(self.batch(number))?;
+        let mut bytes = Vec::new();
+        file.take(file::LONGEST_BODY + HEADER as u64 + 1).read_to_end(&mut bytes)?;
+        let (header, list) = file::parse(&bytes)?;
+        if !body.load(list) || body.spans() as u64 != u64::from(header.spans) {
+            return Err(Damage::NoList.into());
+        }
+        Ok(())
+    }
+
+    /// Removes a batch that was sent, or is dropped. One that cannot be removed is sent once more by whoever adopts it.
+    pub(crate) fn remove(&self, number: u64) {
+        fs::remove_file(self.batch(number)).ok();
+    }
+
+    /// Keeps a file that cannot be read back, out of the way.
+    pub(crate) fn set_aside(&self, number: u64) -> bool {
+        self.set_aside_file(&self.batch(number), &format!("{number:016x}"))
+    }
+
+    fn set_aside_file(&self, file: &Path, stem: &str) -> bool {
+        let Some((spool, name)) = self.path.parent().zip(self.path.file_name()) else { return false };
+        fs::rename(file, spool.join(format!("{}-{stem}.bad", name.to_string_lossy()))).is_ok()
+    }
+
+    fn batch(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{number:016x}.{BATCH}"))
+    }
+}
+
+/// The bytes that a batch takes of the disk.
+pub(crate) const fn blocks(body: u64) -> u64 {
+    (body + HEADER as u64).div_ceil(BLOCK) * BLOCK
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let empty =
+            fs::read_dir(&self.path).is_ok_and(|mut left| left.all(|entry| entry.is_ok_and(|e| e.file_name() == LOCK)));
+        if empty {
+            fs::remove_file(self.path.join(LOCK)).ok();
+            fs::remove_dir(&self.path).ok();
+        }
+    }
+}
+
+/// Makes sure that the names in a folder are on the disk.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    // Windows has no such call, and keeps names in a journal.
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}

@@ -1,0 +1,146 @@
+//! The thread that writes to the spool.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::reporter::encode::Body;
+use crate::reporter::notice::{NoticeHook, NoticeKind, Notices};
+use crate::reporter::pipeline::{Shared, Spill, Written};
+use crate::reporter::record::SpanRecord;
+use crate::reporter::redaction::{Redaction, failed_text};
+use crate::reporter::spool::folder::Folder;
+use crate::reporter::stats::{Count, DropReason};
+use crate::reporter::worker::too_large;
+
+/// The state of the spool's thread.
+pub(crate) struct Spooler {
+    shared: Arc<Shared>,
+    directory: PathBuf,
+    redaction: Option<Redaction>,
+    notices: Notices,
+    body: Body,
+    /// Made when there is something to keep.
+    folder: Option<Arc<Folder>>,
+    /// Whether the last attempt to write failed, which is told once.
+    failing: bool,
+}
+
+impl Spooler {
+    /// The state of a thread that is to start.
+    pub(crate) fn new(shared: Arc<Shared>, redaction: Option<Redaction>, hook: NoticeHook) -> Self {
+        let body = Body::new(shared.batch_bytes);
+        let directory = shared.spool_directory();
+        Self { shared, directory, redaction, notices: Notices::new(hook), body, folder: None, failing: false }
+    }
+
+    /// Works until the pipeline is closed.
+    pub(crate) fn run(mut self) {
+        loop {
+            match self.shared.next_spill() {
+                Spill::InFlight { number, body } => self.save(number, &body),
+                Spill::Queue { number, spans } => self.spill(number, spans),
+                Spill::Adopt => self.adopt(),
+                Spill::Stop => break,
+            }
+        }
+    }
+
+    /// Writes the batch that is being sent.
+    fn save(&mut self, number: u64, body: &Body) {
+        match self.write(number, body.list(), body.spans()) {
+            Ok(written) => {
+                let folder = Arc::clone(&written.folder);
+                if !self.shared.saved(written) {
+                    folder.remove(number);
+                }
+            }
+            Err(error) => {
+                self.tell_failure(&error);
+                self.shared.spill_failed(std::iter::empty());
+            }
+        }
+    }
+
+    /// Encodes spans, and writes them.
+    fn spill(&mut self, number: u64, mut spans: Vec<SpanRecord>) {
+        if let Some((failed, panic)) = self.redaction.as_ref().and_then(|redaction| redaction.apply(&mut spans)) {
+            self.notices
+                .tell(NoticeKind::RedactionFailed, failed as u64, Instant::now(), |spans| failed_text(spans, &panic));
+            self.shared.dropped_instead(failed, DropReason::RedactionFailed);
+        }
+        let mut body = std::mem::replace(&mut self.body, Body::new(0));
+        body.clear();
+        let filled = body.fill(&mut spans, |_, _| ());
+        let encoded = body.spans();
+        let written = if encoded == 0 { Ok(None) } else { self.write(number, body.list(), encoded).map(Some) };
+        self.body = body;
+        match written {
+            Ok(written) => {
+                if filled.too_large > 0 {
+                    self.notices.tell(NoticeKind::TooLarge, filled.too_large as u64, Instant::now(), too_large);
+                }
+                let rest = spans.drain(filled.taken..);
+                self.shared.spilled(written, encoded, filled.too_large, filled.cut_tags, rest);
+            }
+            Err(error) => {
+                self.tell_failure(&error);
+                self.shared.spill_failed(spans.into_iter());
+            }
+        }
+    }
+
+    /// Writes a batch, after room was made for it.
+    fn write(&mut self, number: u64, body: &[u8], spans: usize) -> io::Result<Written> {
+        let (old, lost) = self.shared.make_room(body.len());
+        for batch in old {
+            batch.folder.remove(batch.number);
+        }
+        if lost > 0 {
+            self.notices.tell(NoticeKind::Spool, lost, Instant::now(), |spans| {
+                format!(
+                    "{} dropped, the oldest in the spool, because it is full; raise spool_bytes, or sample less",
+                    Count(spans, "span")
+                )
+            });
+        }
+        let folder = match &self.folder {
+            Some(folder) => Arc::clone(folder),
+            None => Arc::new(Folder::create(&self.directory)?),
+        };
+        // Kept only when it works: whatever is wrong with a folder, the next attempt makes a new one.
+        self.folder = None;
+        folder.write(number, body, spans)?;
+        self.folder = Some(Arc::clone(&folder));
+        self.failing = false;
+        Ok(Written { folder, number, bytes: body.len() })
+    }
+
+    /// Takes over the folders of tracers that are gone.
+    fn adopt(&mut self) {
+        let (orphans, bad) = Folder::orphans(&self.directory);
+        if bad > 0 {
+            let directory = self.directory.display();
+            self.notices.tell(NoticeKind::Spool, 0, Instant::now(), |_| {
+                format!(
+                    "{} in the spool {directory}: no batches, or not written to their end; renamed to *.bad, remove them",
+                    Count(bad, "file")
+                )
+            });
+        }
+        self.shared.adopted(orphans, bad);
+    }
+
+    fn tell_failure(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.failing, true) {
+            let directory = self.directory.display();
+            self.notices.tell(NoticeKind::Spool, 0, Instant::now(), |_| {
+                format!(
+                    "cannot write to the spool {directory}: {error}; spans wait in memory alone, and are dropped when the \
+                     queue is full. Make room there, or give a directory that this program may write to"
+                )
+            });
+        }
+    }
+}

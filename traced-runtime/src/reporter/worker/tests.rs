@@ -1,0 +1,627 @@
+//! A pipeline from end to end, with senders and reporters that do as they are told.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, and senders may")]
+use std::io;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, OnceLock};
+
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::*;
+use crate::reporter::backend::ReportError;
+use crate::reporter::notice::Notice;
+use crate::reporter::pipeline::{Pipeline, PipelineConfig};
+use crate::reporter::send::SendError;
+use crate::reporter::stats::Tally;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A sender that is a function of the ids in the body.
+struct Fake<F>(F);
+
+impl<F: FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static> Sender for Fake<F> {
+    fn send(&mut self, body: &[u8]) -> Result<(), SendError> {
+        let spans: Vec<serde_json::Value> = serde_json::from_slice(body).unwrap();
+        (self.0)(spans.iter().map(|span| u64::from_str_radix(span["id"].as_str().unwrap(), 16).unwrap()).collect())
+    }
+}
+
+type Notes = Arc<Mutex<Vec<String>>>;
+
+/// Limits that nothing reaches, and pauses that take no time.
+fn config(output: Output) -> (PipelineConfig, Notes) {
+    let notes = Notes::default();
+    let sink = Arc::clone(&notes);
+    let notice = NoticeHook::new(move |notice: &Notice| sink.lock().unwrap().push(notice.to_string()));
+    let config = PipelineConfig {
+        service: "test".to_owned(),
+        output,
+        redaction: None,
+        queue_bytes: usize::MAX,
+        batch_bytes: 1 << 20,
+        linger: HOUR,
+        notice,
+        accepted: None,
+        #[cfg(feature = "spool")]
+        spool: None,
+        thread_start: || (),
+    };
+    (config, notes)
+}
+
+fn start(config: PipelineConfig) -> Arc<Pipeline> {
+    let backoff = Backoff::new(Duration::from_micros(10), Duration::from_micros(50));
+    Pipeline::start_with(config, backoff).unwrap()
+}
+
+fn with_sender(send: impl FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static) -> (Arc<Pipeline>, Notes) {
+    let (config, notes) = config(Output::Zipkin(Box::new(Fake(send))));
+    (start(config), notes)
+}
+
+fn spans(ids: std::ops::RangeInclusive<u64>) -> Vec<SpanRecord> {
+    ids.map(|id| SpanRecord::sample("span", 1, id, 0)).collect()
+}
+
+fn offer(pipeline: &Pipeline, ids: std::ops::RangeInclusive<u64>) {
+    let spans = spans(ids);
+    pipeline.ended(spans.len() as u64);
+    pipeline.offer(spans);
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+fn drops(tally: &Tally) -> Vec<(DropReason, u64)> {
+    assert!(tally.is_conserved(), "{tally:?}");
+    tally.drops().collect()
+}
+
+#[test]
+fn a_full_batch_is_sent_at_once_and_the_rest_lingers() {
+    let (tell, sent) = channel();
+    let (mut config, _) = config(Output::Zipkin(Box::new(Fake(move |ids| {
+        tell.send(ids).unwrap();
+        Ok(())
+    }))));
+    config.batch_bytes = 1_000;
+    let pipeline = start(config);
+    offer(&pipeline, 1..=1);
+    assert_eq!(pipeline.tally().queued(), 1);
+    // Two of a hundred and fifty bytes of JSON each are more than enough in memory.
+    offer(&pipeline, 2..=8);
+    assert!(sent.recv().unwrap().starts_with(&[1, 2]));
+    let tally = pipeline.flush(soon());
+    assert_eq!((tally.sent(), tally.queued()), (8, 0));
+    assert!(tally.batches() > 1, "{tally}");
+}
+
+#[test]
+fn a_batch_that_is_not_full_is_sent_after_it_lingered() {
+    let (tell, sent) = channel();
+    let (mut config, _) = config(Output::Zipkin(Box::new(Fake(move |ids| {
+        tell.send(ids).unwrap();
+        Ok(())
+    }))));
+    config.linger = Duration::from_millis(1);
+    let pipeline = start(config);
+    offer(&pipeline, 1..=2);
+    assert_eq!(sent.recv().unwrap(), [1, 2]);
+    offer(&pipeline, 3..=3);
+    assert_eq!(sent.recv().unwrap(), [3]);
+}
+
+#[test]
+fn held_spans_are_queued_and_a_flush_does_not_wait_for_them() {
+    let (pipeline, _) = with_sender(|_| Ok(()));
+    pipeline.ended(3);
+    pipeline.offer(spans(1..=1));
+    let tally = pipeline.flush(soon());
+    assert_eq!((tally.recorded(), tally.sent(), tally.queued()), (3, 1, 2));
+    pipeline.lost(DropReason::LogFull, 5);
+    let tally = pipeline.shutdown(soon());
+    assert_eq!(drops(&tally), [(DropReason::LogFull, 5), (DropReason::Deadline, 2)]);
+}
+
+#[test]
+fn trouble_is_retried_and_told_once_when_it_starts_and_once_when_it_ends() {
+    let mut tries = 0;
+    let (pipeline, notes) = with_sender(move |_| {
+        tries += 1;
+        match tries {
+            1..=4 => Err(SendError::unreachable("cannot reach HOST")),
+            5..=8 => Err(SendError::retry("HOST answered 503")),
+            _ => Ok(()),
+        }
+    });
+    offer(&pipeline, 1..=3);
+    let tally = pipeline.flush(soon());
+    assert_eq!((tally.sent(), tally.batches()), (3, 1));
+    assert_eq!(pipeline.stats().retries(), 8);
+    assert_eq!(
+        *notes.lock().unwrap(),
+        [
+            "cannot reach HOST; spans wait in the queue, 3 by now; what finds no room is dropped. Check that the backend \
+             runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go",
+            "the backend takes spans again after 0 seconds; 0 spans dropped meanwhile, 0 waiting"
+        ]
+    );
+}
+
+#[test]
+fn one_failure_is_not_told() {
+    let mut tries = 0;
+    let (pipeline, notes) = with_sender(move |_| {
+        tries += 1;
+        if tries == 1 { Err(SendError::retry("Peer disconnected")) } else { Ok(()) }
+    });
+    offer(&pipeline, 1..=3);
+    assert_eq!(pipeline.flush(soon()).sent(), 3);
+    assert_eq!(*notes.lock().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_rejected_batch_is_halved_until_the_spans_at_fault_are_found() {
+    let accepted = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&accepted);
+    let (pipeline, notes) = with_sender(move |ids| {
+        if ids.iter().any(|id| [7, 8, 90].contains(id)) {
+            return Err(SendError::rejected("HOST answered 400"));
+        }
+        sink.lock().unwrap().extend(ids);
+        Ok(())
+    });
+    offer(&pipeline, 1..=100);
+    let tally = pipeline.flush(soon());
+    assert_eq!(drops(&tally), [(DropReason::Rejected, 3)]);
+    let expected: Vec<u64> = (1..=100).filter(|id| ![7, 8, 90].contains(id)).collect();
+    assert_eq!(*accepted.lock().unwrap(), expected);
+    assert_eq!(
+        *notes.lock().unwrap(),
+        ["3 spans dropped: HOST answered 400; the first is span (0000000000000001-0000000000000007)"]
+    );
+}
+
+#[test]
+fn a_collector_that_rejects_everything_is_not_asked_about_every_span() {
+    let (tell, asked) = channel();
+    let (pipeline, notes) = with_sender(move |ids| {
+        tell.send(ids.len()).unwrap();
+        Err(SendError::rejected("no"))
+    });
+    offer(&pipeline, 1..=1_000);
+    assert_eq!(drops(&pipeline.flush(soon())), [(DropReason::Rejected, 1_000)]);
+    let asked = asked.try_iter().count();
+    // Beyond the bound each part that is left is asked about once.
+    assert!((BISECT_REQUESTS..BISECT_REQUESTS + 12).contains(&asked), "{asked}");
+    assert_eq!(
+        *notes.lock().unwrap(),
+        ["1,000 spans dropped: no; the first is span (0000000000000001-0000000000000001)"]
+    );
+}
+
+#[test]
+fn refused_batches_are_dropped_whole_and_told_once_with_an_end() {
+    let (tell, asked) = channel();
+    let (pipeline, notes) = with_sender(move |ids| {
+        tell.send(ids.len()).unwrap();
+        if ids[0] < 31 { Err(SendError::refused("HOST answered 404; check the path")) } else { Ok(()) }
+    });
+    for first in [1, 11, 21, 31] {
+        offer(&pipeline, first..=first + 9);
+        pipeline.flush(soon());
+    }
+    assert_eq!(drops(&pipeline.tally()), [(DropReason::Rejected, 30)]);
+    assert_eq!(asked.try_iter().collect::<Vec<_>>(), [10; 4]);
+    assert_eq!(
+        *notes.lock().unwrap(),
+        [
+            "HOST answered 404; check the path; 10 spans dropped, and so are all to come until that is set right.",
+            "the backend takes spans again after 0 seconds; 30 spans dropped meanwhile, 0 waiting"
+        ]
+    );
+}
+
+#[test]
+fn a_request_that_is_too_large_is_sent_in_parts() {
+    let (pipeline, _) =
+        with_sender(|ids| if ids.len() > 3 || ids.contains(&5) { Err(SendError::too_large("413")) } else { Ok(()) });
+    offer(&pipeline, 1..=20);
+    let tally = pipeline.flush(soon());
+    assert_eq!(tally.sent(), 19);
+    assert_eq!(drops(&tally), [(DropReason::TooLarge, 1)]);
+}
+
+#[test]
+fn a_span_that_no_request_holds_is_dropped_and_others_go_through() {
+    let (mut config, notes) = config(Output::Zipkin(Box::new(Fake(|_| Ok(())))));
+    config.batch_bytes = 1_000;
+    let pipeline = start(config);
+    let mut large = spans(1..=3);
+    large[0].attributes.annotation(1, &"x".repeat(1_000));
+    large[1].attributes.tag(1, "x", crate::reporter::attributes::TagValue::Text(&"x".repeat(1_000)));
+    pipeline.ended(3);
+    pipeline.offer(large);
+    let tally = pipeline.flush(soon());
+    assert_eq!(tally.sent(), 2);
+    assert_eq!(drops(&tally), [(DropReason::TooLarge, 1)]);
+    assert_eq!(pipeline.stats().cut_tags(), 1);
+    assert_eq!(
+        *notes.lock().unwrap(),
+        ["1 span dropped, too large for a request even without tags; raise batch_bytes, or annotate less"]
+    );
+}
+
+#[test]
+fn a_panicking_sender_loses_its_batch_and_goes_on() {
+    let (pipeline, notes) = with_sender(|ids| {
+        assert!(!ids.contains(&1), "boom");
+        Ok(())
+    });
+    offer(&pipeline, 1..=2);
+    assert_eq!(drops(&pipeline.flush(soon())), [(DropReason::ReporterFailed, 2)]);
+    offer(&pipeline, 3..=4);
+    assert_eq!(pipeline.flush(soon()).sent(), 2);
+    assert_eq!(*notes.lock().unwrap(), ["2 spans dropped: the sender panicked: boom"]);
+}
+
+/// A sender that stops at a gate until it is told how to go on.
+struct Gate {
+    arrived: Receiver<Vec<u64>>,
+    go: std::sync::mpsc::Sender<Result<(), SendError>>,
+}
+
+fn gate() -> (Gate, impl FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static) {
+    let (tell, arrived) = channel();
+    let (go, answer) = channel();
+    let send = move |ids| {
+        tell.send(ids).ok();
+        answer.recv().unwrap_or(Ok(()))
+    };
+    (Gate { arrived, go }, send)
+}
+
+#[test]
+fn a_full_queue_drops_the_newest_and_says_so() {
+    let (gate, send) = gate();
+    let (mut config, notes) = config(Output::Zipkin(Box::new(Fake(send))));
+    config.queue_bytes = 3 * spans(1..=1)[0].size();
+    config.linger = Duration::ZERO;
+    let pipeline = start(config);
+    offer(&pipeline, 1..=1);
+    assert_eq!(gate.arrived.recv().unwrap(), [1]);
+    offer(&pipeline, 2..=5);
+    let tally = pipeline.tally();
+    assert_eq!((tally.queued(), drops(&tally)), (3, vec![(DropReason::QueueFull, 2)]));
+    gate.go.send(Err(SendError::unreachable("gone"))).unwrap();
+    // The second attempt shows that trouble is known.
+    assert_eq!(gate.arrived.recv().unwrap(), [1]);
+    offer(&pipeline, 6..=6);
+    let tally = pipeline.tally();
+    assert_eq!(drops(&tally), [(DropReason::QueueFull, 2), (DropReason::Unreachable, 1)]);
+    gate.go.send(Ok(())).unwrap();
+    gate.go.send(Ok(())).unwrap();
+    assert_eq!(pipeline.flush(soon()).sent(), 3);
+    assert_eq!(
+        *notes.lock().unwrap(),
+        ["2 spans dropped because the queue was full: they end faster than they are taken; raise queue_bytes, or \
+          sample less"]
+    );
+}
+
+#[test]
+fn a_shutdown_gives_a_dead_collector_one_last_attempt_and_does_not_wait() {
+    let (tell, asked) = channel();
+    let (pipeline, notes) = with_sender(move |_| {
+        tell.send(()).unwrap();
+        Err(SendError::unreachable("cannot reach HOST"))
+    });
+    offer(&pipeline, 1..=2);
+    let before = Instant::now();
+    let tally = pipeline.shutdown(before + HOUR);
+    assert_eq!(drops(&tally), [(DropReason::Unreachable, 2)]);
+    assert_eq!(asked.try_iter().count(), 1);
+    assert_eq!(
+        *notes.lock().unwrap(),
+        ["cannot reach HOST; 2 spans dropped at shutdown. Check that the backend runs there; collector() or \
+          OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go"]
+    );
+}
+
+#[test]
+fn a_shutdown_wakes_a_pause_for_its_last_attempt() {
+    let (gate, send) = gate();
+    let (config, _) = config(Output::Zipkin(Box::new(Fake(send))));
+    let pipeline = Pipeline::start_with(config, Backoff::new(HOUR, HOUR)).unwrap();
+    offer(&pipeline, 1..=2);
+    assert_eq!(pipeline.flush(Instant::now()).queued(), 2);
+    gate.arrived.recv().unwrap();
+    gate.go.send(Err(SendError::unreachable("x"))).unwrap();
+    gate.go.send(Ok(())).unwrap();
+    assert_eq!(pipeline.shutdown(Instant::now() + HOUR).sent(), 2);
+}
+
+#[test]
+fn a_shutdown_tries_until_its_deadline_when_the_collector_is_only_slow() {
+    let mut tries = 0;
+    let (pipeline, _) = with_sender(move |_| {
+        tries += 1;
+        if tries < 50 { Err(SendError::retry("503")) } else { Ok(()) }
+    });
+    offer(&pipeline, 1..=2);
+    assert_eq!(pipeline.shutdown(soon()).sent(), 2);
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_what_comes_after_its_deadline() {
+    let (pipeline, notes) = with_sender(|_| Err(SendError::retry_after("429", HOUR)));
+    offer(&pipeline, 1..=2);
+    let tally = pipeline.shutdown(Instant::now() + Duration::from_secs(200));
+    assert_eq!(drops(&tally), [(DropReason::Unreachable, 2)]);
+    // Told at the first failure already, because the pause is long.
+    let notes = notes.lock().unwrap();
+    assert!(notes.len() == 1 && notes[0].starts_with("429; spans wait"), "{notes:?}");
+}
+
+#[test]
+fn the_collectors_own_pause_is_not_shortened_by_a_flush() {
+    let (tell, asked) = channel();
+    let (pipeline, _) = with_sender(move |_| {
+        tell.send(()).unwrap();
+        Err(SendError::retry_after("429", HOUR))
+    });
+    offer(&pipeline, 1..=2);
+    pipeline.flush(Instant::now());
+    asked.recv().unwrap();
+    let tally = pipeline.flush(Instant::now() + Duration::from_millis(5));
+    assert_eq!(tally.queued(), 2);
+    assert_eq!(asked.try_iter().count(), 0);
+}
+
+#[test]
+fn a_blocked_sender_does_not_hold_a_shutdown_and_is_not_counted_twice() {
+    let (gate, send) = gate();
+    let (pipeline, _) = with_sender(send);
+    offer(&pipeline, 1..=3);
+    assert_eq!(pipeline.flush(Instant::now()).queued(), 3);
+    gate.arrived.recv().unwrap();
+    pipeline.ended(2);
+    offer(&pipeline, 4..=4);
+    let tally = pipeline.shutdown(Instant::now() + Duration::from_millis(2));
+    assert_eq!((tally.sent(), tally.queued()), (0, 0));
+    assert_eq!(drops(&tally), [(DropReason::Deadline, 6)]);
+    gate.go.send(Ok(())).unwrap();
+    // Now the thread can end, and its return is waited for.
+    assert_eq!(pipeline.shutdown(soon()), tally);
+    offer(&pipeline, 5..=6);
+    pipeline.offer(spans(7..=8));
+    let tally = pipeline.flush(soon());
+    assert_eq!((tally.recorded(), drops(&tally)), (8, vec![(DropReason::Deadline, 8)]));
+}
+
+/// A reporter that is a function of the ids, and tells of its flushes.
+struct FakeReporter<F> {
+    report: F,
+    flushed: std::sync::mpsc::Sender<Instant>,
+}
+
+impl<F: FnMut(Vec<u64>) -> Result<(), ReportError> + Send + 'static> Reporter for FakeReporter<F> {
+    fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
+        (self.report)(batch.iter().map(|span| span.id.get()).collect())
+    }
+
+    fn flush(&mut self, deadline: Instant) -> Result<(), ReportError> {
+        self.flushed.send(deadline)?;
+        Ok(())
+    }
+}
+
+fn with_reporter(
+    report: impl FnMut(Vec<u64>) -> Result<(), ReportError> + Send + 'static,
+) -> (Arc<Pipeline>, Notes, Receiver<Instant>) {
+    let (flushed, flushes) = channel();
+    let (config, notes) = config(Output::Reporter(Box::new(FakeReporter { report, flushed })));
+    (start(config), notes, flushes)
+}
+
+#[test]
+fn a_reporter_gets_spans_and_is_flushed_after_them() {
+    let (tell, reported) = channel();
+    let (pipeline, _, flushes) = with_reporter(move |ids| {
+        tell.send(ids)?;
+        Ok(())
+    });
+    let deadline = soon();
+    offer(&pipeline, 1..=3);
+    let tally = pipeline.flush(deadline);
+    assert_eq!((tally.sent(), tally.batches()), (3, 1));
+    assert_eq!(reported.try_iter().collect::<Vec<_>>(), [[1, 2, 3]]);
+    assert_eq!(flushes.try_iter().collect::<Vec<_>>(), [deadline]);
+    pipeline.shutdown(deadline);
+    assert_eq!(flushes.iter().collect::<Vec<_>>(), [deadline]);
+}
+
+#[test]
+fn a_reporters_error_keeps_or_drops_the_batch_as_it_says() {
+    let mut tries = 0;
+    let (pipeline, notes, _flushes) = with_reporter(move |ids| {
+        tries += 1;
+        match ids[0] {
+            1 => Err(ReportError::new("disk full")),
+            2 => panic!("boom"),
+            _ if tries < 10 => Err(ReportError::retry("busy")),
+            _ => Ok(()),
+        }
+    });
+    for id in 1..=3 {
+        offer(&pipeline, id..=id);
+        pipeline.flush(soon());
+    }
+    let tally = pipeline.tally();
+    assert_eq!((tally.sent(), drops(&tally)), (1, vec![(DropReason::ReporterFailed, 2)]));
+    let notes = notes.lock().unwrap();
+    assert_eq!(notes[0], "1 span dropped: the reporter failed: disk full");
+    assert!(notes[1].starts_with("the reporter failed: busy; spans wait"), "{}", notes[1]);
+    assert_eq!(notes.len(), 3);
+}
+
+#[test]
+fn a_reporter_may_use_its_own_tracer() {
+    let own: Arc<OnceLock<Arc<Pipeline>>> = Arc::default();
+    let inner = Arc::clone(&own);
+    let (pipeline, _, _flushes) = with_reporter(move |_| {
+        let pipeline = inner.get().unwrap();
+        pipeline.flush(Instant::now() + HOUR);
+        assert!(pipeline.tally().is_conserved());
+        Ok(())
+    });
+    own.set(Arc::clone(&pipeline)).unwrap();
+    offer(&pipeline, 1..=2);
+    assert_eq!(pipeline.shutdown(soon()).sent(), 2);
+}
+
+#[test]
+fn a_collecting_pipeline_has_no_thread() {
+    let pipeline = Pipeline::collecting();
+    offer(&pipeline, 1..=2);
+    let tally = pipeline.flush(Instant::now() + HOUR);
+    assert_eq!(tally.to_string(), "sent 2 spans, 0 dropped");
+    assert_eq!(pipeline.records().len(), 2);
+    assert_eq!(pipeline.take().len(), 2);
+    assert_eq!(pipeline.take().len(), 0);
+    offer(&pipeline, 3..=3);
+    assert_eq!(pipeline.shutdown(Instant::now() + HOUR).sent(), 3);
+}
+
+#[test]
+fn the_traces_of_accepted_roots_are_told_before_they_are_counted() {
+    let (mut config, _) =
+        config(Output::Zipkin(Box::new(Fake(
+            |ids: Vec<u64>| {
+                if ids.contains(&3) { Err(SendError::rejected("x")) } else { Ok(()) }
+            },
+        ))));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&told);
+    config.accepted = Some(Box::new(move |traces| sink.lock().unwrap().extend(traces)));
+    let pipeline = start(config);
+    let mut roots = spans(1..=5);
+    for (number, root) in (1_u128..).zip(&mut roots) {
+        root.trace = TraceId::new(number).unwrap();
+        root.local_root = number != 2;
+    }
+    let first = roots[0].clone();
+    pipeline.ended(6);
+    pipeline.offer(std::iter::once(first).chain(roots).collect());
+    assert_eq!(pipeline.flush(soon()).sent(), 5);
+    let told: Vec<_> = told.lock().unwrap().iter().map(TraceId::to_string).collect();
+    assert_eq!(told, ["1", "4", "5"].map(|trace| format!("{trace:0>16}")));
+}
+
+#[test]
+fn the_thread_is_prepared_before_anything_else_runs_on_it() {
+    thread_local!(static PREPARED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+    let (mut config, _) = config(Output::Zipkin(Box::new(Fake(|_| {
+        if PREPARED.get() { Ok(()) } else { Err(SendError::refused(io::Error::other("not prepared"))) }
+    }))));
+    config.thread_start = || PREPARED.set(true);
+    let pipeline = start(config);
+    offer(&pipeline, 1..=1);
+    assert_eq!(pipeline.shutdown(soon()).sent(), 1);
+}
+
+/// Whatever the backend does and whenever somebody looks: nothing is lost without a count, nothing counted twice.
+#[test]
+fn every_span_is_accounted_for_at_every_instant() {
+    for seed in 0..300 {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let mut faults = SmallRng::seed_from_u64(!seed);
+        let accepted = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&accepted);
+        let own: Arc<OnceLock<std::sync::Weak<Pipeline>>> = Arc::default();
+        let inner = Arc::clone(&own);
+        let send = move |ids: Vec<u64>| {
+            if let Some(pipeline) = inner.get().and_then(std::sync::Weak::upgrade) {
+                assert!(pipeline.tally().is_conserved());
+            }
+            match faults.random_range(0..10) {
+                0 => Err(SendError::unreachable("x")),
+                1 => Err(SendError::retry("x")),
+                2 => Err(SendError::retry_after("x", Duration::from_micros(20))),
+                3 if ids.iter().any(|id| id % 5 == 0) => Err(SendError::rejected("x")),
+                4 if ids.len() > 2 => Err(SendError::too_large("x")),
+                5 if ids.len() > 5 => Err(SendError::refused("x")),
+                6 if ids[0] % 7 == 0 => panic!("expected by this test"),
+                _ => {
+                    sink.lock().unwrap().extend(ids);
+                    Ok(())
+                }
+            }
+        };
+        let (mut config, _) = config(Output::Zipkin(Box::new(Fake(send))));
+        config.queue_bytes = rng.random_range(1..40) * spans(1..=1)[0].size();
+        config.batch_bytes = rng.random_range(1..4) * 700;
+        config.linger = Duration::from_micros(rng.random_range(0..100));
+        let pipeline = start(config);
+        own.set(Arc::downgrade(&pipeline)).unwrap();
+
+        let (mut next, mut held) = (1, Vec::new());
+        let mut recorded = 0;
+        for _ in 0..rng.random_range(1..60) {
+            match rng.random_range(0..12) {
+                0..5 => {
+                    let count = rng.random_range(1..10);
+                    pipeline.ended(count);
+                    held.extend(spans(next..=next + count - 1));
+                    next += count;
+                    recorded += count;
+                }
+                5..9 => {
+                    let count = rng.random_range(0..=held.len());
+                    pipeline.offer(held.drain(..count).collect());
+                }
+                9 => {
+                    pipeline.lost(DropReason::TooDeep, 2);
+                    recorded += 2;
+                }
+                10 => {
+                    pipeline.flush(Instant::now() + Duration::from_micros(rng.random_range(0..500)));
+                }
+                _ if rng.random_range(0..10) == 0 => {
+                    pipeline.shutdown(Instant::now() + Duration::from_micros(rng.random_range(0..500)));
+                }
+                _ => std::thread::yield_now(),
+            }
+            let tally = pipeline.tally();
+            assert!(tally.is_conserved(), "seed {seed}: {tally:?}");
+            assert_eq!(tally.recorded(), recorded, "seed {seed}");
+            assert!(
+                tally.queued() >= held.len() as u64
+                    || tally.dropped_by(DropReason::Deadline) > 0
+                    || tally.dropped_by(DropReason::Unreachable) > 0,
+                "seed {seed}: {tally:?}"
+            );
+        }
+        let patient = rng.random();
+        let deadline = if patient { soon() } else { Instant::now() };
+        let tally = pipeline.shutdown(deadline);
+        assert!(tally.is_conserved(), "seed {seed}: {tally:?}");
+        assert_eq!(tally.queued(), 0, "seed {seed}");
+        // Ends the thread, if it did not end in time.
+        assert_eq!(pipeline.shutdown(soon()), tally, "seed {seed}");
+        let accepted = accepted.lock().unwrap();
+        let mut once = accepted.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), accepted.len(), "seed {seed}: sent twice");
+        // What the backend took after the deadline is counted as dropped.
+        assert!(tally.sent() <= accepted.len() as u64, "seed {seed}: {tally}");
+        if patient && tally.dropped_by(DropReason::Deadline) == 0 && tally.dropped_by(DropReason::Unreachable) == 0 {
+            assert_eq!(tally.sent(), accepted.len() as u64, "seed {seed}: {tally}");
+        }
+    }
+}
+
+#[cfg(feature = "spool")]
+mod spool;

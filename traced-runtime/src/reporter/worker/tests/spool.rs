@@ -1,0 +1,422 @@
+//! The same with a spool: real files, and senders that do as they are told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::reporter::spool::SpoolSettings;
+use crate::reporter::stats::Stats;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn config_with(
+    directory: &Path,
+    send: impl FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static,
+) -> (PipelineConfig, Notes) {
+    let (mut config, notes) = config(Output::Zipkin(Box::new(Fake(send))));
+    config.spool = Some(SpoolSettings { directory: directory.to_owned(), bytes: 256 << 20 });
+    config.linger = Duration::ZERO;
+    (config, notes)
+}
+
+/// A collector that is switched on and off, and remembers what it took.
+#[derive(Clone, Default)]
+struct Switch {
+    on: Arc<Mutex<bool>>,
+    taken: Arc<Mutex<Vec<Vec<u64>>>>,
+}
+
+impl Switch {
+    fn sender(&self) -> impl FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static {
+        let this = self.clone();
+        move |ids| {
+            if !*this.on.lock().unwrap() {
+                return Err(SendError::unreachable("HOST is off"));
+            }
+            this.taken.lock().unwrap().push(ids);
+            Ok(())
+        }
+    }
+
+    fn on(&self, on: bool) {
+        *self.on.lock().unwrap() = on;
+    }
+
+    fn ids(&self) -> Vec<u64> {
+        self.taken.lock().unwrap().concat()
+    }
+}
+
+/// Waits until things stand as they should.
+#[track_caller]
+fn until(pipeline: &Pipeline, is_there: impl Fn(&Stats) -> bool) {
+    let stats = pipeline.wait_until(soon(), |stats| {
+        assert!(stats.tally().is_conserved(), "{stats:?}");
+        is_there(stats)
+    });
+    assert!(is_there(&stats), "{stats:?}");
+}
+
+fn batches(directory: &Path) -> Vec<PathBuf> {
+    let files = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let folders = files(directory).into_iter().filter(|path| path.is_dir());
+    let mut batches: Vec<_> = folders
+        .flat_map(|folder| files(&folder))
+        .filter(|file| file.extension().is_some_and(|e| e == "spool"))
+        .collect();
+    batches.sort();
+    batches
+}
+
+#[test]
+fn what_cannot_be_sent_waits_on_the_disk_and_is_sent_oldest_first() {
+    let (folder, collector) = (folder(), Switch::default());
+    let (config, notes) = config_with(folder.path(), collector.sender());
+    let pipeline = start(config);
+    for id in 1..=20 {
+        offer(&pipeline, id..=id);
+        until(&pipeline, |stats| stats.tally().spooled() == id);
+    }
+    let tally = pipeline.tally();
+    assert_eq!((tally.recorded(), tally.queued(), tally.spooled(), tally.dropped()), (20, 20, 20, 0));
+    assert_eq!(batches(folder.path()).len(), 20);
+    assert_eq!(pipeline.stats().spooled_bytes(), 20 * 4_096);
+    assert_eq!(pipeline.stats().queued_bytes(), spans(1..=1)[0].size() as u64, "the one that is tried");
+    collector.on(true);
+    let tally = pipeline.flush(soon());
+    assert_eq!((tally.sent(), tally.queued(), tally.spooled()), (20, 0, 0));
+    assert_eq!(collector.ids(), (1..=20).collect::<Vec<_>>());
+    assert_eq!(batches(folder.path()).len(), 0);
+    pipeline.shutdown(soon());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "an empty folder goes");
+    let notes = notes.lock().unwrap();
+    assert_eq!(
+        notes[0],
+        "HOST is off; spans wait in the spool, 1 by now; when it is full, the oldest are dropped. Check that the backend runs \
+         there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go"
+    );
+    assert_eq!(
+        notes[1],
+        "the backend takes spans again after 0 seconds; 0 spans dropped meanwhile, 19 waiting in the spool"
+    );
+    assert_eq!(notes.len(), 2);
+}
+
+/// Each flush has an attempt made at once; that must not look like a new trouble each time.
+#[test]
+fn flushes_in_an_outage_do_not_keep_spans_from_the_disk() {
+    let (folder, collector) = (folder(), Switch::default());
+    let (config, _) = config_with(folder.path(), collector.sender());
+    let pipeline = Pipeline::start_with(config, Backoff::new(Duration::from_millis(50), HOUR)).unwrap();
+    for id in 1..=20 {
+        offer(&pipeline, id..=id);
+        pipeline.flush(Instant::now() + Duration::from_millis(1));
+    }
+    until(&pipeline, |stats| stats.tally().spooled() == 20);
+    collector.on(true);
+    assert_eq!(pipeline.shutdown(soon()).sent(), 20);
+}
+
+#[test]
+fn a_pipeline_that_is_never_in_trouble_writes_nothing() {
+    let (folder, collector) = (folder(), Switch::default());
+    collector.on(true);
+    let directory = folder.path().join("not yet");
+    let (config, _) = config_with(&directory, collector.sender());
+    let pipeline = start(config);
+    offer(&pipeline, 1..=10);
+    assert_eq!(pipeline.shutdown(soon()).sent(), 10);
+    assert!(!directory.exists());
+}
+
+#[test]
+fn a_shutdown_leaves_what_a_dead_collector_did_not_take_and_the_next_start_sends_it() {
+    let (folder, collector) = (folder(), Switch::default());
+    for run in 0..3 {
+        let (config, notes) = config_with(folder.path(), collector.sender());
+        let pipeline = start(config);
+        until(&pipeline, |stats| stats.adopted().found() == 10 * run);
+        offer(&pipeline, 10 * run + 1..=10 * run + 10);
+        let tally = pipeline.shutdown(Instant::now() + HOUR);
+        assert_eq!((tally.queued(), tally.spooled(), tally.dropped()), (10, 10, 0), "{tally}");
+        let notes = notes.lock().unwrap();
+        assert!(notes.last().is_some_and(|note| note.contains("left in the spool at shutdown")), "{notes:?}");
+    }
+    collector.on(true);
+    let (config, _) = config_with(folder.path(), collector.sender());
+    let pipeline = start(config);
+    until(&pipeline, |stats| stats.adopted().sent() == 30);
+    let stats = pipeline.stats();
+    assert_eq!((stats.tally().recorded(), stats.tally().sent()), (0, 0), "recorded elsewhere");
+    assert_eq!((stats.adopted().found(), stats.adopted().queued(), stats.adopted().dropped()), (30, 0, 0));
+    assert_eq!(collector.ids(), (1..=30).collect::<Vec<_>>());
+    pipeline.shutdown(soon());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_sender_that_hangs_holds_neither_the_spool_nor_what_is_in_its_hands() {
+    let (gate, send) = gate();
+    let folder = folder();
+    let (mut config, _) = config_with(folder.path(), send);
+    config.queue_bytes = 8 * spans(1..=1)[0].size();
+    let pipeline = start(config);
+    offer(&pipeline, 1..=1);
+    assert_eq!(gate.arrived.recv().unwrap(), [1]);
+    // More than the queue holds, and nothing is dropped.
+    for id in 2..=50 {
+        offer(&pipeline, id..=id);
+        until(&pipeline, |stats| stats.tally().spooled() + 6 >= id);
+    }
+    let tally = pipeline.shutdown(Instant::now() + Duration::from_millis(400));
+    assert_eq!((tally.spooled(), tally.dropped()), (50, 0), "{tally}");
+    gate.go.send(Ok(())).unwrap();
+    pipeline.shutdown(soon());
+    let collector = Switch::default();
+    collector.on(true);
+    let (config, _) = config_with(folder.path(), collector.sender());
+    let pipeline = start(config);
+    until(&pipeline, |stats| stats.adopted().sent() == 50);
+    assert_eq!(collector.ids(), (1..=50).collect::<Vec<_>>(), "the first one a second time");
+    pipeline.shutdown(soon());
+}
+
+#[test]
+fn a_full_spool_drops_the_oldest_and_counts_them() {
+    let (folder, collector) = (folder(), Switch::default());
+    let (mut config, notes) = config_with(folder.path(), collector.sender());
+    config.spool = config.spool.map(|spool| SpoolSettings { bytes: 4 * 4_096, ..spool });
+    let pipeline = start(config);
+    for id in 1..=10 {
+        offer(&pipeline, id..=id);
+        until(&pipeline, |stats| stats.tally().spooled() + stats.tally().dropped() == id);
+    }
+    let tally = pipeline.tally();
+    // Besides the newest, the one that is tried all the time.
+    assert_eq!(drops(&tally), [(DropReason::SpoolFull, 6)]);
+    assert_eq!((tally.spooled(), pipeline.stats().spooled_bytes()), (4, 4 * 4_096));
+    collector.on(true);
+    assert_eq!(pipeline.shutdown(soon()).sent(), 4);
+    assert_eq!(collector.ids(), [1, 8, 9, 10]);
+    let notes = notes.lock().unwrap();
+    let full = "1 span dropped, the oldest in the spool, because it is full; raise spool_bytes, or sample less";
+    assert_eq!(notes.iter().filter(|note| *note == full).count(), 1, "{notes:?}");
+}
+
+#[test]
+fn torn_and_foreign_files_are_set_aside_and_the_rest_is_sent() {
+    let (folder, collector) = (folder(), Switch::default());
+    let (config, _) = config_with(folder.path(), collector.sender());
+    let pipeline = start(config);
+    for id in 1..=4 {
+        offer(&pipeline, id..=id);
+        until(&pipeline, |stats| stats.tally().spooled() == id);
+    }
+    pipeline.shutdown(Instant::now() + HOUR);
+    let files = batches(folder.path());
+    let own = files[0].parent().unwrap();
+    // Cut short, as by a power failure; one bit lost, which only a look at all bytes shows; and things that are not ours.
+    let torn = fs::read(&files[0]).unwrap();
+    fs::write(&files[0], &torn[..torn.len() - 1]).unwrap();
+    let mut rotten = fs::read(&files[1]).unwrap();
+    *rotten.last_mut().unwrap() ^= 1;
+    fs::write(&files[1], rotten).unwrap();
+    fs::write(own.join("00000000000000ff.spool"), "not a batch").unwrap();
+    fs::write(own.join("letter.spool"), "not a batch").unwrap();
+    fs::write(own.join("README"), "somebody's").unwrap();
+    fs::write(folder.path().join("README"), "somebody's").unwrap();
+    fs::create_dir(folder.path().join("somebody")).unwrap();
+
+    collector.on(true);
+    let (config, notes) = config_with(folder.path(), collector.sender());
+    let pipeline = start(config);
+    until(&pipeline, |stats| stats.adopted().queued() == 0 && stats.adopted().found() > 0);
+    let stats = pipeline.stats();
+    assert_eq!((stats.adopted().found(), stats.adopted().sent(), stats.adopted().dropped()), (3, 2, 1));
+    assert_eq!((stats.set_aside(), stats.tally().recorded()), (4, 0));
+    pipeline.shutdown(soon());
+    assert_eq!(collector.ids(), [3, 4]);
+    let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    let left: Vec<_> = left.iter().map(|name| name.to_str().unwrap()).collect();
+    assert_eq!(left.iter().filter(|name| name.ends_with(".bad")).count(), 4, "{left:?}");
+    assert!(left.contains(&"README") && left.contains(&"somebody"), "{left:?}");
+    assert!(own.join("README").exists());
+    let notes = notes.lock().unwrap();
+    assert!(notes.iter().any(|note| note.starts_with("3 files in the spool")), "{notes:?}");
+    assert!(
+        notes.iter().any(|note| note == "1 span in the spool lost: a file cannot be read back: its checksum is wrong"),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_one_notice_and_spans_wait_in_memory() {
+    let (folder, collector) = (folder(), Switch::default());
+    // Root may write anywhere: a file in the way stops it, too.
+    let directory = folder.path().join("file");
+    fs::write(&directory, "").unwrap();
+    let (config, notes) = config_with(&directory, collector.sender());
+    let pipeline = start(config);
+    offer(&pipeline, 1..=5);
+    until(&pipeline, |stats| stats.spool_failures() == 1);
+    offer(&pipeline, 6..=10);
+    let tally = pipeline.tally();
+    assert_eq!((tally.queued(), tally.spooled(), tally.dropped()), (10, 0, 0));
+    collector.on(true);
+    assert_eq!(pipeline.flush(soon()).sent(), 10);
+    collector.on(false);
+    offer(&pipeline, 11..=12);
+    let tally = pipeline.shutdown(Instant::now() + HOUR);
+    assert_eq!(drops(&tally), [(DropReason::Unreachable, 2)], "{tally}");
+    let notes = notes.lock().unwrap();
+    let told = notes.iter().filter(|note| note.starts_with("cannot write to the spool")).count();
+    assert_eq!(told, 1, "{notes:?}");
+}
+
+#[test]
+fn two_pipelines_share_a_directory_and_nobody_sends_what_is_the_others() {
+    let (folder, first, second) = (folder(), Switch::default(), Switch::default());
+    let start_with = |collector: &Switch| start(config_with(folder.path(), collector.sender()).0);
+    let one = start_with(&first);
+    offer(&one, 1..=5);
+    until(&one, |stats| stats.tally().spooled() == 5);
+    second.on(true);
+    let two = start_with(&second);
+    offer(&two, 101..=105);
+    assert_eq!(two.flush(soon()).sent(), 5);
+    assert_eq!((two.stats().adopted().found(), second.ids()), (0, (101..=105).collect()));
+    first.on(true);
+    assert_eq!(one.flush(soon()).sent(), 5);
+    assert_eq!(first.ids(), (1..=5).collect::<Vec<_>>());
+    for pipeline in [one, two] {
+        pipeline.shutdown(soon());
+    }
+}
+
+#[test]
+fn what_is_refused_for_good_is_kept_until_somebody_sets_it_right() {
+    let folder = folder();
+    let (gate, send) = gate();
+    let (config, notes) = config_with(folder.path(), send);
+    let pipeline = start(config);
+    offer(&pipeline, 1..=3);
+    for _ in 0..5 {
+        assert_eq!(gate.arrived.recv().unwrap(), [1, 2, 3]);
+        gate.go.send(Err(SendError::refused("HOST answered 401"))).unwrap();
+    }
+    until(&pipeline, |stats| stats.tally().spooled() == 3);
+    gate.go.send(Ok(())).unwrap();
+    assert_eq!(pipeline.shutdown(soon()).sent(), 3);
+    assert_eq!(notes.lock().unwrap().len(), 2);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_rejected_span_in_the_spool_is_found_and_the_others_are_sent() {
+    let folder = folder();
+    let collector = Switch::default();
+    let (mut config, _) = config_with(folder.path(), collector.sender());
+    config.linger = HOUR;
+    let pipeline = start(config);
+    offer(&pipeline, 1..=10);
+    pipeline.shutdown(soon());
+
+    collector.on(true);
+    let mut send = collector.sender();
+    let (config, notes) =
+        config_with(
+            folder.path(),
+            move |ids| {
+                if ids.contains(&7) { Err(SendError::rejected("400")) } else { send(ids) }
+            },
+        );
+    let pipeline = start(config);
+    until(&pipeline, |stats| stats.adopted().found() > 0 && stats.adopted().queued() == 0);
+    let adopted = pipeline.stats().adopted();
+    assert_eq!((adopted.found(), adopted.sent(), adopted.dropped()), (10, 9, 1));
+    assert_eq!(collector.ids(), [1, 2, 3, 4, 5, 6, 8, 9, 10]);
+    pipeline.shutdown(soon());
+    assert_eq!(*notes.lock().unwrap(), ["1 span dropped: 400; it is span (0000000000000001-0000000000000007)"]);
+}
+
+/// Whatever the collector and the disk do: nothing is lost without a count, and what is counted as sent or spooled arrives.
+#[test]
+fn with_a_spool_too_every_span_is_accounted_for_at_every_instant() {
+    for seed in 0..60 {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let mut faults = SmallRng::seed_from_u64(!seed);
+        let folder = folder();
+        let (on, taken) = (Arc::new(Mutex::new(true)), Arc::new(Mutex::new(Vec::<u64>::new())));
+        let (is_on, sink) = (Arc::clone(&on), Arc::clone(&taken));
+        let send = move |ids: Vec<u64>| {
+            let up = *is_on.lock().unwrap();
+            match faults.random_range(0..10) {
+                _ if !up => Err(SendError::unreachable("x")),
+                0 => Err(SendError::unreachable("x")),
+                1 => Err(SendError::retry("x")),
+                2 => Err(SendError::refused("x")),
+                3 if ids.iter().any(|id| id % 5 == 0) => Err(SendError::rejected("x")),
+                4 if ids.len() > 2 => Err(SendError::too_large("x")),
+                _ => {
+                    sink.lock().unwrap().extend(ids);
+                    Ok(())
+                }
+            }
+        };
+        let (mut config, _) = config_with(folder.path(), send);
+        config.queue_bytes = rng.random_range(4..40) * spans(1..=1)[0].size();
+        config.batch_bytes = rng.random_range(1..4) * 700;
+        config.linger = Duration::from_micros(rng.random_range(0..100));
+        if rng.random_range(0..3) == 0 {
+            config.spool = config.spool.map(|spool| SpoolSettings { bytes: 3 * 4_096, ..spool });
+        }
+        let pipeline = start(config);
+        let (mut next, mut recorded) = (1, 0);
+        for _ in 0..rng.random_range(1..80) {
+            match rng.random_range(0..12) {
+                0..7 => {
+                    let count = rng.random_range(1..10);
+                    offer(&pipeline, next..=next + count - 1);
+                    next += count;
+                    recorded += count;
+                }
+                7 => *on.lock().unwrap() = rng.random(),
+                8 => drop(pipeline.flush(Instant::now() + Duration::from_micros(rng.random_range(0..2_000)))),
+                _ => std::thread::yield_now(),
+            }
+            let tally = pipeline.tally();
+            assert!(tally.is_conserved(), "seed {seed}: {tally:?}");
+            assert_eq!(tally.recorded(), recorded, "seed {seed}");
+            assert!(tally.spooled() <= tally.queued(), "seed {seed}: {tally:?}");
+        }
+        let tally = pipeline.shutdown(soon());
+        assert!(tally.is_conserved(), "seed {seed}: {tally:?}");
+        assert_eq!(tally.queued(), tally.spooled(), "seed {seed}: {tally:?}");
+        assert_eq!(pipeline.shutdown(soon()), tally, "seed {seed}");
+
+        let (config, _) = config_with(folder.path(), {
+            let sink = Arc::clone(&taken);
+            move |ids| {
+                sink.lock().unwrap().extend(ids);
+                Ok(())
+            }
+        });
+        let next_start = start(config);
+        until(&next_start, |stats| stats.adopted().found() >= tally.spooled() && stats.adopted().queued() == 0);
+        let adopted = next_start.stats().adopted();
+        assert_eq!((adopted.found(), adopted.dropped()), (adopted.sent(), 0), "seed {seed}: {adopted:?}");
+        next_start.shutdown(soon());
+        let mut once = taken.lock().unwrap().clone();
+        let all = once.len();
+        once.sort_unstable();
+        once.dedup();
+        // Only a batch that was sent in parts when it was spooled is there twice, as far as it was sent.
+        assert!((all - once.len()) as u64 + tally.spooled() >= adopted.found(), "seed {seed}");
+        assert_eq!(once.len() as u64 + tally.dropped(), recorded, "seed {seed}: {tally:?}, {adopted:?}");
+    }
+}
