@@ -1,7 +1,7 @@
 //! What is known of an annotated function before it runs.
 
+use std::cell::Cell;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::tracer::kind::Kind;
 
@@ -15,8 +15,6 @@ pub struct Callsite {
     /// Gives the type name of a closure written at the site, which tells `Type::method`. A function pointer, because
     /// the name is needed when a span is reported, not when it is recorded.
     path: Option<fn() -> &'static str>,
-    /// Where in the type name the owner stands, once it was looked for: see [`Self::owner`].
-    owner: AtomicU64,
     location: &'static Location<'static>,
     kind: Option<Kind>,
     remote: Option<&'static str>,
@@ -47,8 +45,7 @@ impl Callsite {
     #[track_caller]
     const fn with_path(name: &'static str, path: Option<fn() -> &'static str>) -> Self {
         let location = Location::caller();
-        let owner = AtomicU64::new(0);
-        Self { name, path, owner, location, kind: None, remote: None, require_parent: false, root: false }
+        Self { name, path, location, kind: None, remote: None, require_parent: false, root: false }
     }
 
     /// Sets a name that is used as it is.
@@ -116,31 +113,23 @@ impl Callsite {
 
     /// The name of a span of this site: `function`, or `Type::method`.
     pub(crate) fn span_name(&self) -> SiteName {
-        SiteName { owner: self.path.and_then(|path| self.owner(path())), name: self.name }
+        SiteName { owner: self.path.and_then(|path| self.owner(path)), name: self.name }
     }
 
-    /// Looks for the owner once, and then knows where it stands: where it begins in the upper half, where it ends, plus one, in
-    /// the lower; all bits are set where there is none.
-    fn owner(&self, path: &'static str) -> Option<&'static str> {
-        const NO_OWNER: u64 = u64::MAX;
-        match self.owner.load(Ordering::Relaxed) {
-            NO_OWNER => None,
-            0 => {
-                let owner = owner_of(path, self.name);
-                let place = owner.and_then(|owner| {
-                    let start = owner.as_ptr().addr().checked_sub(path.as_ptr().addr())?;
-                    Some(u64::try_from(start).ok()? << 32 | u64::from(u32::try_from(start + owner.len() + 1).ok()?))
-                });
-                if owner.is_none() || place.is_some() {
-                    self.owner.store(place.unwrap_or(NO_OWNER), Ordering::Relaxed);
-                }
-                owner
+    /// Looks for the owner once, as long as no site with the same place in the table is named in between. The table is the
+    /// reporting thread's: in the site it would keep the compiler from knowing what else stands there.
+    fn owner(&self, path: fn() -> &'static str) -> Option<&'static str> {
+        let address = std::ptr::from_ref(self).addr();
+        OWNERS.with(|owners| {
+            let place = &owners[address / align_of::<Self>() % OWNERS_KEPT];
+            let (site, owner) = place.get();
+            if site == address {
+                return owner;
             }
-            place => {
-                let half = |half: u64| usize::try_from(half & u64::from(u32::MAX)).ok();
-                path.get(half(place >> 32)?..half(place)?.checked_sub(1)?)
-            }
-        }
+            let owner = owner_of(path(), self.name);
+            place.set((address, owner));
+            owner
+        })
     }
 }
 
@@ -149,6 +138,15 @@ impl std::fmt::Display for Callsite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.span_name().fmt(f)
     }
+}
+
+/// Sites whose owners a thread remembers.
+const OWNERS_KEPT: usize = 128;
+
+thread_local! {
+    /// Sites by address, and their owners; 0 for no site.
+    static OWNERS: [Cell<(usize, Option<&'static str>)>; OWNERS_KEPT] =
+        const { [const { Cell::new((0, None)) }; OWNERS_KEPT] };
 }
 
 /// Whether a span without a parent starts a trace.

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
+#[expect(deprecated, reason = "OpenTelemetry points to OTLP; measured is Zipkin JSON")]
 use opentelemetry_zipkin::ZipkinExporter;
 use tracing::instrument;
 use tracing_subscriber::layer::SubscriberExt;
@@ -45,6 +46,7 @@ pub fn trace() {
 }
 
 pub fn start(collector: &str) -> Box<dyn FnOnce()> {
+    #[expect(deprecated, reason = "as above")]
     let exporter = ZipkinExporter::builder()
         .with_http_client(Client(Collector::new(collector)))
         .with_collector_endpoint(collector)

@@ -123,7 +123,7 @@ fn measure(dimension: &Dimension, size: u32) {
     };
     let trace: fn(u32) = match dimension.name {
         "tasks" => |spans| tasks(spans - 1),
-        "depth" => |spans| drop(nested(spans)),
+        "depth" => |spans| _ = nested(spans),
         _ => |spans| root(spans - 1),
     };
     let traces = (SPANS / threads / per_trace).max(1);
