@@ -414,7 +414,7 @@ mod outcomes {
         });
         tracer.assert_tree(
             "
-            declined  error: declined: declined
+            declined  error: declined
             declined_async  error: declined
             explained  error: card expired
             explained_async  error: card expired

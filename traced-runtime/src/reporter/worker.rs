@@ -23,6 +23,10 @@ use crate::tracer::id::TraceId;
 /// are get dropped whole: a collector that rejects everything is not asked about every span.
 const BISECT_REQUESTS: usize = 64;
 
+/// Requests that may be spent on sending one batch in parts to a collector that finds it too large. Beyond it the parts are
+/// dropped as too large: one that finds everything too large is not asked about every span.
+const SPLIT_REQUESTS: usize = 256;
+
 /// The end of every line about a backend that cannot be reached.
 const WHAT_TO_DO: &str =
     " Check that the backend runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go";
@@ -196,11 +200,27 @@ impl Worker {
     /// Sends a batch that was spooled.
     #[cfg(feature = "spool")]
     fn send_stored(&mut self, batch: &Stored) {
-        let Live::Zipkin { body, .. } = &mut self.output else { return };
         // Whose roots they are is not in the file.
         self.roots.clear();
         let mut list = Body::new(self.shared.batch_bytes);
-        let read = batch.folder.read(batch.number, &mut list);
+        let mut read = batch.folder.read(batch.number, &mut list);
+        if matches!(&read, Err(error) if error.may_pass()) {
+            // Too many open files, say: nothing is wrong with the batch.
+            let again = self.persist(|_| {
+                read = batch.folder.read(batch.number, &mut list);
+                match &read {
+                    Err(error) if error.may_pass() => Err(Failure {
+                        fate: Fate::Retry { after: None },
+                        text: format!("cannot read a batch of the spool: {error}"),
+                    }),
+                    _ => Ok(()),
+                }
+            });
+            if !matches!(again, Delivery::Done) {
+                return;
+            }
+        }
+        let Live::Zipkin { body, .. } = &mut self.output else { return };
         *body = Arc::new(list);
         if let Err(error) = read {
             self.tell(NoticeKind::Spool, batch.spans, |spans| {
@@ -237,7 +257,7 @@ impl Worker {
                 Delivery::Failed(failure) => {
                     let divisible = match failure.fate {
                         Fate::Rejected => requests < BISECT_REQUESTS,
-                        Fate::TooLarge => true,
+                        Fate::TooLarge => requests < SPLIT_REQUESTS,
                         _ => false,
                     };
                     if divisible && spans > 1 {

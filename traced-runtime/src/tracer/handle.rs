@@ -83,7 +83,7 @@ impl Tracer {
     /// Reports every span that ended before the call, and waits until each was sent or dropped, or until this time has
     /// passed. Tells how things stand then.
     pub fn flush(&self, within: Duration) -> Tally {
-        self.core.flush(Instant::now() + within)
+        self.core.flush(after(within))
     }
 
     /// Flushes, reports open spans as unfinished, and stops. Spans that end later are not reported. Takes this time at
@@ -91,7 +91,7 @@ impl Tracer {
     ///
     /// `std::process::exit` runs no destructors: call this before it, by way of [`Tracer::installed`].
     pub fn shutdown(&self, within: Duration) -> Tally {
-        self.core.shutdown(Instant::now() + within)
+        self.core.shutdown(after(within))
     }
 
     /// The spans that have started and not ended, as far as threads have written them; the oldest first. Never
@@ -118,6 +118,13 @@ impl Tracer {
     pub fn local_endpoint(&self) -> &Endpoint {
         self.core.local_endpoint()
     }
+}
+
+/// When this time has passed. One that no clock will show, such as [`Duration::MAX`], counts as a year.
+fn after(time: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + YEAR)
 }
 
 impl fmt::Debug for Tracer {

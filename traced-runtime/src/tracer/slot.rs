@@ -179,7 +179,13 @@ impl Slot {
     pub(crate) fn forget_parents() {
         TAKING.forget();
         for slot in SLOTS.iter().filter_map(load) {
-            slot.locked.leave(&slot.parents);
+            let has_tracer = |locked: &Locked| locked.core.try_read().is_ok_and(|core| core.is_some());
+            if slot.parents.get().is_none() || slot.locked.get().is_some_and(has_tracer) {
+                slot.locked.leave(&slot.parents);
+            } else {
+                // A child that has recorded nothing forks: its children go on from where it would have.
+                slot.locked.forget();
+            }
             if slot.is_free() {
                 continue;
             }

@@ -49,6 +49,9 @@ struct Look {
 
 const TROUBLESHOOTING: &str = "See https://github.com/google/gson/blob/main/Troubleshooting.md#";
 
+/// Spans of one request. A packed body may hold a million tiny ones, which would take far more memory than their bytes.
+const LIST_SPANS: usize = 200_000;
+
 /// Decodes a list; `each` turns an element into spans.
 pub(super) fn list(
     body: &[u8],
@@ -59,7 +62,13 @@ pub(super) fn list(
     let mut spans = Vec::new();
     let whole = Value { whole: &text, text: &text, path: &Path::Whole };
     // What follows the list is not looked at.
-    whole.elements(|value| each(value, &mut spans)).map_err(|error| format!("{error} reading List<Span> from json"))?;
+    let within = |value: Value<'_>| {
+        if spans.len() >= LIST_SPANS {
+            return Err(format!("More than {LIST_SPANS} spans in one request: send them in parts"));
+        }
+        each(value, &mut spans)
+    };
+    whole.elements(within).map_err(|error| format!("{error} reading List<Span> from json"))?;
     Ok(spans)
 }
 

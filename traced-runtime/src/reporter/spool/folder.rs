@@ -38,6 +38,13 @@ pub(crate) enum ReadError {
     Damage(Damage),
 }
 
+impl ReadError {
+    /// Whether the file may be whole all the same, and read another time.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() != io::ErrorKind::NotFound)
+    }
+}
+
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

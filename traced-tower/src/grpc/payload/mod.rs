@@ -130,7 +130,6 @@ impl Payloads {
     }
 
     /// Whether a method is known to be a stream, or to be none.
-    #[cfg_attr(not(feature = "payloads"), expect(clippy::unused_self, reason = "only descriptors tell"))]
     fn streams(&self, method: &str) -> Option<bool> {
         match &self.render {
             #[cfg(feature = "payloads")]
