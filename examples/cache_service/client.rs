@@ -37,8 +37,21 @@ pub(crate) async fn call(connect: String, style: Style, call: Call) -> Result<()
         .await
         .map_err(|error| format!("cannot connect to {connect}: {error}"))?;
     let mut client = CacheServiceClient::new(ServiceBuilder::new().layer(traced).service(channel));
+    let result = ask(&mut client, call).await;
+    let made = made.get().cloned().unwrap_or_default();
+    if let Err(error) = &result {
+        made.run(|| log(format_args!("{error}")));
+    }
+    drop(tracing);
+    if let Some(trace) = made.trace_id() {
+        println!("trace {trace}: {}/zipkin/traces/{trace}", zipkin());
+    }
+    result
+}
+
+async fn ask(client: &mut CacheServiceClient<Channel>, call: Call) -> Result<()> {
     match call {
-        Call::Get { key } => println!("{key}: {:?}", call_get(&mut client, key.clone()).await?),
+        Call::Get { key } => println!("{key}: {:?}", call_get(client, key.clone()).await?),
         Call::Store { key, value } => drop(client.store(StoreReq { key, value }).await?),
         Call::Dump => {
             let mut items = client.dump(DumpReq {}).await?.into_inner();
@@ -46,10 +59,6 @@ pub(crate) async fn call(connect: String, style: Style, call: Call) -> Result<()
                 println!("{}: {:?}", item.key, item.val);
             }
         }
-    }
-    drop(tracing);
-    if let Some(trace) = made.get().and_then(Context::trace_id) {
-        println!("trace {trace}: {}/zipkin/traces/{trace}", zipkin());
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The span of a call, from the request to the last byte of the response.
 
 use std::error::Error;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -180,3 +181,15 @@ impl Drop for Unwinding<'_> {
         }
     }
 }
+
+/// An error that is not known to be one, as a text.
+#[derive(Debug)]
+pub(crate) struct Told(pub(crate) String);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Told {}

@@ -83,7 +83,8 @@ impl<R: Role> Layer<R> {
         self
     }
 
-    /// Records the spans with this tracer, and not with the installed one.
+    /// Records the spans with this tracer, and not with the installed one. A trace that goes on here stays with the tracer that
+    /// it has.
     #[must_use]
     pub fn tracer(mut self, tracer: &Tracer) -> Self {
         self.settings.tracer = Some(tracer.clone());
@@ -126,7 +127,7 @@ impl<R: Role> Settings<R> {
         headers: &HeaderMap,
         request: &R::Request,
     ) -> Span {
-        let tracer = self.tracer.clone().or_else(Tracer::installed);
+        let tracer = self.tracer.clone().or_else(Tracer::current);
         let caller = tracer.map_or_else(Context::none, |tracer| tracer.extract(headers));
         let caller = self.decided(caller, request);
         match form {
@@ -139,8 +140,8 @@ impl<R: Role> Settings<R> {
     pub(crate) fn client_span(&self, name: &str, request: &R::Request) -> Span {
         let current = Context::current();
         let parent = match &self.tracer {
-            Some(tracer) if current.is_none() => tracer.context(),
-            _ => current,
+            Some(tracer) => current.with_tracer(tracer),
+            None => current,
         };
         self.decided(parent, request).run(|| Span::client(name))
     }

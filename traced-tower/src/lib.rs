@@ -17,12 +17,14 @@
 //! | HTTP servers: axum, hyper | [`http::server`] | `axum` for names by routes, and addresses of callers |
 //! | HTTP clients: hyper, anything that takes `http::Request` | [`http::client`] | |
 //! | clients of reqwest | `reqwest::client` | `reqwest` |
+//! | gRPC servers and clients: tonic | `grpc::server`, `grpc::client` | `tonic`, and `payloads` for messages as text |
 //!
 //! Which headers there are, and whether a server's span joins the client's, is set on the
 //! [tracer](traced_runtime::Builder::propagation); what is set on a [`Layer`] is its own.
 //!
 //! # How a call ends
-//! The span of a call goes on until the last byte of the response has passed, and ends once:
+//! The span of a call goes on until the last byte of the response has passed, and ends once. A gRPC call ends with its status, in
+//! trailers or headers; a client that leaves before it has cancelled the call. An HTTP call:
 //!
 //! | what happens | the span is |
 //! |---|---|
@@ -41,7 +43,8 @@
 //!
 //! # What it does not do
 //! It reports no metrics, writes no logs, retries nothing. It does not change requests but for the headers; the response's
-//! body becomes a [`Body`], the error of [`http::client`] a [`BoxError`].
+//! body becomes a [`Body`], the error of [`http::client`] and `grpc::client` a [`BoxError`], for gRPC mostly a
+//! `tonic::Status`.
 
 mod body;
 mod call;

@@ -57,18 +57,15 @@ pub(super) fn extract_single(carrier: &impl Carrier) -> Option<Ids> {
 pub(super) fn extract_multi(carrier: &impl Carrier) -> Option<Ids> {
     let header = |name| carrier.header_values(name).next();
     let (trace, span) = (header(TRACE_ID), header(SPAN_ID));
-    let flags = if header(FLAGS) == Some(b"1") {
-        flag::SAMPLED | flag::DEBUG
-    } else {
-        match header(SAMPLED) {
-            None => 0,
-            Some(b"1") => flag::SAMPLED,
-            Some(b"0") => flag::UNSAMPLED,
-            Some(text) if text.eq_ignore_ascii_case(b"true") => flag::SAMPLED,
-            Some(text) if text.eq_ignore_ascii_case(b"false") => flag::UNSAMPLED,
-            Some(_) => return None,
-        }
+    let sampled = match header(SAMPLED) {
+        None => 0,
+        Some(b"1") => flag::SAMPLED,
+        Some(b"0") => flag::UNSAMPLED,
+        Some(text) if text.eq_ignore_ascii_case(b"true") => flag::SAMPLED,
+        Some(text) if text.eq_ignore_ascii_case(b"false") => flag::UNSAMPLED,
+        Some(_) => return None,
     };
+    let flags = if header(FLAGS) == Some(b"1") { flag::SAMPLED | flag::DEBUG } else { sampled };
     match (trace, span) {
         (None, None) if flags != 0 => Some(ids(0, 0, 0, flags)),
         (Some(trace), Some(span)) => {
@@ -259,6 +256,7 @@ mod tests {
             vec![trace, span, (SAMPLED, "2")],
             vec![trace, span, (SAMPLED, "d")],
             vec![trace, span, (SAMPLED, "")],
+            vec![trace, span, (SAMPLED, "2"), (FLAGS, "1")],
             vec![trace, span, (PARENT_ID, "-")],
             vec![trace, span, (PARENT_ID, "0000000000000000")],
             vec![(PARENT_ID, "0020000000000001")],

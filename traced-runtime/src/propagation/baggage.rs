@@ -18,6 +18,11 @@ pub const BAGGAGE_BYTES: usize = 8 << 10;
 /// Fields of a context's baggage. Those beyond it are left out, and counted.
 pub const BAGGAGE_FIELDS: usize = 64;
 
+/// Bytes of all headers of baggage that one request is given, names and encoded values. Servers refuse requests whose headers
+/// are too long together (16 KiB is a common bound), and baggage must not be what makes one fail. What does not fit is left
+/// out, and counted; W3C's list before headers of a field's own.
+pub const SENT_BAGGAGE_BYTES: usize = 8 << 10;
+
 /// Bytes of W3C's header that are looked at. What is behind them is not read.
 const READ_BYTES: usize = 4 * BAGGAGE_BYTES;
 
@@ -187,6 +192,25 @@ impl Baggage {
         left_out
     }
 
+    /// Removes what a request that is passed on says of these fields.
+    pub(super) fn remove_stale(fields: &[BaggageField], carrier: &mut (impl CarrierMut + ?Sized)) {
+        for field in fields {
+            field.read_from().for_each(|header| carrier.remove_header(&header));
+        }
+    }
+
+    /// The same fields, and over them those of another.
+    pub(crate) fn over(below: Option<Arc<Self>>, above: Option<Arc<Self>>) -> Option<Arc<Self>> {
+        let (Some(below), Some(above)) = (&below, &above) else { return above.or(below) };
+        let mut both = (**below).clone();
+        for (name, value) in &above.fields {
+            // What does not fit beside the others is left out, as everywhere.
+            let _ = both.set(name, value);
+        }
+        both.trace_state = above.trace_state.clone().or(both.trace_state);
+        both.shared()
+    }
+
     /// Writes these fields to headers of their own, and to W3C's list if that is wanted. Gives how many could not be written.
     pub(super) fn inject(
         &self,
@@ -194,22 +218,37 @@ impl Baggage {
         with_w3c: bool,
         carrier: &mut (impl CarrierMut + ?Sized),
     ) -> u64 {
-        let mut list = String::new();
         let mut left_out = 0;
+        let mut room = SENT_BAGGAGE_BYTES;
         for field in fields {
             let Some(value) = self.get(&field.name) else { continue };
             if value.bytes().any(|byte| byte.is_ascii_control()) {
                 left_out += u64::from(!with_w3c);
-            } else {
-                field.written_to().for_each(|header| carrier.set_header(&header, value));
+                continue;
             }
-            if with_w3c {
-                if !list.is_empty() {
-                    list.push(',');
+            for header in field.written_to() {
+                match room.checked_sub(header.len() + value.len()) {
+                    Some(rest) => {
+                        room = rest;
+                        carrier.set_header(&header, value);
+                    }
+                    None => left_out += 1,
                 }
-                list.push_str(&field.name);
-                list.push('=');
-                encode(value, &mut list);
+            }
+        }
+        let mut list = String::new();
+        for field in fields.iter().filter(|_| with_w3c) {
+            let Some(value) = self.get(&field.name) else { continue };
+            let before = list.len();
+            if before > 0 {
+                list.push(',');
+            }
+            list.push_str(&field.name);
+            list.push('=');
+            encode(value, &mut list);
+            if BAGGAGE.len() + list.len() > room {
+                list.truncate(before);
+                left_out += 1;
             }
         }
         if !list.is_empty() {
@@ -353,6 +392,18 @@ mod tests {
         assert_eq!((lines, left_out), (vec!["baggage: tenant=a%0D%0ASet-Cookie:%20b".to_owned()], 0));
         let list = b"tenant=a%0D%0ASet-Cookie:%20b";
         assert_eq!(read(&fields(&["tenant"]), &[("baggage", list)]).0.get("tenant"), baggage.get("tenant"));
+    }
+
+    #[test]
+    fn what_is_sent_is_bounded_as_it_is_encoded() {
+        let mut baggage = Baggage::default();
+        baggage.set("a", &"é".repeat(2_000)).unwrap();
+        baggage.set("b", "1").unwrap();
+        let (lines, left_out) = written(&baggage, &fields(&["a", "b"]), true);
+        let bytes: usize = lines.iter().map(String::len).sum();
+        assert!(bytes <= SENT_BAGGAGE_BYTES + 2 * lines.len(), "{bytes}");
+        assert_eq!(left_out, 1, "encoded, the first one takes 12,000 bytes");
+        assert_eq!(lines[1..], ["b: 1", "baggage: b=1"]);
     }
 
     #[test]

@@ -182,6 +182,7 @@ impl Propagation {
             };
             stale.iter().for_each(|name| carrier.remove_header(name));
         }
+        Baggage::remove_stale(&self.fields, carrier);
         let mut with_w3c = false;
         for format in &self.writes {
             match format {

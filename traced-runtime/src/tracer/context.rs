@@ -11,6 +11,7 @@ use crate::propagation::{Propagation, halves};
 use crate::recorder::event::Ids;
 use crate::tracer::attribute;
 use crate::tracer::endpoint::Endpoint;
+use crate::tracer::handle::Tracer;
 use crate::tracer::id::{SpanId, TraceId};
 use crate::tracer::local::{self, Local, Saved, Target, flag};
 use crate::tracer::slot::Slot;
@@ -127,7 +128,8 @@ impl Context {
 
     /// Writes this context to the headers of a request, in the formats that its tracer is
     /// [set to](crate::Builder::propagation): ids, sampling decision, baggage. Such headers that are there already are
-    /// replaced, because they tell of another span; those of a context without a trace and a decision are left alone.
+    /// replaced, because they tell of another span; those of a context with neither a trace, a decision nor baggage are left
+    /// alone.
     ///
     /// The parent's id, which B3 may name, is known where the context is that of a [`Span`](crate::Span) or an async
     /// function; the peer that joins the span finds its parent by the client's half otherwise.
@@ -177,7 +179,7 @@ impl Context {
     pub fn with_baggage(self, field: &str, value: &str) -> Self {
         let (baggage, set) = Baggage::with(self.baggage.as_ref(), field, value);
         if set.is_err() {
-            count_left_out(self.ids.tracer, 1);
+            count_left_out(self.slot().map_or(0, Slot::reference), 1);
         }
         Self { baggage, ..self }
     }
@@ -196,6 +198,12 @@ impl Context {
     pub fn with_sampling(self, sampling: Sampling) -> Self {
         let flags = self.ids.flags & !flag::DECISION | sampling.flags();
         Self { ids: Ids { flags, ..self.ids }, ..self }
+    }
+
+    /// The same context, recorded by this tracer unless it has a trace, which goes on with the tracer that it has.
+    #[must_use]
+    pub fn with_tracer(self, tracer: &Tracer) -> Self {
+        if self.ids.has_trace() { self } else { Self { ids: Ids { tracer: tracer.reference(), ..self.ids }, ..self } }
     }
 
     /// The trace; `None` where there is none.

@@ -44,6 +44,17 @@ impl Tracer {
         Slot::installed()?.core_of_any_process().map(|core| Self { core })
     }
 
+    /// The tracer that spans which start here are of: that of the current context, else the installed one.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        Context::current().slot()?.core_of_any_process().map(|core| Self { core })
+    }
+
+    /// What contexts name it by; 0 if it records nothing.
+    pub(crate) fn reference(&self) -> u32 {
+        self.core.reference()
+    }
+
     #[cfg(any(test, feature = "testing"))]
     pub(crate) const fn from_core(core: Arc<Core>) -> Self {
         Self { core }

@@ -74,8 +74,8 @@ impl Span {
     /// Starts the span of a request that is served. It joins the caller's span or is its child, as the tracer is
     /// [set](crate::Builder::server_span).
     ///
-    /// A caller without a trace leaves it to the current span to be the parent, and without one it starts a trace; what the
-    /// caller decided about sampling counts all the same.
+    /// A caller without a trace leaves it to the current span to be the parent, with its baggage below the caller's. Without
+    /// one it starts a trace, for which the caller's decision about sampling counts.
     pub fn server(name: &str, caller: Context) -> Self {
         let form =
             caller.slot().and_then(Slot::core_of_any_process).map_or(ServerSpan::default(), |core| core.server_span());
@@ -85,8 +85,9 @@ impl Span {
     /// As [`server`](Self::server), whatever the tracer is set to.
     pub fn server_as(form: ServerSpan, name: &str, caller: Context) -> Self {
         let span = if caller.is_none() {
-            let (current, _) = Context::current().into_parts();
+            let (current, around) = Context::current().into_parts();
             let (ids, baggage) = caller.into_parts();
+            let baggage = Baggage::over(around, baggage);
             let parent = if current.has_trace() { current } else { ids };
             Self::opened(name, baggage, |local| local.open(parent, &name, Roots::Allowed))
         } else {

@@ -1,6 +1,7 @@
 //! The client's side of a gRPC call.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use super::{Options, Role, sealed};
 use crate::BoxError;
 use crate::body::{Body, InContext};
 use crate::call::{Call, Inside, Protocol};
-use crate::layer::{Layer, Service};
+use crate::layer::{Layer, Service, Settings};
 
 /// The role of a gRPC client.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +75,8 @@ where
         let options = &self.settings.role.options;
         if !options.traces(&parts) {
             let request = Request::from_parts(parts, tonic::body::Body::new(body));
-            return ClientFuture { inside: Inside::new(self.inner.call(request), None, Call::abandoned) };
+            let inside = Inside::new(self.inner.call(request), None, Call::abandoned);
+            return ClientFuture { inside, settings: Arc::clone(&self.settings) };
         }
         let path = parts.uri.path();
         let name = self.settings.name(&parts);
@@ -99,7 +101,8 @@ where
             self.inner.call(Request::from_parts(parts, body))
         };
         let call = Call { span, protocol: Protocol::Grpc(exchange) };
-        ClientFuture { inside: Inside::new(future, Some(call), Call::abandoned) }
+        let inside = Inside::new(future, Some(call), Call::abandoned);
+        ClientFuture { inside, settings: Arc::clone(&self.settings) }
     }
 }
 
@@ -110,6 +113,7 @@ pin_project! {
     pub struct ClientFuture<F> {
         #[pin]
         inside: Inside<F>,
+        settings: Arc<Settings<Client>>,
     }
 }
 
@@ -122,8 +126,12 @@ where
     type Output = Result<Response<Body<B>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().inside.poll_call(task).map(|(result, call)| match result {
-            Ok(response) => Ok(exchange::respond(call, response)),
+        let this = self.project();
+        let settings = this.settings;
+        this.inside.poll_call(task).map(|(result, call)| match result {
+            Ok(response) => {
+                Ok(exchange::respond(call, response, |response, span| settings.tell_response(response, span)))
+            }
             Err(error) => {
                 // What the transport says becomes a status here, as it would in the client behind.
                 let error = match tonic::Status::try_from_error(error.into()) {

@@ -20,6 +20,7 @@ pub(crate) struct Exchange {
     side: Side,
     convention: Convention,
     http: StatusCode,
+    is_stream: bool,
     response: Option<Recording>,
 }
 
@@ -39,13 +40,24 @@ impl Exchange {
             let messages = payloads.messages(method)?;
             Some(Recording { payloads: payloads.clone(), messages, method: method.into(), encoding: None })
         });
-        Self { side, convention, http: StatusCode::OK, response }
+        let is_stream = payloads.is_some_and(|payloads| payloads.streams(method) == Some(true));
+        Self { side, convention, http: StatusCode::OK, is_stream, response }
     }
 
     /// A part of the response has passed.
     pub(crate) fn data(&mut self, data: &impl Buf) {
         if let Some(recording) = &mut self.response {
-            recording.messages.push(data.chunk());
+            let mut rest = data.remaining();
+            let mut parts = [std::io::IoSlice::new(&[]); 16];
+            let filled = data.chunks_vectored(&mut parts);
+            for part in &parts[..filled] {
+                rest = rest.saturating_sub(part.len());
+                recording.messages.push(part);
+            }
+            if rest > 0 {
+                // In more pieces than are looked at: what would follow could not be told apart.
+                self.response = None;
+            }
         }
     }
 
@@ -67,15 +79,17 @@ impl Exchange {
         self.end(&status, span);
     }
 
-    /// The response broke off.
+    /// There will be no response, or no rest of one.
     pub(crate) fn failed(self, error: &(dyn Error + 'static), span: Span) {
-        let status = status_in(error).unwrap_or_else(|| Status::new(Code::UNKNOWN, error.to_string()));
-        self.end(&status, span);
+        match status_in(error) {
+            Some(status) => self.end(&status, span),
+            None => self.convention.end_thrown(self.side, &error.to_string(), span),
+        }
     }
 
     /// The client has left.
     pub(crate) fn cancelled(self, span: Span) {
-        self.convention.end_cancelled(self.side, span);
+        self.convention.end_cancelled(self.side, self.is_stream, span);
     }
 }
 
@@ -92,11 +106,16 @@ fn status_in(error: &(dyn Error + 'static)) -> Option<Status> {
 }
 
 /// A response whose call goes on until its trailers. Where the headers say how it has ended, it ends here.
-pub(crate) fn respond<B: http_body::Body>(call: Option<Call>, response: Response<B>) -> Response<Body<B>> {
+pub(crate) fn respond<B: http_body::Body>(
+    call: Option<Call>,
+    response: Response<B>,
+    tell: impl FnOnce(&Parts, &Span),
+) -> Response<Body<B>> {
     let (parts, body) = response.into_parts();
     let Some(Call { span, protocol: Protocol::Grpc(mut exchange) }) = call else {
         return Response::from_parts(parts, Body::new(body, None));
     };
+    tell(&parts, &span);
     let call = match Status::of_headers(&parts.headers) {
         Some(status) if is_unknown_method(exchange.side, &status, &parts) => {
             span.abandon();

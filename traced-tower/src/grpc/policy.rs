@@ -59,7 +59,7 @@ impl Convention {
             Self::Brave => {
                 let code = status.code.in_java();
                 span.tag("rpc.error_code", code);
-                span.error(&Failed(code));
+                span.error(&Failed(status.cause.as_deref().unwrap_or(code)));
             }
             Self::Otgrpc => {
                 span.tag("response_code", status.code.in_go().as_str());
@@ -74,8 +74,16 @@ impl Convention {
         span.finish();
     }
 
+    /// Ends the span of a call for which the service gave an error instead of a response.
+    pub(crate) fn end_thrown(self, side: Side, message: &str, span: Span) {
+        match self {
+            Self::Brave => span.error(&Failed(message)),
+            Self::Otgrpc => self.end(side, &Status::new(Code::UNKNOWN, message), span),
+        }
+    }
+
     /// Ends the span of a call that its client has left.
-    pub(crate) fn end_cancelled(self, side: Side, span: Span) {
+    pub(crate) fn end_cancelled(self, side: Side, is_stream: bool, span: Span) {
         match (self, side) {
             (Self::Brave, Side::Server) => span.cancel(),
             (Self::Brave, Side::Client) => {
@@ -83,7 +91,16 @@ impl Convention {
                 span.tag("error", Code::CANCELLED.in_java());
                 span.cancel();
             }
-            // That stack knows no cancelled spans: what it knows of them are tags.
+            // That stack knows no cancelled spans: what it knows of them are tags. A stream's error is that of its context, which
+            // is no status.
+            (Self::Otgrpc, side) if is_stream => {
+                span.tag("response_code", Code::UNKNOWN.in_go().as_str());
+                span.tag("response_class", Code::UNKNOWN.class());
+                span.annotate(&logfmt(&[("event", "error"), ("message", "context canceled")]));
+                if side == Side::Client {
+                    span.error(&Failed("true"));
+                }
+            }
             (Self::Otgrpc, side) => self.end(side, &Status::new(Code::CANCELLED, "context canceled"), span),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -43,7 +44,10 @@ impl crate::layer::Role for Server {
 }
 
 /// A layer for gRPC servers, for `tonic::transport::Server::builder().layer(…)`: each call is a span of kind `SERVER`,
-/// joined to the caller's trace. A call of a method that is not there is none.
+/// joined to the caller's trace. A call of a method that is not there is none: what tonic answers then, `Unimplemented` without
+/// a message and without a body, leaves no span, whoever gives that answer.
+///
+/// The caller's address is known of connections without TLS. One request is to pass one such layer: two join the same span.
 #[must_use]
 pub fn server() -> Layer<Server> {
     Layer::of(Server::default())
@@ -69,7 +73,7 @@ fn start(settings: &Settings<Server>, request: &Parts) -> Span {
         let address = request.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
         // otgrpc's spans name nobody.
         if let (Some(address), Convention::Brave) = (address, options.convention) {
-            span.remote(Endpoint::new().ip(address.ip()).port(address.port()));
+            span.remote(Endpoint::new().ip(address.ip().to_canonical()).port(address.port()));
         }
         settings.tell_request(request, &span);
     }
@@ -97,7 +101,8 @@ where
         let options = &self.settings.role.options;
         if !options.traces(&parts) {
             let request = Request::from_parts(parts, tonic::body::Body::new(body));
-            return ServerFuture { inside: Inside::new(self.inner.call(request), None, Call::abandoned) };
+            let inside = Inside::new(self.inner.call(request), None, Call::abandoned);
+            return ServerFuture { inside, settings: Arc::clone(&self.settings) };
         }
         let span = start(&self.settings, &parts);
         let payloads = options.payloads.as_ref().filter(|_| span.is_recorded());
@@ -113,7 +118,8 @@ where
             self.inner.call(Request::from_parts(parts, body))
         };
         let call = Call { span, protocol: Protocol::Grpc(exchange) };
-        ServerFuture { inside: Inside::new(future, Some(call), Call::abandoned) }
+        let inside = Inside::new(future, Some(call), Call::abandoned);
+        ServerFuture { inside, settings: Arc::clone(&self.settings) }
     }
 }
 
@@ -124,6 +130,7 @@ pin_project! {
     pub struct ServerFuture<F> {
         #[pin]
         inside: Inside<F>,
+        settings: Arc<Settings<Server>>,
     }
 }
 
@@ -136,11 +143,15 @@ where
     type Output = Result<Response<Body<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().inside.poll_call(task).map(|(result, call)| match result {
-            Ok(response) => Ok(exchange::respond(call, response)),
+        let this = self.project();
+        let settings = this.settings;
+        this.inside.poll_call(task).map(|(result, call)| match result {
+            Ok(response) => {
+                Ok(exchange::respond(call, response, |response, span| settings.tell_response(response, span)))
+            }
             Err(error) => {
                 if let Some(call) = call {
-                    call.failed(&tonic::Status::unknown(error.to_string()));
+                    call.failed(&crate::call::Told(error.to_string()));
                 }
                 Err(error)
             }

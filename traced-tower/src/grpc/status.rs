@@ -1,21 +1,27 @@
 //! How a call ended.
 
 use std::borrow::Cow;
+use std::error::Error as _;
 
 use http::{HeaderMap, StatusCode};
 
 use super::code::Code;
+
+/// How many causes of a failure are told.
+const CAUSES: usize = 8;
 
 /// How a call ended: the code, and what was said about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) code: Code,
     pub(crate) message: String,
+    /// What lies behind it: of a transport that failed, say.
+    pub(crate) cause: Option<String>,
 }
 
 impl Status {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), cause: None }
     }
 
     /// What trailers say, or the headers of a response that has nothing else; `None` if they say nothing.
@@ -41,7 +47,18 @@ impl Status {
     }
 
     pub(crate) fn of(status: &tonic::Status) -> Self {
-        Self::new(Code::of(status.code()), status.message())
+        let mut texts: Vec<String> = Vec::new();
+        let mut source = status.source();
+        while let Some(cause) = source.filter(|_| texts.len() < CAUSES) {
+            // Wrappers say what they wrap.
+            let text = cause.to_string();
+            if texts.last() != Some(&text) {
+                texts.push(text);
+            }
+            source = cause.source();
+        }
+        let cause = (!texts.is_empty()).then(|| texts.join(": "));
+        Self { cause, ..Self::new(Code::of(status.code()), status.message()) }
     }
 }
 

@@ -14,7 +14,7 @@ use super::caller::{self, Forwarded};
 use super::exchange::{self, Exchange, Side};
 use super::policy;
 use crate::body::Body;
-use crate::call::{Call, Inside, Protocol};
+use crate::call::{Call, Inside, Protocol, Told};
 use crate::layer::{Layer, Role, Service, Settings, sealed};
 
 /// The role of an HTTP server.
@@ -178,15 +178,3 @@ where
         })
     }
 }
-
-/// An error that is not known to be one, as a text.
-#[derive(Debug)]
-struct Told(String);
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Told {}

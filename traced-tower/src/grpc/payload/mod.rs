@@ -6,6 +6,7 @@ mod messages;
 mod text;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub(super) use self::body::Recorded;
@@ -87,8 +88,8 @@ impl Payloads {
         Self { render: Render::Sizes, limit: Self::BYTES }
     }
 
-    /// Tells what this function makes of a message. It runs on the thread of the call: a panic in it is a panic of the
-    /// call.
+    /// Tells what this function makes of a message. It runs wherever the message passes, for a client on the connection's own
+    /// task: if it panics, the size is told instead.
     #[must_use]
     pub fn rendered(render: impl Fn(&Payload<'_>) -> String + Send + Sync + 'static) -> Self {
         Self { render: Render::Function(Arc::new(render)), limit: Self::BYTES }
@@ -108,13 +109,18 @@ impl Payloads {
 
     /// Hides the values of these fields, given by their full names, `package.Message.field`. It is for
     /// [described](Self::described) messages; others are read by a function of your own.
+    ///
+    /// # Errors
+    /// There is no such field: a name that is misspelt must not show what it was to hide.
     #[cfg(feature = "payloads")]
-    #[must_use]
-    pub fn hiding<F: Into<String>>(mut self, fields: impl IntoIterator<Item = F>) -> Self {
-        if let Render::Descriptors(descriptors) = &mut self.render {
-            descriptors.hide(fields.into_iter().map(Into::into));
+    pub fn hiding<F: Into<String>>(mut self, fields: impl IntoIterator<Item = F>) -> Result<Self, DescriptorError> {
+        for field in fields.into_iter().map(Into::into) {
+            match &mut self.render {
+                Render::Descriptors(descriptors) => descriptors.hide(field)?,
+                _ => return Err(DescriptorError(Problem::NoField(field))),
+            }
         }
-        self
+        Ok(self)
     }
 
     /// Keeps so many bytes of a message. Default: [`BYTES`](Self::BYTES).
@@ -130,7 +136,7 @@ impl Payloads {
     }
 
     /// Whether a method is known to be a stream, or to be none.
-    fn streams(&self, method: &str) -> Option<bool> {
+    pub(super) fn streams(&self, method: &str) -> Option<bool> {
         match &self.render {
             #[cfg(feature = "payloads")]
             Render::Descriptors(descriptors) => descriptors.streams(method),
@@ -169,7 +175,8 @@ impl Payloads {
     fn text(&self, payload: &Payload<'_>) -> Option<String> {
         match &self.render {
             Render::Sizes => None,
-            Render::Function(render) => Some(render(payload)),
+            // The connection is others', too.
+            Render::Function(render) => catch_unwind(AssertUnwindSafe(|| render(payload))).ok(),
             #[cfg(feature = "payloads")]
             Render::Descriptors(descriptors) => descriptors.text(payload),
         }
@@ -188,19 +195,30 @@ impl fmt::Debug for Payloads {
     }
 }
 
-/// Descriptors cannot be read.
+/// Descriptors cannot be read, or have no such field.
 #[cfg(feature = "payloads")]
 #[derive(Debug)]
-pub struct DescriptorError(prost_reflect::DescriptorError);
+pub struct DescriptorError(Problem);
+
+#[cfg(feature = "payloads")]
+#[derive(Debug)]
+enum Problem {
+    Set(prost_reflect::DescriptorError),
+    NoField(String),
+}
 
 #[cfg(feature = "payloads")]
 impl fmt::Display for DescriptorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "cannot read the descriptors of messages: {}; give a FileDescriptorSet with all files that it imports",
-            self.0
-        )
+        match &self.0 {
+            Problem::Set(error) => write!(
+                f,
+                "cannot read the descriptors of messages: {error}; give a FileDescriptorSet with all files that it imports"
+            ),
+            Problem::NoField(field) => {
+                write!(f, "cannot hide {field:?}: no field described has this full name; write package.Message.field")
+            }
+        }
     }
 }
 

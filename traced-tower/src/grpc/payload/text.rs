@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, Value};
 
-use super::{DescriptorError, Direction, Payload};
+use super::{DescriptorError, Direction, Payload, Problem};
 
 /// Messages inside of each other that are written. What is deeper is `…`.
 const DEPTH: usize = 32;
@@ -20,12 +20,19 @@ pub(super) struct Descriptors {
 
 impl Descriptors {
     pub(super) fn decode(file_descriptor_set: &[u8]) -> Result<Self, DescriptorError> {
-        let pool = DescriptorPool::decode(file_descriptor_set).map_err(DescriptorError)?;
+        let pool = DescriptorPool::decode(file_descriptor_set).map_err(|error| DescriptorError(Problem::Set(error)))?;
         Ok(Self { pool, hidden: Arc::default() })
     }
 
-    pub(super) fn hide(&mut self, fields: impl Iterator<Item = String>) {
-        Arc::make_mut(&mut self.hidden).extend(fields);
+    pub(super) fn hide(&mut self, field: String) -> Result<(), DescriptorError> {
+        let message = field
+            .rsplit_once('.')
+            .and_then(|(message, name)| self.pool.get_message_by_name(message)?.get_field_by_name(name));
+        if message.is_none() {
+            return Err(DescriptorError(Problem::NoField(field)));
+        }
+        Arc::make_mut(&mut self.hidden).insert(field);
+        Ok(())
     }
 
     /// The method of this path, `/package.Service/Method`.
@@ -140,4 +147,113 @@ fn quote(bytes: &[u8], text: &mut String) {
         }
     }
     text.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test")]
+
+    use super::super::Payloads;
+    use super::*;
+
+    /// `message Login { string name = 1; string password = 2; Login inner = 3; repeated int32 n = 4; map<string, bytes> m = 5; }`
+    /// and a service `Door` with `Enter`, unary, and `Watch`, a stream.
+    fn set() -> Vec<u8> {
+        use prost_reflect::prost::Message as _;
+        use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
+        use prost_reflect::prost_types::{
+            DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MessageOptions,
+            MethodDescriptorProto, ServiceDescriptorProto,
+        };
+        let field = |name: &str, number, of: Type, label: Label, type_name: Option<&str>| FieldDescriptorProto {
+            name: Some(name.into()),
+            number: Some(number),
+            r#type: Some(of.into()),
+            label: Some(label.into()),
+            type_name: type_name.map(Into::into),
+            ..Default::default()
+        };
+        let one = Label::Optional;
+        let entry = DescriptorProto {
+            name: Some("MEntry".into()),
+            field: vec![field("key", 1, Type::String, one, None), field("value", 2, Type::Bytes, one, None)],
+            options: Some(MessageOptions { map_entry: Some(true), ..Default::default() }),
+            ..Default::default()
+        };
+        let login = DescriptorProto {
+            name: Some("Login".into()),
+            field: vec![
+                field("name", 1, Type::String, one, None),
+                field("password", 2, Type::String, one, None),
+                field("inner", 3, Type::Message, one, Some(".shop.Login")),
+                field("n", 4, Type::Int32, Label::Repeated, None),
+                field("m", 5, Type::Message, Label::Repeated, Some(".shop.Login.MEntry")),
+            ],
+            nested_type: vec![entry],
+            ..Default::default()
+        };
+        let method = |name: &str, server_streaming| MethodDescriptorProto {
+            name: Some(name.into()),
+            input_type: Some(".shop.Login".into()),
+            output_type: Some(".shop.Login".into()),
+            server_streaming: Some(server_streaming),
+            ..Default::default()
+        };
+        let service = ServiceDescriptorProto {
+            name: Some("Door".into()),
+            method: vec![method("Enter", false), method("Watch", true)],
+            ..Default::default()
+        };
+        let file = FileDescriptorProto {
+            name: Some("shop.proto".into()),
+            package: Some("shop".into()),
+            message_type: vec![login],
+            service: vec![service],
+            syntax: Some("proto3".into()),
+            ..Default::default()
+        };
+        FileDescriptorSet { file: vec![file] }.encode_to_vec()
+    }
+
+    fn text(payloads: &Payloads, message: &[u8]) -> Option<String> {
+        payloads.text(&Payload { method: "/shop.Door/Enter", direction: Direction::Request, message })
+    }
+
+    #[test]
+    fn a_message_is_written_in_go_s_compact_form() {
+        let payloads = Payloads::described(&set()).unwrap();
+        // name "é\"", inner { name "a" }, n [1, -1], m { "k": ff }
+        let message = [
+            &[0x0a, 3, 0xc3, 0xa9, b'"'][..],
+            &[0x1a, 3, 0x0a, 1, b'a'],
+            &[0x22, 11, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+            &[0x2a, 6, 0x0a, 1, b'k', 0x12, 1, 0xff],
+        ]
+        .concat();
+        let expected = r#"name:"\303\251\"" inner:<name:"a" > n:1 n:-1 m:<key:"k" value:"\377" > "#;
+        assert_eq!(text(&payloads, &message).as_deref(), Some(expected));
+        assert_eq!(text(&payloads, b"").as_deref(), Some(""));
+        assert_eq!(text(&payloads, b"\xff"), None, "what is no such message is not rendered");
+        assert_eq!(payloads.streams("/shop.Door/Enter"), Some(false));
+        assert_eq!(payloads.streams("/shop.Door/Watch"), Some(true));
+        assert_eq!(payloads.streams("/shop.Window/Open"), None);
+    }
+
+    #[test]
+    fn a_hidden_field_is_hidden_at_every_depth() {
+        let payloads = Payloads::described(&set()).unwrap().hiding(["shop.Login.password"]).unwrap();
+        let message = [&[0x12, 1, b'x'][..], &[0x1a, 3, 0x12, 1, b'y']].concat();
+        assert_eq!(text(&payloads, &message).as_deref(), Some("password:*** inner:<password:*** > "));
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_cannot_be_hidden() {
+        for (payloads, field) in
+            [(Payloads::described(&set()).unwrap(), "shop.Login.pasword"), (Payloads::sizes(), "shop.Login.password")]
+        {
+            let error = payloads.hiding([field]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("cannot hide {field:?}")), "{error}");
+        }
+        assert!(Payloads::described(b"\xff").unwrap_err().to_string().contains("FileDescriptorSet"));
+    }
 }
