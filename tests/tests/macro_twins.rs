@@ -234,23 +234,23 @@ mod sizes {
         }
     }
 
-    /// Bytes, on a machine of 64 bits. 96 is what was promised.
+    /// Bytes, on a machine of 64 bits.
     #[test]
-    fn futures_grow_by_88_bytes_for_each_attribute() {
+    fn futures_grow_by_96_bytes_for_each_attribute() {
         macro_rules! added {
             ($module:ident::$function:ident $arguments:tt) => {
                 size_of_val(&$module::$function $arguments) - size_of_val(&plain::$function $arguments)
             };
         }
-        assert_eq!(added!(spanned::none()), 88);
-        assert_eq!(added!(spanned::few(1, String::new())), 88);
-        assert_eq!(added!(spanned::unused(String::new(), String::new())), 88);
-        assert_eq!(added!(spanned::large([0; 1024])), 88);
-        assert_eq!(added!(spanned::fifth(1)), 88);
-        assert_eq!(added!(spanned::nested(1)), 5 * 88);
+        assert_eq!(added!(spanned::none()), 96);
+        assert_eq!(added!(spanned::few(1, String::new())), 96);
+        assert_eq!(added!(spanned::unused(String::new(), String::new())), 96);
+        assert_eq!(added!(spanned::large([0; 1024])), 96);
+        assert_eq!(added!(spanned::fifth(1)), 96);
+        assert_eq!(added!(spanned::nested(1)), 5 * 96);
         // Where another attribute keeps the `async fn`, it holds the arguments itself, and the body's future does, too.
-        assert_eq!(added!(kept_async::few(1, String::new())), 120);
-        assert_eq!(added!(kept_async::large([0; 1024])), 96 + 1024);
+        assert_eq!(added!(kept_async::few(1, String::new())), 128);
+        assert_eq!(added!(kept_async::large([0; 1024])), 104 + 1024);
     }
 }
 
