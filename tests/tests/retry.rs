@@ -25,8 +25,10 @@ impl Traced {
     fn with(url: impl Into<String>, set: impl FnOnce(Builder) -> Builder) -> Self {
         let notes = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&notes);
-        let builder =
-            Tracer::builder("retry").collector(url).timeout(Duration::from_millis(400)).linger(Duration::ZERO);
+        let builder = Tracer::builder("retry")
+            .collector(url)
+            .timeout(Duration::from_millis(800))
+            .linger(Duration::from_millis(300));
         let builder = builder.on_notice(move |notice| sink.lock().unwrap().push(notice.to_string()));
         Self { tracer: set(builder).build().unwrap(), notes }
     }

@@ -309,6 +309,7 @@ impl Worker {
     /// Tries until it works, fails for good, or the pipeline closes.
     fn persist(&mut self, mut call: impl FnMut(&mut Live) -> Result<(), Failure>) -> Delivery {
         let mut failures = 0_u32;
+        let mut attempts = 0_u32;
         let mut again = false;
         loop {
             let Some(attempt) = self.shared.attempt(again) else { return Delivery::Ended };
@@ -335,8 +336,11 @@ impl Worker {
                 }
             };
             failures = failures.saturating_add(1);
+            attempts = attempts.saturating_add(1);
             let pause = self.backoff.pause().max(after.unwrap_or_default().min(RETRY_AFTER_MOST));
-            self.trouble_goes_on(&failure, failures > 1 || pause >= TELLING_PAUSE, Meanwhile::Wait);
+            // A program that flushes again and again has only first attempts made: what fails three times goes to the spool.
+            let lasting = failures > 1 || pause >= TELLING_PAUSE || (attempts > 2 && self.shared.spools());
+            self.trouble_goes_on(&failure, lasting, Meanwhile::Wait);
             match self.pause(pause, after.is_some(), hopeless, attempt, &failure) {
                 Pause::Over => {}
                 Pause::Hurried => {
