@@ -1,4 +1,4 @@
-//! `cargo run --release --bin end_to_end [-- --rounds N] [--only NAME]… [--dry]` measures everyone, round after round, each
+//! `cargo run --release -p end_to_end [-- --rounds N] [--only NAME]… [--dry]` measures everyone, round after round, each
 //! in a process of its own with a sink of its own, and writes the table into `BENCHMARKS.md`.
 //!
 //! `end_to_end sink` and `end_to_end produce NAME PORT RATE` are the two processes; a rate of 0 is as fast as can be.
@@ -116,7 +116,7 @@ fn table(rows: &[Row], rounds: usize) -> String {
     use std::fmt::Write;
 
     let mut text = format!("{}: {}.  \n", machine::today(), machine::describe());
-    let _ = writeln!(text, "`cargo run --release --bin end_to_end -- --rounds {rounds}`, medians (min–max)\n");
+    let _ = writeln!(text, "`cargo run --release -p end_to_end -- --rounds {rounds}`, medians (min–max)\n");
     let _ = writeln!(
         text,
         "| | at {RATE} spans/s: process CPU ns per span | lost | flat out: delivered per second | process CPU ns per delivered \

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use memchr::memmem;
+
 static SPANS: AtomicU64 = AtomicU64::new(0);
 
 /// Every span has one, in each of the libraries' JSON.
@@ -69,7 +71,7 @@ fn serve(stream: TcpStream) -> Option<()> {
             body.resize(length, 0);
             reader.read_exact(&mut body).ok()?;
         }
-        let spans = body.windows(MARK.len()).filter(|window| *window == MARK).count();
+        let spans = memmem::find_iter(&body, MARK).count();
         SPANS.fetch_add(spans as u64, Ordering::Relaxed);
         writer.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").ok()?;
     }
