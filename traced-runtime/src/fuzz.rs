@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use crate::reporter::attributes::{Attributes, TagValue};
 use crate::reporter::encode::Body;
@@ -52,7 +51,7 @@ pub fn encode(parts: Vec<Parts<'_>>, bound: usize) -> Encoded {
     let mut encoded = Encoded::default();
     while !spans.is_empty() {
         body.clear();
-        let filled = body.fill(&mut spans, |_, _| ());
+        let filled = body.fill(spans.iter_mut(), |_, _| ());
         encoded.too_large += filled.too_large;
         encoded.cut_tags += filled.cut_tags;
         if body.spans() > 0 {
@@ -81,7 +80,7 @@ fn record(parts: Parts<'_>) -> SpanRecord {
         remote: parts
             .remote
             .map(|(service, ip, port)| Box::new(Endpoint::new().service(service.to_owned()).ip(ip).port(port))),
-        local: Arc::new(Endpoint::named("fuzz")),
+        local: Endpoint::named("fuzz").interned(),
         trace: TraceId::new(trace.max(1)).expect("it is not zero"),
         id: SpanId::new(id.max(1)).expect("it is not zero"),
         parent: SpanId::new(parent),

@@ -75,7 +75,7 @@ mod tracer;
 pub mod limits {
     pub use crate::propagation::baggage::{BAGGAGE_BYTES, BAGGAGE_FIELDS, SENT_BAGGAGE_BYTES};
     pub use crate::propagation::w3c::TRACE_STATE_BYTES;
-    pub use crate::reporter::assemble::SPAN_BYTES;
+    pub use crate::reporter::details::SPAN_BYTES;
     pub use crate::tracer::local::{DEPTH, KEY_BYTES, VALUE_BYTES};
 }
 

@@ -178,7 +178,7 @@ impl Timeline {
     }
 
     /// Monotonic nanoseconds of a tick.
-    fn monotonic(&self, tick: u64) -> u64 {
+    pub(crate) fn monotonic(&self, tick: u64) -> u64 {
         let (low, high) = match (&self.clock, self.points.as_slice()) {
             (Clock::Os | Clock::Manual(_), _) | (_, []) => return tick,
             // The first span is reported milliseconds after the start; until a second point is there a tick counts as a
@@ -214,9 +214,14 @@ impl Timeline {
 
     /// Nanoseconds since the epoch of a tick, in a trace that began in this process at tick `origin`.
     pub(crate) fn wall(&self, origin: u64, tick: u64) -> u64 {
+        self.wall_at(origin, self.monotonic(tick))
+    }
+
+    /// The same of monotonic nanoseconds.
+    pub(crate) fn wall_at(&self, origin: u64, monotonic: u64) -> u64 {
         let at = self.offsets.partition_point(|&(since, _)| since <= origin).max(1);
         let offset = self.offsets.get(at - 1).map_or(0, |&(_, offset)| offset);
-        self.monotonic(tick).wrapping_add(offset)
+        monotonic.wrapping_add(offset)
     }
 }
 

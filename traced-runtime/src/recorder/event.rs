@@ -230,18 +230,56 @@ impl AttributeHead {
 /// One event, read back.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
-    Scope { ids: Ids, inner: u64 },
-    Enter { site: &'static Callsite, start: u64 },
-    Exit { word: u64, outcome: Outcome },
-    NamedExit { word: u64, outcome: Outcome, position: u64, inner: u64 },
-    Begin { site: &'static Callsite, ids: Ids, start: u64 },
-    Span { site: &'static Callsite, ids: Ids, start: u64, word: u64, outcome: Outcome, polls: u32, begun: bool },
-    Attribute { head: AttributeHead, key: u64, ticks: u64, tracer: u32, bytes: &'a [u8] },
-    Abandon { key: u64 },
+    Scope {
+        ids: Ids,
+        inner: u64,
+    },
+    Enter {
+        site: &'static Callsite,
+        start: u64,
+    },
+    Exit {
+        word: u64,
+        outcome: Outcome,
+    },
+    NamedExit {
+        word: u64,
+        outcome: Outcome,
+        position: u64,
+        inner: u64,
+    },
+    Begin {
+        site: &'static Callsite,
+        ids: Ids,
+        start: u64,
+    },
+    Span {
+        site: &'static Callsite,
+        ids: Ids,
+        start: u64,
+        word: u64,
+        outcome: Outcome,
+        polls: u32,
+        begun: bool,
+    },
+    /// `name` is a tag's key, and empty for everything else.
+    Attribute {
+        head: AttributeHead,
+        key: u64,
+        ticks: u64,
+        tracer: u32,
+        name: &'a [u8],
+        value: &'a [u8],
+    },
+    Abandon {
+        key: u64,
+    },
 }
 
-/// Reads the event at word `at`; `scratch` holds an attribute's bytes. Gives the event and its length in words.
-pub(crate) fn read<'a>(words: &Words, at: usize, scratch: &'a mut Vec<u8>) -> Option<(Event<'a>, usize)> {
+/// Reads the event at word `at`; `scratch` holds an attribute's bytes in loom's model. Gives the event and its length in
+/// words.
+#[inline]
+pub(crate) fn read<'a>(words: &'a Words, at: usize, scratch: &'a mut Vec<u8>) -> Option<(Event<'a>, usize)> {
     let first = words.get(at);
     let event = match first & kind::MASK {
         kind::SCOPE => {
@@ -288,18 +326,17 @@ pub(crate) fn read<'a>(words: &Words, at: usize, scratch: &'a mut Vec<u8>) -> Op
                 2 => (0, words.get(at + 1), 0),
                 _ => (0, 0, 0),
             };
-            scratch.clear();
             let len = usize::from(head.key_len) + head.value_len as usize;
-            words.append_bytes(at + head.head_words(), len, scratch);
-            (Event::Attribute { head, key, ticks, tracer, bytes: scratch }, head.words())
+            let bytes = words.bytes(at + head.head_words(), len, scratch);
+            let (name, value) = bytes.split_at(usize::from(head.key_len).min(bytes.len()));
+            (Event::Attribute { head, key, ticks, tracer, name, value }, head.words())
         }
         kind::SITE_TAG => {
             let head = AttributeHead::from_word(first);
             let value_len = head.value_len as usize;
-            scratch.clear();
-            scratch.extend_from_slice(words.text(at + 1, usize::from(head.key_len)).as_bytes());
-            words.append_bytes(at + SITE_TAG_WORDS, value_len, scratch);
-            let event = Event::Attribute { head, key: 0, ticks: 0, tracer: 0, bytes: scratch };
+            let name = words.text(at + 1, usize::from(head.key_len)).as_bytes();
+            let value = words.bytes(at + SITE_TAG_WORDS, value_len, scratch);
+            let event = Event::Attribute { head, key: 0, ticks: 0, tracer: 0, name, value };
             (event, SITE_TAG_WORDS + value_len.div_ceil(8))
         }
         kind::ABANDON => (Event::Abandon { key: words.get(at + 1) }, ABANDON_WORDS),

@@ -651,13 +651,27 @@ impl Words {
         unsafe { (*self.start.add(at)).0.read() }
     }
 
-    /// Appends so many bytes that [`Writer::put_bytes`] wrote from word `at` on.
-    pub(crate) fn append_bytes(&self, at: usize, len: usize, to: &mut Vec<u8>) {
-        let end = to.len() + len;
-        for n in 0..len.div_ceil(8) {
-            to.extend_from_slice(&self.get(at + n).to_ne_bytes());
+    /// So many bytes that [`Space::put_bytes`] wrote from word `at` on, where they are.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn bytes<'a>(&'a self, at: usize, len: usize, _: &'a mut Vec<u8>) -> &'a [u8] {
+        if at + len.div_ceil(size_of::<Word>()) > self.len {
+            debug_assert!(false, "an event reaches beyond what is committed");
+            return &[];
         }
-        to.truncate(end);
+        // SAFETY: as for `get`, for each of the words; the writer put them there in the order of the bytes.
+        unsafe { std::slice::from_raw_parts(self.start.add(at).cast::<u8>(), len) }
+    }
+
+    /// The same in loom's model, whose words are not bytes: a copy in `scratch`.
+    #[cfg(loom)]
+    pub(crate) fn bytes<'a>(&'a self, at: usize, len: usize, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        scratch.clear();
+        for n in 0..len.div_ceil(8) {
+            scratch.extend_from_slice(&self.get(at + n).to_ne_bytes());
+        }
+        scratch.truncate(len);
+        scratch
     }
 
     /// The text of this length whose address stands in a word.

@@ -8,31 +8,30 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::mem;
 use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::recorder::clock::Timeline;
-use crate::recorder::event::{self, AttributeHead, Event, Ids, ValueType, What};
+use crate::recorder::event::{self, Event, Ids, What};
 use crate::recorder::log::{Log, Reader};
 use crate::recorder::registry::{Registry, mix};
-use crate::reporter::attributes::{Attributes, TagValue};
+use crate::reporter::block::Block;
+use crate::reporter::buffers::Buffers;
+use crate::reporter::details::{Details, More};
+use crate::reporter::pipeline::Patience;
 use crate::reporter::record::SpanRecord;
 use crate::tracer::callsite::Callsite;
 use crate::tracer::core::Core;
-use crate::tracer::endpoint::Endpoint;
 use crate::tracer::id::{SpanId, TraceId};
-use crate::tracer::kind::{Kind, Outcome};
+use crate::tracer::kind::Outcome;
 use crate::tracer::local::{DEPTH, flag};
 use crate::tracer::slot::Slot;
 use crate::tracer::span::EXPLICIT;
 
-/// Bytes of tags and annotations that one span may have. What is beyond is left out, and counted.
-pub const SPAN_BYTES: usize = 256 << 10;
-
 /// Bytes of spans that wait for late tags. Beyond it they are handed on at once.
-pub(crate) const HELD_BYTES: usize = 4 << 20;
+pub(crate) const HELD_BYTES: usize = 2 << 20;
 
 /// Bytes of tags that wait for spans which have not ended. Beyond it the oldest go, and are counted as late.
 pub(crate) const LOOSE_BYTES: usize = 1 << 20;
@@ -89,83 +88,6 @@ impl OpenSpan {
     }
 }
 
-/// What was told about a span beside its times.
-#[derive(Debug, Default)]
-struct Details {
-    attributes: Attributes,
-    name: Option<String>,
-    kind: Option<Kind>,
-    remote: Option<Box<Endpoint>>,
-    failed: bool,
-    /// Entries left out because there were too many.
-    left_out: u64,
-}
-
-impl Details {
-    /// Takes in an attribute event. `time` is that of a tag, for the order of tags with one key, or of an annotation.
-    fn add(&mut self, head: AttributeHead, time: u64, bytes: &[u8]) {
-        let (key, value) = bytes.split_at(usize::from(head.key_len).min(bytes.len()));
-        // Both were `str` when they were written.
-        let text = |bytes| std::str::from_utf8(bytes).unwrap_or("");
-        let word = || value.try_into().map(u64::from_ne_bytes).unwrap_or(0);
-        match head.what {
-            What::Tag | What::Annotation | What::Failed if self.attributes.size() + bytes.len() > SPAN_BYTES => {
-                self.failed |= head.what == What::Failed;
-                self.left_out += 1;
-            }
-            What::Tag => {
-                let value = match head.value_type {
-                    ValueType::Text => TagValue::Text(text(value)),
-                    ValueType::Unsigned => TagValue::Unsigned(word()),
-                    ValueType::Signed => TagValue::Signed(word() as i64),
-                    ValueType::Float => TagValue::Float(f64::from_bits(word())),
-                    ValueType::Bool => TagValue::Bool(value == [1]),
-                };
-                self.attributes.tag(time, text(key), value);
-            }
-            What::Annotation => self.attributes.annotation(time, text(value)),
-            What::Name => self.name = Some(text(value).to_owned()),
-            What::Kind => {
-                self.kind = match word() {
-                    0 => Some(Kind::Client),
-                    1 => Some(Kind::Server),
-                    2 => Some(Kind::Producer),
-                    _ => Some(Kind::Consumer),
-                };
-            }
-            What::RemoteService => {
-                let remote = self.remote.take().unwrap_or_default();
-                self.remote = Some(Box::new(remote.service(text(value).to_owned())));
-            }
-            What::RemoteAddress => {
-                let mut remote = *self.remote.take().unwrap_or_default();
-                let (ip, port) = value.split_at(value.len().saturating_sub(2));
-                if let Ok(port) = port.try_into() {
-                    remote = remote.port(u16::from_ne_bytes(port));
-                }
-                let ip = match ip.len() {
-                    4 => <[u8; 4]>::try_from(ip).ok().map(IpAddr::from),
-                    16 => <[u8; 16]>::try_from(ip).ok().map(IpAddr::from),
-                    _ => None,
-                };
-                if let Some(ip) = ip {
-                    remote = remote.ip(ip);
-                }
-                self.remote = Some(Box::new(remote));
-            }
-            What::Failed => {
-                self.failed = true;
-                // Earlier than any tag: a tag `error` that was set explicitly beats it.
-                self.attributes.tag(0, "error", TagValue::Text(text(value)));
-            }
-        }
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.attributes.size() + self.name.as_ref().map_or(0, String::len)
-    }
-}
-
 /// A sync span that has not ended.
 #[derive(Debug)]
 struct OpenSync {
@@ -176,7 +98,7 @@ struct OpenSync {
     start: u64,
     /// Its own id and parent are filled in.
     ids: Ids,
-    details: Option<Box<Details>>,
+    details: Details,
 }
 
 /// An async or explicit span that has not ended.
@@ -197,13 +119,13 @@ struct Loose {
     round: u64,
 }
 
-/// A span that ended, and waits for late tags.
+/// Spans of one tracer that ended, and wait for late tags.
 #[derive(Debug)]
 struct Ended {
-    record: SpanRecord,
     tracer: u32,
-    key: u64,
-    origin: u64,
+    block: Block,
+    /// Of each span its local key, and the tick at which its trace began.
+    keys: Vec<(u64, u64)>,
 }
 
 /// One log and what is open in it.
@@ -242,9 +164,13 @@ struct Spans {
     held: Vec<Ended>,
     ended_bytes: usize,
     /// The tracer looked up last: mostly it is the next one, too.
-    tracer: (u32, Option<Arc<Core>>),
+    tracer: Option<(u32, Arc<Core>)>,
     /// Spans of a tracer that have ended and are not counted yet.
     uncounted: (u32, u64),
+    /// Memory for tags.
+    buffers: Buffers,
+    /// How long this round may still wait for room in queues.
+    patience: Patience,
 }
 
 impl Assembler {
@@ -260,17 +186,20 @@ impl Assembler {
             ended: Vec::new(),
             held: Vec::new(),
             ended_bytes: 0,
-            tracer: (0, None),
+            tracer: None,
             uncounted: (0, 0),
+            buffers: Buffers::default(),
+            patience: Patience::default(),
         };
         Self { logs: Vec::new(), spans, scratch: Vec::new() }
     }
 
     /// Reads all logs as far as they are written now, and hands on what ended before the round. Tells whether anything
     /// was there to read or to hand on.
-    pub(crate) fn round(&mut self, registry: &Registry) -> bool {
+    pub(crate) fn round(&mut self, registry: &Registry, patience: Patience) -> bool {
         let Self { logs, spans, scratch } = self;
-        spans.tracer = (0, None);
+        spans.tracer = None;
+        spans.patience = patience;
         spans.round += 1;
         let round = spans.round;
         // A beginning is written before the end: it is read in the same round or the next.
@@ -316,11 +245,11 @@ impl Assembler {
     pub(crate) fn open_spans(&self, tracer: u32) -> Vec<OpenSpan> {
         let now = self.spans.timeline.clock().now();
         let sync = self.logs.iter().flat_map(|log| &log.open).map(|open| {
-            let name = open.details.as_ref().and_then(|details| details.name.as_deref());
+            let name = open.details.name();
             (&open.ids, open.site, open.start, name)
         });
         let begun = self.spans.begun.values().map(|begun| {
-            let name = self.spans.loose.get(&begun.ids.key).and_then(|loose| loose.details.name.as_deref());
+            let name = self.spans.loose.get(&begun.ids.key).and_then(|loose| loose.details.name());
             (&begun.ids, begun.site, begun.start, name)
         });
         let mut open: Vec<_> = sync
@@ -351,21 +280,22 @@ impl Assembler {
                 spans.remove(&(trace, id));
             }
         }
-        for ended in self.spans.ended.iter().chain(&self.spans.held) {
-            spans.remove(&(ended.record.trace, ended.record.id));
+        for record in self.spans.ended.iter().chain(&self.spans.held).flat_map(|ended| ended.block.spans()) {
+            spans.remove(&(record.trace, record.id));
         }
     }
 
     /// Reports what a tracer has open as unfinished, and forgets it; hands on all spans of that tracer. For a tracer that
     /// shuts down, after two rounds: spans of others still wait for late tags.
-    pub(crate) fn finish(&mut self, tracer: u32) {
+    pub(crate) fn finish(&mut self, tracer: u32, patience: Patience) {
         let spans = &mut self.spans;
+        spans.patience = patience;
         let mut unfinished: Vec<_> = spans.begun.iter().filter(|(_, begun)| begun.ids.tracer == tracer).collect();
         unfinished.sort_unstable_by_key(|(key, begun)| (begun.start, **key));
         let unfinished: Vec<u64> = unfinished.into_iter().map(|(&key, _)| key).collect();
         for key in unfinished {
             if let Some(begun) = spans.begun.remove(&key) {
-                spans.end(Some(begun.site), begun.ids, begun.start, None, Outcome::Unfinished, 0, None);
+                spans.end(Some(begun.site), begun.ids, begun.start, None, Outcome::Unfinished, 0, Details::default());
             }
         }
         for log in &mut self.logs {
@@ -380,7 +310,7 @@ impl Assembler {
             log.open = kept;
         }
         spans.count_now();
-        let waiting = std::mem::take(&mut spans.held).into_iter().chain(std::mem::take(&mut spans.ended));
+        let waiting = mem::take(&mut spans.held).into_iter().chain(mem::take(&mut spans.ended));
         let (ready, waiting) = waiting.partition(|ended| ended.tracer == tracer);
         spans.ended = waiting;
         spans.deliver(ready);
@@ -430,7 +360,7 @@ impl Replay<'_> {
                     let leaked = self.open.remove(0);
                     spans.unfinished(leaked);
                 }
-                self.open.push(OpenSync { position, outer, site, start, ids, details: None });
+                self.open.push(OpenSync { position, outer, site, start, ids, details: Details::default() });
             }
             Event::Exit { word, outcome } => {
                 let position = *self.inner;
@@ -458,15 +388,15 @@ impl Replay<'_> {
                 if begun {
                     spans.forget_begun(ids.key);
                 }
-                spans.end(Some(site), ids, start, Some(end), outcome, polls, None);
+                spans.end(Some(site), ids, start, Some(end), outcome, polls, Details::default());
             }
-            Event::Attribute { head, key, ticks, tracer, bytes } if head.by_key => {
+            Event::Attribute { head, key, ticks, tracer, name, value } if head.by_key => {
                 // What this thread tells next without a time of its own comes after it.
                 *self.last = ticks + 1;
-                spans.loose(key, tracer).add(head, ticks, bytes);
-                spans.loose_grew(bytes.len());
+                spans.tell_loose(key, tracer, |details, buffers| details.add(head, ticks, name, value, buffers));
+                spans.loose_grew(name.len() + value.len());
             }
-            Event::Attribute { head, ticks, bytes, .. } => {
+            Event::Attribute { head, ticks, name, value, .. } => {
                 let last = *self.last;
                 let inner = *self.inner;
                 if let Some(open) = self.open.iter_mut().rev().find(|open| open.position == inner) {
@@ -474,7 +404,7 @@ impl Replay<'_> {
                         What::Annotation => spans.timeline.wall(open.ids.origin, ticks),
                         _ => last,
                     };
-                    open.details.get_or_insert_default().add(head, time, bytes);
+                    open.details.add(head, time, name, value, &mut spans.buffers);
                 }
             }
             Event::Abandon { key } => {
@@ -531,40 +461,65 @@ impl Spans {
         end: Option<u64>,
         outcome: Outcome,
         polls: u32,
-        details: Option<Box<Details>>,
+        details: Details,
     ) {
         let Some(core) = self.core(ids.tracer) else { return };
+        let local = core.local_endpoint();
         let (Some(trace), Some(id)) = (ids.trace(), SpanId::new(ids.span)) else { return };
-        let details = details.map(|details| *details).unwrap_or_default();
-        if details.left_out > 0 {
-            core.pipeline().count_cut_tags(details.left_out);
-        }
-        let outcome = if details.failed && outcome == Outcome::Returned { Outcome::Error } else { outcome };
-        let record = SpanRecord {
+        let Details { mut attributes, more } = details;
+        attributes.seal();
+        let began = self.timeline.monotonic(start);
+        let mut record = SpanRecord {
             site: site.filter(|site| !ptr::eq(*site, &EXPLICIT)),
-            name: details.name.map(Cow::Owned),
-            kind: details.kind,
-            remote: details.remote,
-            local: core.local_endpoint().clone(),
+            name: None,
+            kind: None,
+            remote: None,
+            local,
             trace,
             id,
             parent: SpanId::new(ids.parent),
-            start: self.timeline.wall(ids.origin, start),
-            duration: end.map(|end| self.timeline.between(start, end)),
+            start: self.timeline.wall_at(ids.origin, began),
+            duration: end.map(|end| self.timeline.monotonic(end).saturating_sub(began)),
             outcome,
             debug: ids.is(flag::DEBUG),
             shared: ids.is(flag::SHARED),
             local_root: ids.is(flag::LOCAL_ROOT),
             polls,
-            attributes: details.attributes,
+            attributes,
             redacted: false,
         };
+        if let Some(more) = more {
+            self.tell_more(&mut record, *more, ids.tracer);
+        }
         self.count(ids.tracer);
         self.ended_bytes += record.size();
-        self.ended.push(Ended { record, tracer: ids.tracer, key: ids.key, origin: ids.origin });
+        if self.ended.last().is_none_or(|ended| ended.tracer != ids.tracer || ended.block.is_full()) {
+            self.ended.push(Ended { tracer: ids.tracer, block: Block::default(), keys: Vec::new() });
+        }
+        if let Some(ended) = self.ended.last_mut() {
+            ended.block.push(record);
+            ended.keys.push((ids.key, ids.origin));
+        }
         if self.ended_bytes > HELD_BYTES {
             self.hand_on();
             self.hand_on();
+        }
+    }
+
+    /// What a span was told that its site does not say.
+    fn tell_more(&mut self, record: &mut SpanRecord, more: More, tracer: u32) {
+        if let Some(name) = more.name {
+            record.name = Some(Cow::Owned(name));
+        }
+        record.kind = more.kind.or(record.kind);
+        record.remote = more.remote.or(record.remote.take());
+        if more.failed && record.outcome == Outcome::Returned {
+            record.outcome = Outcome::Error;
+        }
+        if more.left_out > 0 {
+            if let Some(core) = self.core(tracer) {
+                core.pipeline().count_cut_tags(more.left_out);
+            }
         }
     }
 
@@ -578,7 +533,7 @@ impl Spans {
     }
 
     fn count_now(&mut self) {
-        let (tracer, spans) = std::mem::take(&mut self.uncounted);
+        let (tracer, spans) = mem::take(&mut self.uncounted);
         if spans > 0 {
             if let Some(core) = self.core(tracer) {
                 core.ended(spans);
@@ -587,66 +542,62 @@ impl Spans {
     }
 
     /// The tracer that a context named; `None` if it has shut down.
-    fn core(&mut self, reference: u32) -> Option<Arc<Core>> {
-        if self.tracer.0 != reference || self.tracer.1.is_none() {
-            self.tracer = (reference, Slot::find(reference).and_then(Slot::core));
+    fn core(&mut self, reference: u32) -> Option<&Arc<Core>> {
+        if self.tracer.as_ref().is_none_or(|(known, _)| *known != reference) {
+            self.tracer = Some((reference, Slot::find(reference).and_then(Slot::core)?));
         }
-        self.tracer.1.clone()
+        self.tracer.as_ref().map(|(_, core)| core)
     }
 
     /// Hands on what ended in the round before, with the tags that came meanwhile.
     fn hand_on(&mut self) {
         self.count_now();
-        let ready = std::mem::replace(&mut self.held, std::mem::take(&mut self.ended));
+        let ready = mem::replace(&mut self.held, mem::take(&mut self.ended));
         self.deliver(ready);
     }
 
     fn deliver(&mut self, ready: Vec<Ended>) {
-        let mut batch: Vec<SpanRecord> = Vec::with_capacity(ready.len());
+        let mut blocks = Vec::with_capacity(ready.len());
         let mut of = 0;
-        for Ended { mut record, tracer, key, origin } in ready {
-            self.ended_bytes = self.ended_bytes.saturating_sub(record.size());
-            if let Some(loose) = self.take_loose(key) {
-                self.merge(&mut record, loose, tracer, origin);
+        for Ended { tracer, mut block, keys } in ready {
+            self.ended_bytes = self.ended_bytes.saturating_sub(block.bytes());
+            if !self.loose.is_empty() {
+                block = self.merge(block, &keys, tracer);
             }
-            record.attributes.seal();
-            if tracer != of && !batch.is_empty() {
-                self.offer(of, std::mem::take(&mut batch));
+            if tracer != of {
+                self.offer(of, mem::take(&mut blocks));
             }
             of = tracer;
-            batch.push(record);
+            blocks.push(block);
         }
-        self.offer(of, batch);
+        self.offer(of, blocks);
     }
 
-    fn offer(&mut self, tracer: u32, batch: Vec<SpanRecord>) {
-        if batch.is_empty() {
+    fn offer(&mut self, tracer: u32, blocks: Vec<Block>) {
+        if blocks.is_empty() || self.core(tracer).is_none() {
             return;
         }
-        if let Some(core) = self.core(tracer) {
-            core.offer(batch);
+        if let Some((_, core)) = &self.tracer {
+            core.offer(blocks, &mut self.buffers, &mut self.patience);
         }
     }
 
-    fn merge(&mut self, record: &mut SpanRecord, details: Details, tracer: u32, origin: u64) {
-        record.attributes.append(&details.attributes, |ticks| self.timeline.wall(origin, ticks));
-        if let Some(name) = details.name {
-            record.name = Some(Cow::Owned(name));
-        }
-        record.kind = details.kind.or(record.kind);
-        record.remote = details.remote.or(record.remote.take());
-        if details.failed && record.outcome == Outcome::Returned {
-            record.outcome = Outcome::Error;
-        }
-        if details.left_out > 0 {
-            if let Some(core) = self.core(tracer) {
-                core.pipeline().count_cut_tags(details.left_out);
+    /// Adds to spans what was told about them by key.
+    fn merge(&mut self, block: Block, keys: &[(u64, u64)], tracer: u32) -> Block {
+        let mut spans = block.into_spans();
+        for (record, &(key, origin)) in spans.iter_mut().zip(keys) {
+            let Some(Details { attributes, more }) = self.take_loose(key) else { continue };
+            record.attributes.append(&attributes, |ticks| self.timeline.wall(origin, ticks));
+            record.attributes.seal();
+            if let Some(more) = more {
+                self.tell_more(record, *more, tracer);
             }
         }
+        Block::new(spans)
     }
 
-    /// Where what is told about a span by key is collected.
-    fn loose(&mut self, key: u64, tracer: u32) -> &mut Details {
+    /// Tells what is collected about a span by key.
+    fn tell_loose(&mut self, key: u64, tracer: u32, tell: impl FnOnce(&mut Details, &mut Buffers)) {
         let round = self.round;
         let bytes = &mut self.loose_bytes;
         let loose = self.loose.entry(key).or_insert_with(|| {
@@ -655,7 +606,7 @@ impl Spans {
         });
         loose.round = round;
         loose.events += 1;
-        &mut loose.details
+        tell(&mut loose.details, &mut self.buffers);
     }
 
     fn loose_grew(&mut self, bytes: usize) {

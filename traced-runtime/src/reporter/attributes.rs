@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::recorder::event::ValueType;
+
 /// A tag's value, as it was given.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -35,6 +37,8 @@ impl fmt::Display for TagValue<'_> {
 /// ```text
 /// entry := what(u8) type(u8) key length(u16) value length(u32) time(u64) key value
 /// ```
+///
+/// Keys and texts were `str` when they came: as bytes they are passed on without another look.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Attributes {
     bytes: Vec<u8>,
@@ -51,43 +55,82 @@ const FLOAT: u8 = 3;
 const BOOL: u8 = 4;
 
 impl Attributes {
-    /// Bytes held.
+    /// Bytes of tags and annotations.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Whether there is no memory for the first entry.
+    pub(crate) fn has_no_buffer(&self) -> bool {
+        self.bytes.capacity() == 0
+    }
+
+    /// Uses a buffer's memory. There must be no entry yet.
+    pub(crate) fn use_buffer(&mut self, buffer: Vec<u8>) {
+        debug_assert!(self.bytes.is_empty() && buffer.is_empty(), "entries would be lost");
+        self.bytes = buffer;
+    }
+
+    /// Gives the memory for another span.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// Adds a tag. Of two tags with one key the later `time` wins, when the span is [sealed](Self::seal); `time` is any
     /// number that grows.
     pub(crate) fn tag(&mut self, time: u64, key: &str, value: TagValue<'_>) {
         match value {
-            TagValue::Text(text) => self.push(TAG, TEXT, time, key, text.as_bytes()),
-            TagValue::Unsigned(value) => self.push(TAG, UNSIGNED, time, key, &value.to_ne_bytes()),
-            TagValue::Signed(value) => self.push(TAG, SIGNED, time, key, &value.to_ne_bytes()),
-            TagValue::Float(value) => self.push(TAG, FLOAT, time, key, &value.to_ne_bytes()),
-            TagValue::Bool(value) => self.push(TAG, BOOL, time, key, &[u8::from(value)]),
+            TagValue::Text(text) => self.push(TAG, TEXT, time, cut(key), text.as_bytes()),
+            TagValue::Unsigned(value) => self.push(TAG, UNSIGNED, time, cut(key), &value.to_ne_bytes()),
+            TagValue::Signed(value) => self.push(TAG, SIGNED, time, cut(key), &value.to_ne_bytes()),
+            TagValue::Float(value) => self.push(TAG, FLOAT, time, cut(key), &value.to_ne_bytes()),
+            TagValue::Bool(value) => self.push(TAG, BOOL, time, cut(key), &[u8::from(value)]),
         }
+    }
+
+    /// The same with key and value as they stand in a log: text, or the bytes of a word.
+    pub(crate) fn logged_tag(&mut self, time: u64, key: &[u8], value_type: ValueType, value: &[u8]) {
+        let kind = match value_type {
+            ValueType::Text => TEXT,
+            ValueType::Unsigned => UNSIGNED,
+            ValueType::Signed => SIGNED,
+            ValueType::Float => FLOAT,
+            ValueType::Bool => BOOL,
+        };
+        self.push(TAG, kind, time, key, value);
+    }
+
+    /// An annotation as it stands in a log.
+    pub(crate) fn logged_annotation(&mut self, time: u64, text: &[u8]) {
+        self.push(ANNOTATION, TEXT, time, b"", text);
     }
 
     /// Adds an annotation; `time` is nanoseconds since the epoch.
+    #[cfg(any(test, traced_fuzz))]
     pub(crate) fn annotation(&mut self, time: u64, text: &str) {
-        self.push(ANNOTATION, TEXT, time, "", text.as_bytes());
+        self.push(ANNOTATION, TEXT, time, b"", text.as_bytes());
     }
 
-    /// Keys longer than 65,535 bytes are cut at a character's end.
-    fn push(&mut self, what: u8, kind: u8, time: u64, key: &str, value: &[u8]) {
-        let mut cut = key.len().min(usize::from(u16::MAX));
-        while !key.is_char_boundary(cut) {
-            cut -= 1;
-        }
-        let key = &key.as_bytes()[..cut];
+    /// Keys have up to 65,535 bytes.
+    fn push(&mut self, what: u8, kind: u8, time: u64, key: &[u8], value: &[u8]) {
         let key_len = u16::try_from(key.len()).unwrap_or(0);
         let value_len = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        let mut head = [what, kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        head[2..4].copy_from_slice(&key_len.to_ne_bytes());
+        head[4..8].copy_from_slice(&value_len.to_ne_bytes());
+        head[8..].copy_from_slice(&time.to_ne_bytes());
         self.bytes.reserve(HEAD + key.len() + value.len());
-        self.bytes.extend_from_slice(&[what, kind]);
-        self.bytes.extend_from_slice(&key_len.to_ne_bytes());
-        self.bytes.extend_from_slice(&value_len.to_ne_bytes());
-        self.bytes.extend_from_slice(&time.to_ne_bytes());
-        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(&head);
+        self.bytes.extend_from_slice(&key[..usize::from(key_len)]);
         self.bytes.extend_from_slice(&value[..value_len as usize]);
     }
 
@@ -95,7 +138,7 @@ impl Attributes {
     pub(crate) fn append(&mut self, other: &Self, time: impl Fn(u64) -> u64) {
         for entry in other.entries() {
             let stamp = if entry.what == ANNOTATION { time(entry.time) } else { entry.time };
-            self.push(entry.what, entry.kind, stamp, entry.key(), entry.value);
+            self.push(entry.what, entry.kind, stamp, entry.key, entry.value);
         }
     }
 
@@ -183,7 +226,7 @@ impl Attributes {
     }
 
     fn push_entry(&mut self, entry: &Entry<'_>) {
-        self.push(entry.what, entry.kind, entry.time, entry.key(), entry.value);
+        self.push(entry.what, entry.kind, entry.time, entry.key, entry.value);
     }
 
     /// Removes the tags for which `keep` is false.
@@ -198,7 +241,7 @@ impl Attributes {
     /// Puts other texts in the place of those for which `replace` has one: of tags, and of annotations.
     pub(crate) fn replace_texts(&mut self, mut replace: impl FnMut(&str) -> Option<String>) {
         self.rewrite(|rewritten, entry| match (entry.kind == TEXT).then(|| replace(entry.text())).flatten() {
-            Some(text) => rewritten.push(entry.what, TEXT, entry.time, entry.key(), text.as_bytes()),
+            Some(text) => rewritten.push(entry.what, TEXT, entry.time, entry.key, text.as_bytes()),
             None => rewritten.push_entry(entry),
         });
     }
@@ -213,6 +256,19 @@ impl Attributes {
         self.entries().filter(|entry| entry.what == ANNOTATION).map(|entry| (entry.time, entry.text()))
     }
 
+    /// Its tags, with keys and texts as the bytes they are.
+    #[inline]
+    pub(crate) fn raw_tags(&self) -> impl Iterator<Item = (&[u8], RawValue<'_>)> {
+        self.entries().filter(|entry| entry.what == TAG).map(|entry| (entry.key, entry.raw_value()))
+    }
+
+    /// Its annotations with their times in nanoseconds since the epoch, as the bytes they are.
+    #[inline]
+    pub(crate) fn raw_annotations(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.entries().filter(|entry| entry.what == ANNOTATION).map(|entry| (entry.time, entry.value))
+    }
+
+    #[inline]
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let mut at = 0;
         std::iter::from_fn(move || {
@@ -232,6 +288,22 @@ impl fmt::Debug for Attributes {
     }
 }
 
+/// A tag's value whose text is not known to be text.
+#[derive(Clone, Copy)]
+pub(crate) enum RawValue<'a> {
+    Text(&'a [u8]),
+    Other(TagValue<'a>),
+}
+
+/// The key, or its beginning if it is longer than 65,535 bytes, as far as whole characters go.
+fn cut(key: &str) -> &[u8] {
+    let mut end = key.len().min(usize::from(u16::MAX));
+    while !key.is_char_boundary(end) {
+        end -= 1;
+    }
+    &key.as_bytes()[..end]
+}
+
 /// One entry of the buffer, read in place.
 struct Entry<'a> {
     what: u8,
@@ -243,8 +315,9 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
+    #[inline]
     fn read(bytes: &'a [u8], at: usize) -> Option<Self> {
-        let head = bytes.get(at..at + HEAD)?;
+        let head: &[u8; HEAD] = bytes.get(at..)?.first_chunk()?;
         let key_len = usize::from(u16::from_ne_bytes(head[2..4].try_into().ok()?));
         let value_len = u32::from_ne_bytes(head[4..8].try_into().ok()?) as usize;
         let time = u64::from_ne_bytes(head[8..16].try_into().ok()?);
@@ -260,6 +333,10 @@ impl<'a> Entry<'a> {
 
     fn text(&self) -> &'a str {
         std::str::from_utf8(self.value).unwrap_or("")
+    }
+
+    fn raw_value(&self) -> RawValue<'a> {
+        if self.kind == TEXT { RawValue::Text(self.value) } else { RawValue::Other(self.tag_value()) }
     }
 
     fn tag_value(&self) -> TagValue<'a> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::recorder::registry::Registry;
 use crate::reporter::assemble::{Assembler, OpenSpan};
+use crate::reporter::pipeline::Patience;
 use crate::reporter::thread::spawn_quiet;
 use crate::tracer::fork::PerProcess;
 use crate::tracer::id::{SpanId, TraceId};
@@ -76,33 +77,34 @@ impl Drain {
     }
 
     fn round(&self) -> bool {
-        self.assembler().round(&self.registry)
+        self.assembler().round(&self.registry, Patience::of_a_round())
     }
 
-    /// Reads everything that was written before the call, and hands it on to the tracers.
-    pub(crate) fn flush(&self) {
+    /// Reads everything that was written before the call, and hands it on to the tracers. Where their queues are full it
+    /// waits for room a little, until the deadline at most.
+    pub(crate) fn flush(&self, deadline: Instant) {
         // Whatever round runs now is finished first (the lock); one reads what is there, one picks up the late tags.
         let mut assembler = self.assembler();
         self.settle_clock(&assembler);
         for _ in 0..2 {
-            assembler.round(&self.registry);
+            assembler.round(&self.registry, Patience::until(deadline));
         }
     }
 
     /// The same, and reports what a tracer has open as unfinished.
-    pub(crate) fn finish(&self, tracer: u32) {
+    pub(crate) fn finish(&self, tracer: u32, deadline: Instant) {
         let mut assembler = self.assembler();
         self.settle_clock(&assembler);
         for _ in 0..2 {
-            assembler.round(&self.registry);
+            assembler.round(&self.registry, Patience::until(deadline));
         }
-        assembler.finish(tracer);
+        assembler.finish(tracer, Patience::until(deadline));
     }
 
     /// What a tracer has open now.
     pub(crate) fn open_spans(&self, tracer: u32) -> Vec<OpenSpan> {
         let mut assembler = self.assembler();
-        assembler.round(&self.registry);
+        assembler.round(&self.registry, Patience::of_a_round());
         assembler.open_spans(tracer)
     }
 

@@ -9,6 +9,7 @@
 mod flushes;
 #[cfg(all(loom, test))]
 mod model;
+mod patience;
 mod shared;
 #[cfg(feature = "spool")]
 mod spill;
@@ -22,7 +23,10 @@ use std::time::{Duration, Instant};
 
 use crate::reporter::backend::Reporter;
 use crate::reporter::backoff::Backoff;
+use crate::reporter::block::Block;
+use crate::reporter::buffers::Buffers;
 use crate::reporter::notice::NoticeHook;
+pub(crate) use crate::reporter::pipeline::patience::Patience;
 use crate::reporter::pipeline::shared::State;
 pub(crate) use crate::reporter::pipeline::shared::{Attempt, Pause, Shared, Task};
 #[cfg(feature = "spool")]
@@ -156,8 +160,9 @@ impl Pipeline {
         }
     }
 
-    /// Takes spans that [`ended`](Self::ended) before: they are queued, or dropped for want of room.
-    pub(crate) fn offer(&self, records: Vec<SpanRecord>) {
+    /// Takes spans that [`ended`](Self::ended) before: they are queued, or dropped for want of room, after some patience. Gives
+    /// back buffers of spans that were sent.
+    pub(crate) fn offer(&self, blocks: Vec<Block>, buffers: &mut Buffers, patience: &mut Patience) {
         let now = Instant::now();
         let mut no_room = Vec::new();
         let mut state = self.shared.lock();
@@ -166,30 +171,39 @@ impl Pipeline {
             drop(state);
             return;
         }
-        let offered = records.len() as u64;
-        state.stats.tally.recorded += offered.saturating_sub(state.held);
-        state.held = state.held.saturating_sub(offered);
-        if self.shared.collects {
-            state.stats.tally.sent += offered;
-            state.collected.extend(records);
-            return;
-        }
+        buffers.take_over(&mut state.spent);
         let was_empty = state.queue.is_empty();
-        for record in records {
-            no_room.extend(state.queue.push(record, now));
+        let offered: u64 = blocks.iter().map(|block| block.len() as u64).sum();
+        state.stats.tally.recorded += offered.saturating_sub(state.held);
+        state.held = state.held.max(offered);
+        for block in blocks {
+            if self.shared.collects {
+                state.held -= block.len() as u64;
+                state.stats.tally.sent += block.len() as u64;
+                state.collected.extend(block.into_spans());
+                continue;
+            }
+            let mut rest = state.queue_block(block, now);
+            while let Some(block) = rest {
+                let left = patience.left().filter(|_| self.can_wait() && state.can_get_room());
+                let Some(left) = left else {
+                    no_room.push(state.drop_block(block));
+                    break;
+                };
+                self.shared.work.notify_all();
+                let before = Instant::now();
+                state = self.shared.settled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                patience.wear(before.elapsed());
+                if state.closed {
+                    // What is held was counted by the shutdown.
+                    drop(state);
+                    return;
+                }
+                rest = state.queue_block(block, now);
+            }
         }
-        let dropped = no_room.len() as u64;
-        state.offered += offered - dropped;
-        if state.trouble {
-            state.drop_spans(DropReason::Unreachable, dropped);
-        } else {
-            state.drop_spans(DropReason::QueueFull, dropped);
-            state.overflow += dropped;
-        }
-        let full = state.queue.waiting_bytes() >= self.shared.batch_bytes;
-        #[cfg(feature = "spool")]
-        let full = full || state.queue.waiting_bytes() > state.queue.bound() / 2;
-        if (was_empty && !state.queue.is_empty()) || full || dropped > 0 {
+        let begins = was_empty && !state.queue.is_empty();
+        if begins || state.has_work(self.shared.batch_bytes) || !no_room.is_empty() {
             self.shared.work.notify_all();
         }
         // Freed after the lock is given back.

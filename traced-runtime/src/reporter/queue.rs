@@ -1,16 +1,20 @@
 //! Finished spans on their way to the backend.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::time::Instant;
 
+use crate::reporter::block::{BLOCK_SPANS, Batch, Block};
 use crate::reporter::record::SpanRecord;
 
 /// Spans in the order they came, bounded by the bytes they hold. The batch that is being sent counts until it is
 /// [released](Self::release).
 #[derive(Debug)]
 pub(crate) struct Queue {
-    spans: VecDeque<SpanRecord>,
-    /// Bytes of `spans`.
+    blocks: VecDeque<Block>,
+    /// Spans of `blocks`.
+    spans: usize,
+    /// Bytes of `blocks`.
     waiting: usize,
     /// Bytes of the batch that is being sent.
     in_flight: usize,
@@ -24,15 +28,15 @@ pub(crate) struct Queue {
 impl Queue {
     /// An empty queue that holds up to `bound` bytes.
     pub(crate) const fn new(bound: usize) -> Self {
-        Self { spans: VecDeque::new(), waiting: 0, in_flight: 0, spilling: 0, bound, since: None }
+        Self { blocks: VecDeque::new(), spans: 0, waiting: 0, in_flight: 0, spilling: 0, bound, since: None }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.spans.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.spans
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.spans == 0
     }
 
     /// Bytes that wait, without the batch in flight.
@@ -50,46 +54,64 @@ impl Queue {
         self.since
     }
 
-    /// Adds a span; gives it back when there is no room.
-    pub(crate) fn push(&mut self, span: SpanRecord, now: Instant) -> Option<SpanRecord> {
-        let size = span.size();
-        if self.bytes().saturating_add(size) > self.bound {
-            return Some(span);
+    /// Takes the first spans of a block, as many as there is room for.
+    pub(crate) fn push(&mut self, block: &mut Block, now: Instant) {
+        let room = self.bound.saturating_sub(self.bytes());
+        let taken = if block.bytes() <= room { mem::take(block) } else { block.split_front(room) };
+        if taken.is_empty() {
+            return;
         }
-        self.waiting += size;
+        self.spans += taken.len();
+        self.waiting += taken.bytes();
         self.since.get_or_insert(now);
-        self.spans.push_back(span);
-        None
+        match self.blocks.back_mut() {
+            // Blocks of a few spans each would take more memory than is counted.
+            Some(last) if last.len() + taken.len() <= BLOCK_SPANS => last.append(taken),
+            _ => self.blocks.push_back(taken),
+        }
     }
 
     /// Takes the oldest spans, up to `bytes` of them and at least one.
-    pub(crate) fn take(&mut self, bytes: usize, now: Instant) -> Vec<SpanRecord> {
-        let mut taken = 0_usize;
-        let mut count = 0;
-        for span in &self.spans {
-            let size = span.size();
-            if count > 0 && taken.saturating_add(size) > bytes {
-                break;
-            }
-            taken += size;
-            count += 1;
+    pub(crate) fn take(&mut self, bytes: usize, now: Instant) -> Batch {
+        let mut taken = Vec::new();
+        let mut left = bytes;
+        while self.blocks.front().is_some_and(|block| block.bytes() <= left) {
+            let Some(block) = self.blocks.pop_front() else { break };
+            left -= block.bytes();
+            taken.push(block);
         }
-        self.waiting -= taken;
-        self.in_flight += taken;
-        let batch = self.spans.drain(..count).collect();
-        self.since = if self.spans.is_empty() { None } else { Some(now) };
-        batch
+        if let Some(next) = self.blocks.front_mut() {
+            let mut part = next.split_front(left);
+            if part.is_empty() && taken.is_empty() {
+                part = next.split_first();
+            }
+            if next.is_empty() {
+                self.blocks.pop_front();
+            }
+            if !part.is_empty() {
+                taken.push(part);
+            }
+        }
+        let (spans, bytes) =
+            taken.iter().fold((0, 0), |(spans, bytes), block| (spans + block.len(), bytes + block.bytes()));
+        self.spans -= spans;
+        self.waiting -= bytes;
+        self.in_flight += bytes;
+        self.since = if self.is_empty() { None } else { Some(now) };
+        Batch::new(taken)
     }
 
     /// Puts the end of a taken batch back to where it was.
-    pub(crate) fn put_back(&mut self, spans: impl DoubleEndedIterator<Item = SpanRecord>, now: Instant) {
-        for span in spans.rev() {
-            let size = span.size();
-            self.waiting += size;
-            self.in_flight = self.in_flight.saturating_sub(size);
-            self.spans.push_front(span);
-            self.since.get_or_insert(now);
+    pub(crate) fn put_back(&mut self, spans: Vec<SpanRecord>, now: Instant) {
+        if spans.is_empty() {
+            return;
         }
+        let block = Block::new(spans);
+        self.spans += block.len();
+        self.waiting += block.bytes();
+        self.in_flight = self.in_flight.saturating_sub(block.bytes());
+        self.since.get_or_insert(now);
+        self.blocks.push_front(block);
     }
 
     /// The taken batch is settled.
@@ -99,7 +121,7 @@ impl Queue {
 
     /// As [`take`](Self::take), for the spool.
     #[cfg(feature = "spool")]
-    pub(crate) fn take_to_spill(&mut self, bytes: usize, now: Instant) -> Vec<SpanRecord> {
+    pub(crate) fn take_to_spill(&mut self, bytes: usize, now: Instant) -> Batch {
         let waiting = self.waiting;
         let batch = self.take(bytes, now);
         let taken = waiting - self.waiting;
@@ -110,7 +132,7 @@ impl Queue {
 
     /// The batch taken for the spool is written, but for these spans, which are put back to where they were.
     #[cfg(feature = "spool")]
-    pub(crate) fn spilled(&mut self, rest: impl DoubleEndedIterator<Item = SpanRecord>, now: Instant) {
+    pub(crate) fn spilled(&mut self, rest: Vec<SpanRecord>, now: Instant) {
         self.spilling = 0;
         let in_flight = self.in_flight;
         self.put_back(rest, now);
@@ -124,12 +146,13 @@ impl Queue {
     }
 
     /// Gives all that waits, and forgets the batch in flight.
-    pub(crate) fn empty(&mut self) -> VecDeque<SpanRecord> {
+    pub(crate) fn empty(&mut self) -> VecDeque<Block> {
+        self.spans = 0;
         self.waiting = 0;
         self.in_flight = 0;
         self.spilling = 0;
         self.since = None;
-        std::mem::take(&mut self.spans)
+        mem::take(&mut self.blocks)
     }
 }
 
@@ -141,8 +164,15 @@ mod tests {
         SpanRecord::sample("span", 1, id, 0)
     }
 
-    fn ids(spans: &[SpanRecord]) -> Vec<u64> {
-        spans.iter().map(|span| span.id.get()).collect()
+    fn ids(batch: Batch) -> Vec<u64> {
+        batch.into_spans().iter().map(|span| span.id.get()).collect()
+    }
+
+    /// Pushes a block of these, and tells which found no room.
+    fn push(queue: &mut Queue, spans: impl IntoIterator<Item = u64>) -> Vec<u64> {
+        let mut block = Block::new(spans.into_iter().map(span).collect());
+        queue.push(&mut block, Instant::now());
+        ids(Batch::new(vec![block]))
     }
 
     #[test]
@@ -150,30 +180,53 @@ mod tests {
         let size = span(1).size();
         let now = Instant::now();
         let mut queue = Queue::new(2 * size);
-        assert!(queue.push(span(1), now).is_none());
-        assert!(queue.push(span(2), now).is_none());
-        assert_eq!(queue.push(span(3), now).map(|span| span.id.get()), Some(3));
-        assert_eq!(ids(&queue.take(size, now)), [1]);
-        assert!(queue.push(span(4), now).is_some());
+        assert_eq!(push(&mut queue, [1]), [0; 0]);
+        assert_eq!(push(&mut queue, [2, 3]), [3]);
+        assert_eq!(ids(queue.take(size, now)), [1]);
+        assert_eq!(push(&mut queue, [4]), [4]);
         queue.release();
-        assert!(queue.push(span(5), now).is_none());
-        assert_eq!(queue.bytes(), 2 * size);
-        assert_eq!(ids(&queue.take(usize::MAX, now)), [2, 5]);
-        assert_eq!((queue.waiting_bytes(), queue.since()), (0, None));
+        assert_eq!(push(&mut queue, [5]), [0; 0]);
+        assert_eq!((queue.bytes(), queue.len()), (2 * size, 2));
+        assert_eq!(ids(queue.take(usize::MAX, now)), [2, 5]);
+        assert_eq!((queue.waiting_bytes(), queue.since(), queue.is_empty()), (0, None, true));
     }
 
     #[test]
     fn what_is_put_back_comes_first_again() {
         let now = Instant::now();
+        let size = span(1).size();
         let mut queue = Queue::new(usize::MAX);
-        for id in 1..=4 {
-            assert!(queue.push(span(id), now).is_none());
-        }
-        let mut taken = queue.take(3 * span(1).size(), now).into_iter();
-        taken.next();
+        assert_eq!(push(&mut queue, 1..=4), [0; 0]);
+        let mut taken = queue.take(3 * size, now).into_spans();
+        taken.remove(0);
         queue.put_back(taken, now);
-        assert_eq!(queue.waiting_bytes(), 3 * span(1).size());
-        assert_eq!(ids(&queue.take(0, now)), [2]);
-        assert_eq!(ids(&queue.take(usize::MAX, now)), [3, 4]);
+        assert_eq!((queue.waiting_bytes(), queue.len()), (3 * size, 3));
+        assert_eq!(ids(queue.take(0, now)), [2]);
+        assert_eq!(ids(queue.take(usize::MAX, now)), [3, 4]);
+    }
+
+    #[test]
+    fn batches_are_cut_out_of_blocks_of_any_size() {
+        let now = Instant::now();
+        let size = span(1).size();
+        for blocks in [[1, 1, 70], [64, 64, 64], [3, 100, 5], [63, 2, 1]] {
+            for batch in [1, 5, 64, 66, 200] {
+                let mut queue = Queue::new(usize::MAX);
+                let mut next = 1;
+                for block in blocks {
+                    assert_eq!(push(&mut queue, next..next + block), [0; 0]);
+                    next += block;
+                }
+                let mut taken = Vec::new();
+                while !queue.is_empty() {
+                    let batch_ids = ids(queue.take(batch * size, now));
+                    assert!((1..=batch).contains(&batch_ids.len()));
+                    assert!(batch_ids.len() == batch || queue.is_empty(), "{blocks:?} {batch}");
+                    taken.extend(batch_ids);
+                }
+                assert_eq!(taken, (1..next).collect::<Vec<_>>());
+                assert_eq!(queue.waiting_bytes(), 0);
+            }
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! A finished span.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::reporter::attributes::{Attributes, TagValue};
@@ -22,7 +21,7 @@ pub struct SpanRecord {
     pub(crate) kind: Option<Kind>,
     /// The other side, given while the span ran; beats the site's.
     pub(crate) remote: Option<Box<Endpoint>>,
-    pub(crate) local: Arc<Endpoint>,
+    pub(crate) local: &'static Endpoint,
     pub(crate) trace: TraceId,
     pub(crate) id: SpanId,
     pub(crate) parent: Option<SpanId>,
@@ -117,7 +116,7 @@ impl SpanRecord {
     /// This process.
     #[must_use]
     pub fn local_endpoint(&self) -> &Endpoint {
-        &self.local
+        self.local
     }
 
     /// The other side, if it is known.
@@ -194,7 +193,7 @@ impl SpanRecord {
     pub(crate) fn size(&self) -> usize {
         let name = self.name.as_ref().map_or(0, |name| name.len());
         let remote = if self.remote.is_some() { size_of::<Endpoint>() } else { 0 };
-        size_of::<Self>() + name + remote + self.attributes.size()
+        size_of::<Self>() + name + remote + self.attributes.capacity()
     }
 }
 
@@ -207,7 +206,7 @@ impl SpanRecord {
             name: Some(Cow::Borrowed(name)),
             kind: None,
             remote: None,
-            local: Arc::new(Endpoint::named("test")),
+            local: Endpoint::named("test").interned(),
             trace: TraceId::new(trace).expect("a test's trace id is not zero"),
             id: SpanId::new(id).expect("a test's span id is not zero"),
             parent: SpanId::new(parent),

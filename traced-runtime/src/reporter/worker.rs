@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::reporter::backend::Reporter;
 use crate::reporter::backoff::Backoff;
+use crate::reporter::block::Batch;
+use crate::reporter::buffers::Buffers;
 use crate::reporter::encode::Body;
 use crate::reporter::notice::{NoticeHook, NoticeKind, Notices, contain};
 use crate::reporter::pipeline::{AcceptHook, Attempt, Output, Pause, Shared, Task};
@@ -48,6 +50,8 @@ pub(crate) struct Worker {
     accepted: Option<AcceptHook>,
     /// Places in the body and traces of the local roots that are encoded, if somebody wants to know of them.
     roots: Vec<(usize, TraceId)>,
+    /// Buffers of spans that are encoded, until the drain gets them.
+    spent: Buffers,
     backoff: Backoff,
     trouble: Option<Trouble>,
 }
@@ -114,20 +118,20 @@ impl Worker {
             }
             Output::Reporter(reporter) => Live::Reporter(reporter),
         };
-        let (notices, roots) = (Notices::new(hook), Vec::new());
-        Self { shared, output, redaction, notices, accepted, roots, backoff, trouble: None }
+        let (notices, roots, spent) = (Notices::new(hook), Vec::new(), Buffers::default());
+        Self { shared, output, redaction, notices, accepted, roots, spent, backoff, trouble: None }
     }
 
     /// Works until the pipeline is closed.
     pub(crate) fn run(mut self) {
         loop {
             match self.shared.next() {
-                Task::Send(mut spans) => {
-                    self.redact(&mut spans);
+                Task::Send(mut batch) => {
+                    self.redact(&mut batch);
                     match &self.output {
-                        _ if spans.is_empty() => self.shared.taken_whole(),
-                        Live::Zipkin { .. } => self.send(spans),
-                        Live::Reporter(_) => self.report(spans),
+                        _ if batch.is_empty() => self.shared.taken_whole(),
+                        Live::Zipkin { .. } => self.send(batch),
+                        Live::Reporter(_) => self.report(batch),
                     }
                 }
                 #[cfg(feature = "spool")]
@@ -153,17 +157,25 @@ impl Worker {
     }
 
     /// Lets the user's hook change spans before anything else sees them.
-    fn redact(&mut self, spans: &mut Vec<SpanRecord>) {
-        let failed = self.redaction.as_ref().and_then(|redaction| redaction.apply(spans));
-        if let Some((failed, panic)) = failed {
-            self.tell(NoticeKind::RedactionFailed, failed as u64, |spans| failed_text(spans, &panic));
+    fn redact(&mut self, batch: &mut Batch) {
+        let Some(redaction) = &self.redaction else { return };
+        let (mut failed, mut last_panic) = (0, String::new());
+        batch.change(|spans| {
+            if let Some((spans, panic)) = redaction.apply(spans) {
+                failed += spans;
+                last_panic = panic;
+            }
+        });
+        if failed > 0 {
+            self.tell(NoticeKind::RedactionFailed, failed as u64, |spans| failed_text(spans, &last_panic));
             self.shared.dropped(failed, DropReason::RedactionFailed);
         }
     }
 
     /// Gives spans to the reporter.
-    fn report(&mut self, spans: Vec<SpanRecord>) {
+    fn report(&mut self, batch: Batch) {
         self.shared.taken_whole();
+        let spans = batch.into_spans();
         match self.persist(|output| output.report(&spans)) {
             Delivery::Done => self.shared.sent(spans.len(), 0),
             Delivery::Failed(failure) => self.drop_failed(spans.len(), &failure, None),
@@ -172,7 +184,7 @@ impl Worker {
     }
 
     /// Encodes spans, as many as fit into one request, and sends them.
-    fn send(&mut self, mut spans: Vec<SpanRecord>) {
+    fn send(&mut self, mut batch: Batch) {
         let batch_bytes = self.shared.batch_bytes;
         let Live::Zipkin { body, .. } = &mut self.output else { return };
         // The spool's thread may still have the last one.
@@ -183,13 +195,13 @@ impl Worker {
         list.clear();
         let (roots, told) = (&mut self.roots, self.accepted.is_some());
         roots.clear();
-        let filled = list.fill(&mut spans, |at, span| {
+        let filled = list.fill(batch.spans_mut(), |at, span| {
             if told && span.local_root {
                 roots.push((at, span.trace));
             }
         });
-        self.shared.encoded(spans.drain(filled.taken..), filled.cut_tags, body);
-        drop(spans);
+        let rest = batch.spend(filled.taken, &mut self.spent);
+        self.shared.encoded(rest, filled.cut_tags, body, &mut self.spent);
         if filled.too_large > 0 {
             self.tell(NoticeKind::TooLarge, filled.too_large as u64, too_large);
             self.shared.dropped(filled.too_large, DropReason::TooLarge);

@@ -22,7 +22,7 @@ use crate::tracer::settings::{Backend, Settings};
 
 /// The settings of a tracer that outlast its start.
 pub(crate) struct Blueprint {
-    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) endpoint: &'static Endpoint,
     pub(crate) sampler: Sampler,
     pub(crate) notice: NoticeHook,
     backend: Rebuild,
@@ -67,7 +67,7 @@ impl Blueprint {
             Backend::Nowhere => (Rebuild::Nowhere, None),
         };
         let blueprint = Self {
-            endpoint: Arc::new(settings.endpoint),
+            endpoint: settings.endpoint.interned(),
             sampler: settings.sampler,
             notice: settings.on_notice,
             backend,

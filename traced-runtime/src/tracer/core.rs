@@ -9,10 +9,11 @@ use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
 use crate::recorder::registry::Registry;
 use crate::reporter::assemble::OpenSpan;
+use crate::reporter::block::Block;
+use crate::reporter::buffers::Buffers;
 use crate::reporter::drain::Drain;
 use crate::reporter::notice::{Notice, NoticeKind};
-use crate::reporter::pipeline::Pipeline;
-use crate::reporter::record::SpanRecord;
+use crate::reporter::pipeline::{Patience, Pipeline};
 use crate::reporter::stats::{Count, Stats, Tally};
 use crate::reporter::tree::terminal::Terminal;
 use crate::tracer::blueprint::{Blueprint, Parts};
@@ -39,7 +40,7 @@ pub(crate) struct Core {
     pipeline: Arc<Pipeline>,
     /// Prints trees beside the backend.
     trees: Option<Terminal>,
-    local: Arc<Endpoint>,
+    local: &'static Endpoint,
     crossing: Crossing,
     down: AtomicBool,
     /// The process it belongs to: a forked child must not touch its locks.
@@ -63,7 +64,7 @@ impl Core {
         };
         let crossing = settings.crossing.clone();
         let (blueprint, parts) = Blueprint::start(settings)?;
-        let local = blueprint.endpoint.clone();
+        let local = blueprint.endpoint;
         Self::with(slot, parts, Some(Arc::new(blueprint)), local, crossing)
     }
 
@@ -81,7 +82,7 @@ impl Core {
             drain,
             pipeline,
             trees,
-            local: self.local.clone(),
+            local: self.local,
             crossing: self.crossing.clone(),
             down: AtomicBool::new(false),
             process: std::process::id(),
@@ -111,7 +112,7 @@ impl Core {
     ) -> Result<Arc<Self>, ConfigError> {
         let drain = Drain::new(Registry::of_test(clock, log_bytes, settings.counted_ids.unwrap_or(0)));
         let parts = Parts { drain, pipeline: Pipeline::collecting(), trees: None };
-        Self::with(settings, parts, None, Arc::new(endpoint), crossing)
+        Self::with(settings, parts, None, endpoint.interned(), crossing)
     }
 
     /// A tracer that records nothing: the environment or an error switched tracing off.
@@ -122,7 +123,7 @@ impl Core {
             drain: Drain::new(Registry::of_test(Clock::Os, 0, 0)),
             pipeline: Pipeline::collecting(),
             trees: None,
-            local: Arc::new(endpoint),
+            local: endpoint.interned(),
             crossing,
             down: AtomicBool::new(false),
             process: std::process::id(),
@@ -135,7 +136,7 @@ impl Core {
         settings: SlotSettings,
         parts: Parts,
         blueprint: Option<Arc<Blueprint>>,
-        local: Arc<Endpoint>,
+        local: &'static Endpoint,
         crossing: Crossing,
     ) -> Result<Arc<Self>, ConfigError> {
         let Parts { drain, pipeline, trees } = parts;
@@ -188,8 +189,8 @@ impl Core {
     }
 
     /// This process, as its spans say.
-    pub(crate) const fn local_endpoint(&self) -> &Arc<Endpoint> {
-        &self.local
+    pub(crate) const fn local_endpoint(&self) -> &'static Endpoint {
+        self.local
     }
 
     /// Counts spans whose end was read.
@@ -197,12 +198,12 @@ impl Core {
         self.pipeline.ended(spans);
     }
 
-    /// Takes finished spans.
-    pub(crate) fn offer(&self, spans: Vec<SpanRecord>) {
+    /// Takes finished spans, and gives back buffers of others. Waits for room until `patience` at most.
+    pub(crate) fn offer(&self, blocks: Vec<Block>, buffers: &mut Buffers, patience: &mut Patience) {
         if let Some(trees) = &self.trees {
-            trees.print(spans.clone());
+            trees.print(blocks.iter().flat_map(|block| block.spans().iter().cloned()).collect());
         }
-        self.pipeline.offer(spans);
+        self.pipeline.offer(blocks, buffers, patience);
     }
 
     /// Changes the sampler.
@@ -231,7 +232,7 @@ impl Core {
     pub(crate) fn flush(&self, deadline: Instant) -> Tally {
         let flush = |core: &Self| {
             if core.slot().is_some() {
-                core.drain.flush();
+                core.drain.flush(deadline);
                 core.fold_lost();
             }
             if let Some(trees) = &core.trees {
@@ -248,7 +249,7 @@ impl Core {
     pub(crate) fn shutdown(&self, deadline: Instant) -> Tally {
         let shutdown = |core: &Self| {
             if let Some(slot) = core.slot().filter(|_| !core.down.swap(true, Ordering::AcqRel)) {
-                core.drain.finish(core.reference);
+                core.drain.finish(core.reference, deadline);
                 core.fold_lost();
                 slot.give_back();
             }

@@ -1,7 +1,14 @@
 //! A node of the network: the local process, or the other side of a conversation.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::Mutex;
+
+use once_cell::sync::Lazy;
+
+/// The endpoints that tracers of this process have had.
+static INTERNED: Lazy<Mutex<HashSet<&'static Endpoint>>> = Lazy::new(Mutex::default);
 
 /// A node of the network, as Zipkin records it: service name, IP address, port; each may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,6 +53,19 @@ impl Endpoint {
         self
     }
 
+    /// The same for the rest of the process: every span names the endpoint of its tracer, and counting the references would
+    /// cost more than writing it. One that is equal to an earlier one takes no memory.
+    pub(crate) fn interned(self) -> &'static Self {
+        // Not waited for: in a forked child a thread that is not there may hold it for ever.
+        let Ok(mut interned) = INTERNED.try_lock() else { return Box::leak(Box::new(self)) };
+        if let Some(endpoint) = interned.get(&self) {
+            return endpoint;
+        }
+        let endpoint: &'static Self = Box::leak(Box::new(self));
+        interned.insert(endpoint);
+        endpoint
+    }
+
     /// The service name, if there is one.
     #[must_use]
     pub fn service_name(&self) -> Option<&str> {
@@ -80,5 +100,20 @@ impl From<&'static str> for Endpoint {
 impl From<String> for Endpoint {
     fn from(service: String) -> Self {
         Self::named(service)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_endpoints_are_kept_once() {
+        let endpoint = || Endpoint::named("interned").port(80);
+        let first = endpoint().interned();
+        assert_eq!(first, &endpoint());
+        // Another test may hold the table, and then it is another one.
+        assert!((0..100).any(|_| std::ptr::eq(endpoint().interned(), first)));
+        assert!(!std::ptr::eq(endpoint().port(81).interned(), first));
     }
 }

@@ -7,8 +7,10 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use crate::reporter::attributes::TagValue;
+use super::fragment::Fragments;
+use crate::reporter::attributes::{RawValue, TagValue};
 use crate::reporter::record::SpanRecord;
+use crate::tracer::callsite::Callsite;
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::kind::{Kind, Outcome};
 
@@ -25,8 +27,23 @@ const PAIRS: [[u8; 2]; 100] = {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// The two hexadecimal digits of each byte.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut at = 0;
+    while at < 256 {
+        pairs[at] = [HEX[at >> 4], HEX[at & 15]];
+        at += 1;
+    }
+    pairs
+};
+
+/// Room for what every span has, so that the vector grows once for it.
+const USUAL: usize = 512;
+
 /// Appends one span as a JSON object.
-pub(crate) fn encode_span(out: &mut Vec<u8>, span: &SpanRecord) {
+pub(super) fn encode_span(out: &mut Vec<u8>, span: &SpanRecord, fragments: &mut Fragments) {
+    out.reserve(USUAL);
     out.extend_from_slice(b"{\"traceId\":\"");
     let trace = span.trace.get();
     if trace >> 64 != 0 {
@@ -41,13 +58,13 @@ pub(crate) fn encode_span(out: &mut Vec<u8>, span: &SpanRecord) {
     out.extend_from_slice(b"\",\"id\":\"");
     hex(out, span.id.get());
     out.push(b'"');
-    let kind = span.kind();
-    if let Some(kind) = kind {
-        out.extend_from_slice(b",\"kind\":\"");
-        out.extend_from_slice(kind.as_str().as_bytes());
-        out.push(b'"');
+    match (span.site, &span.name, span.kind) {
+        (Some(site), None, None) => fragments.site(out, site),
+        _ => {
+            kind(out, span.kind());
+            name(out, span);
+        }
     }
-    name(out, span);
     if span.start >= 1_000 {
         out.extend_from_slice(b",\"timestamp\":");
         decimal(out, micros(span.start));
@@ -56,54 +73,82 @@ pub(crate) fn encode_span(out: &mut Vec<u8>, span: &SpanRecord) {
         out.extend_from_slice(b",\"duration\":");
         decimal(out, micros(duration));
     }
-    if !span.local.is_empty() {
-        out.extend_from_slice(b",\"localEndpoint\":");
-        endpoint(out, &span.local);
-    }
+    fragments.local(out, span.local);
     if let Some(remote) = span.remote_endpoint().filter(|remote| !remote.is_empty()) {
         out.extend_from_slice(b",\"remoteEndpoint\":");
         endpoint(out, &remote);
     }
-    annotations(out, span);
-    tags(out, span);
+    if !span.attributes.is_empty() {
+        annotations(out, span);
+    }
+    if !span.attributes.is_empty() || span.outcome != Outcome::Returned {
+        tags(out, span);
+    }
     if span.debug {
         out.extend_from_slice(b",\"debug\":true");
     }
     // The client owns its span; the server removes the flag there.
-    if span.shared && kind != Some(Kind::Client) {
+    if span.shared && span.kind() != Some(Kind::Client) {
         out.extend_from_slice(b",\"shared\":true");
     }
     out.push(b'}');
 }
 
-/// `,"name":"…"`, in two parts if it is a method's: joining them would be an allocation.
+/// `,"kind":"…"`, if there is one.
+fn kind(out: &mut Vec<u8>, kind: Option<Kind>) {
+    if let Some(kind) = kind {
+        out.extend_from_slice(b",\"kind\":\"");
+        out.extend_from_slice(kind.as_str().as_bytes());
+        out.push(b'"');
+    }
+}
+
+/// Kind and name, as the site says.
+pub(super) fn site(out: &mut Vec<u8>, site: &'static Callsite) {
+    kind(out, site.span_kind());
+    site_name(out, site);
+}
+
+/// `,"localEndpoint":{…}`, if anything is known of it.
+pub(super) fn local_endpoint(out: &mut Vec<u8>, local: &Endpoint) {
+    if !local.is_empty() {
+        out.extend_from_slice(b",\"localEndpoint\":");
+        endpoint(out, local);
+    }
+}
+
+const NAME: &[u8] = b",\"name\":\"";
+
+/// `,"name":"…"`, if there is one.
 fn name(out: &mut Vec<u8>, span: &SpanRecord) {
-    const FIELD: &[u8] = b",\"name\":\"";
     match (&span.name, span.site) {
         (Some(name), _) if !name.is_empty() => {
-            out.extend_from_slice(FIELD);
-            text(out, name);
+            out.extend_from_slice(NAME);
+            text(out, name.as_bytes());
             out.push(b'"');
         }
-        (None, Some(site)) => {
-            let name = site.span_name();
-            out.extend_from_slice(FIELD);
-            if let Some(owner) = name.owner {
-                text(out, owner);
-                out.extend_from_slice(b"::");
-            }
-            text(out, name.name);
-            out.push(b'"');
-        }
+        (None, Some(site)) => site_name(out, site),
         _ => {}
     }
+}
+
+/// The same of a site, in two parts if it is a method's: joining them would be an allocation.
+fn site_name(out: &mut Vec<u8>, site: &'static Callsite) {
+    let name = site.span_name();
+    out.extend_from_slice(NAME);
+    if let Some(owner) = name.owner {
+        text(out, owner.as_bytes());
+        out.extend_from_slice(b"::");
+    }
+    text(out, name.name.as_bytes());
+    out.push(b'"');
 }
 
 fn endpoint(out: &mut Vec<u8>, endpoint: &Endpoint) {
     let mut before = b'{';
     if let Some(service) = endpoint.service_name() {
         out.extend_from_slice(b"{\"serviceName\":\"");
-        text(out, service);
+        text(out, service.as_bytes());
         out.push(b'"');
         before = b',';
     }
@@ -139,7 +184,7 @@ fn endpoint(out: &mut Vec<u8>, endpoint: &Endpoint) {
 
 fn annotations(out: &mut Vec<u8>, span: &SpanRecord) {
     let mut before: &[u8] = b",\"annotations\":[{\"timestamp\":";
-    for (time, value) in span.attributes.annotations() {
+    for (time, value) in span.attributes.raw_annotations() {
         out.extend_from_slice(before);
         decimal(out, micros(time));
         out.extend_from_slice(b",\"value\":\"");
@@ -162,22 +207,23 @@ fn tags(out: &mut Vec<u8>, span: &SpanRecord) {
         Outcome::Unfinished => Some(("outcome", "unfinished")),
     };
     let mut before: &[u8] = b",\"tags\":{\"";
-    for (key, value) in span.attributes.tags() {
-        outcome = outcome.filter(|(taken, _)| *taken != key);
+    for (key, value) in span.attributes.raw_tags() {
+        outcome = outcome.filter(|(taken, _)| taken.as_bytes() != key);
         out.extend_from_slice(before);
         text(out, key);
         out.extend_from_slice(b"\":\"");
         match value {
-            TagValue::Text(value) => text(out, value),
-            TagValue::Unsigned(value) => decimal(out, value),
-            TagValue::Signed(value) => {
+            RawValue::Text(value) => text(out, value),
+            RawValue::Other(TagValue::Text(value)) => text(out, value.as_bytes()),
+            RawValue::Other(TagValue::Unsigned(value)) => decimal(out, value),
+            RawValue::Other(TagValue::Signed(value)) => {
                 if value < 0 {
                     out.push(b'-');
                 }
                 decimal(out, value.unsigned_abs());
             }
             // Digits, signs, `NaN`, `inf`, `true`: nothing that needs an escape.
-            TagValue::Float(_) | TagValue::Bool(_) => display(out, value),
+            RawValue::Other(value @ (TagValue::Float(_) | TagValue::Bool(_))) => display(out, value),
         }
         out.push(b'"');
         before = b",\"";
@@ -211,27 +257,34 @@ const fn low(value: u128) -> u64 {
 
 /// Appends 16 lower-hex digits.
 fn hex(out: &mut Vec<u8>, value: u64) {
-    let mut digits = [0; 16];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(value.to_be_bytes()) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
+    let mut digits = [[0; 2]; 8];
+    for (pair, byte) in digits.iter_mut().zip(value.to_be_bytes()) {
+        *pair = HEX_PAIRS[usize::from(byte)];
     }
-    out.extend_from_slice(&digits);
+    out.extend_from_slice(digits.as_flattened());
 }
 
 fn decimal(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
-    // Two at a time: half as many divisions, each of which waits for the one before.
-    while value >= 10 {
-        let pair = usize::try_from(value % 100).unwrap_or(0);
-        value /= 100;
+    let mut put = |number: u64| {
         at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[pair]);
+        digits[at..at + 2].copy_from_slice(&PAIRS[usize::try_from(number % 100).unwrap_or(0)]);
+    };
+    // Four at a time: a division waits for the one before it, what is done with its remainder does not.
+    while value >= 10_000 {
+        let four = value % 10_000;
+        value /= 10_000;
+        put(four);
+        put(four / 100);
     }
-    if value > 0 || at == digits.len() {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(value).unwrap_or(0);
+    if value >= 100 {
+        put(value);
+        value /= 100;
+    }
+    put(value);
+    if value < 10 {
+        at += 1;
     }
     out.extend_from_slice(&digits[at..]);
 }
@@ -241,12 +294,49 @@ fn display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
     write!(out, "{value}").ok();
 }
 
-/// Appends the inside of a JSON string: runs of bytes that need no escape are copied as they are.
+/// Appends the inside of a JSON string. The text is UTF-8, which is not checked again.
+fn text(out: &mut Vec<u8>, text: &[u8]) {
+    let (plain, rest) = text.split_at(plain_bytes(text));
+    out.extend_from_slice(plain);
+    if !rest.is_empty() {
+        escaped(out, rest);
+    }
+}
+
+/// How many bytes at the beginning surely need no escape: eight are looked at together.
+fn plain_bytes(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    /// The high bit of each byte that is less than `bound` (128 at most), and maybe of bytes above the lowest such one.
+    const fn less(word: u64, bound: u8) -> u64 {
+        word.wrapping_sub(ONES * bound as u64) & !word & HIGH
+    }
+    let mut at = 0;
+    let mut words = text.chunks_exact(8);
+    let suspects = |word: u64| {
+        let (quote, backslash) = (word ^ (ONES * b'"' as u64), word ^ (ONES * b'\\' as u64));
+        less(word, 0x20) | less(quote, 1) | less(backslash, 1) | (word & HIGH)
+    };
+    for word in &mut words {
+        let suspects = suspects(u64::from_le_bytes(word.try_into().unwrap_or([0; 8])));
+        if suspects != 0 {
+            return at + suspects.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = words.remainder();
+    // Filled up with letters.
+    let mut last = [b'a'; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let suspects = suspects(u64::from_le_bytes(last));
+    at + rest.len().min(suspects.trailing_zeros() as usize / 8)
+}
+
+/// The same as `text`, byte by byte: runs that need no escape are copied as they are.
 ///
 /// The line and paragraph separators U+2028 and U+2029 become line feeds: beside another character that is not ASCII they
 /// make Zipkin (3.5.1) end its answers with bytes of zero, and one such text hides all traces that are listed with it.
-fn text(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
+fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut copied = 0;
     for (at, &byte) in bytes.iter().enumerate() {
         let escape = ESCAPES[usize::from(byte)];
@@ -265,8 +355,7 @@ fn text(out: &mut Vec<u8>, text: &str) {
             }
             b'u' => {
                 out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
+                out.extend_from_slice(&HEX_PAIRS[usize::from(byte)]);
             }
             letter => out.extend_from_slice(&[b'\\', letter]),
         }
@@ -300,7 +389,6 @@ const ESCAPES: [u8; 256] = {
 pub(super) mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
     use std::net::{Ipv4Addr, Ipv6Addr};
-    use std::sync::Arc;
 
     use rand::rngs::SmallRng;
     use rand::{RngExt as _, SeedableRng as _};
@@ -312,7 +400,7 @@ pub(super) mod tests {
 
     fn encoded(span: &SpanRecord) -> String {
         let mut out = Vec::new();
-        encode_span(&mut out, span);
+        encode_span(&mut out, span, &mut Fragments::new());
         String::from_utf8(out).unwrap()
     }
 
@@ -324,7 +412,7 @@ pub(super) mod tests {
     fn a_full_span() {
         let mut span = SpanRecord::sample("get /users", 0x463a_c35c_9f64_13ad_4848_5a39_53bb_6124, 0xa2f, 0x1);
         span.kind = Some(Kind::Server);
-        span.local = Arc::new(Endpoint::named("users").ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))).port(8080));
+        span.local = Endpoint::named("users").ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))).port(8080).interned();
         span.remote = Some(Box::new(Endpoint::new().ip(IpAddr::V6(Ipv6Addr::LOCALHOST)).port(41_000)));
         span.start = 1_700_000_000_123_456_789;
         span.duration = Some(1_999_999);
@@ -354,7 +442,7 @@ pub(super) mod tests {
     #[test]
     fn empty_fields_are_left_out() {
         let mut span = SpanRecord::sample("", 0xABC, 0xDEF, 0xDEF);
-        span.local = Arc::new(Endpoint::new());
+        span.local = Endpoint::new().interned();
         span.remote = Some(Box::new(Endpoint::named("")));
         span.start = 999;
         span.duration = None;
@@ -381,7 +469,7 @@ pub(super) mod tests {
     #[test]
     fn a_mapped_address_is_sent_as_ipv4() {
         let mut span = SpanRecord::sample("call", 1, 1, 0);
-        span.local = Arc::new(Endpoint::new().ip(IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped())));
+        span.local = Endpoint::new().ip(IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped())).interned();
         assert_eq!(parsed(&span)["localEndpoint"], json!({"ipv4": "192.0.2.1"}));
     }
 
@@ -433,7 +521,7 @@ pub(super) mod tests {
     #[test]
     fn line_and_paragraph_separators_become_line_feeds() {
         let mut span = SpanRecord::sample("é\u{2028}", 1, 1, 0);
-        span.local = Arc::new(Endpoint::named("\u{2029}x"));
+        span.local = Endpoint::named("\u{2029}x").interned();
         span.attributes.tag(0, "\u{2028}\u{2029}", TagValue::Text("…\u{2027}\u{2028}\u{202A}é"));
         span.attributes.annotation(1_000, "a\u{2029}");
         let span = parsed(&span);
@@ -515,7 +603,7 @@ pub(super) mod tests {
         span.name = Some(any_text(rng).into());
         span.parent = [None, Some(span.id), SpanId::new(rng.random())][rng.random_range(0..3)];
         span.kind = [None, Some(Kind::Client), Some(Kind::Consumer)][rng.random_range(0..3)];
-        span.local = Arc::new(any_endpoint(rng));
+        span.local = any_endpoint(rng).interned();
         span.remote = rng.random::<bool>().then(|| Box::new(any_endpoint(rng)));
         span.start = rng.random::<u64>() >> rng.random_range(0..64);
         span.duration = rng.random::<bool>().then(|| rng.random::<u64>() >> rng.random_range(0..64));

@@ -1,9 +1,11 @@
 //! From records to the bodies of requests: pure, records in, bytes out.
 
+mod fragment;
 pub(crate) mod json;
 
 use std::ops::Range;
 
+use self::fragment::Fragments;
 use crate::reporter::attributes::TagValue;
 use crate::reporter::record::SpanRecord;
 
@@ -21,6 +23,7 @@ pub(crate) struct Body {
     /// Where each span ends: the place of the comma or bracket behind it.
     ends: Vec<usize>,
     bound: usize,
+    fragments: Fragments,
 }
 
 /// What became of a span given to a [`Body`].
@@ -79,7 +82,7 @@ fn find_ends(list: &[u8], ends: &mut Vec<usize>) -> bool {
 impl Body {
     /// An empty list of at most `bound` bytes.
     pub(crate) const fn new(bound: usize) -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new(), bound }
+        Self { bytes: Vec::new(), ends: Vec::new(), bound, fragments: Fragments::new() }
     }
 
     /// Number of spans.
@@ -115,7 +118,11 @@ impl Body {
     }
 
     /// Adds spans from the first on, until one finds no room. Tells of each that is in, and its number.
-    pub(crate) fn fill(&mut self, spans: &mut [SpanRecord], mut added: impl FnMut(usize, &SpanRecord)) -> Filled {
+    pub(crate) fn fill<'a>(
+        &mut self,
+        spans: impl Iterator<Item = &'a mut SpanRecord>,
+        mut added: impl FnMut(usize, &SpanRecord),
+    ) -> Filled {
         let mut filled = Filled::default();
         for span in spans {
             match self.add(span) {
@@ -180,7 +187,7 @@ impl Body {
                 self.bytes.push(b',');
             }
         }
-        json::encode_span(&mut self.bytes, span);
+        json::encode_span(&mut self.bytes, span, &mut self.fragments);
         self.bytes.push(b']');
     }
 

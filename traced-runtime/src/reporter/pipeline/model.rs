@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use loom::thread;
 
-use super::{Pipeline, Shared, State, Stopped, Task};
+use super::{Patience, Pipeline, Shared, State, Stopped, Task};
+use crate::reporter::block::Block;
+use crate::reporter::buffers::Buffers;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::stats::{DropReason, Tally};
 
@@ -49,8 +51,13 @@ fn work(shared: &Arc<Shared>, takes: bool) {
 }
 
 fn offer(pipeline: &Pipeline, id: u64) {
+    offer_with(pipeline, id, &mut Patience::default());
+}
+
+fn offer_with(pipeline: &Pipeline, id: u64, patience: &mut Patience) {
     pipeline.ended(1);
-    pipeline.offer(vec![SpanRecord::sample("span", 1, id, 0)]);
+    let block = Block::new(vec![SpanRecord::sample("span", 1, id, 0)]);
+    pipeline.offer(vec![block], &mut Buffers::default(), patience);
 }
 
 fn check(tally: Tally) -> Tally {
@@ -125,6 +132,36 @@ fn loom_a_full_queue_counts_what_it_drops() {
         check(pipeline.shutdown(far()));
         worker.join().expect("no panic");
     });
+}
+
+/// Who waits for room gets it when the batch before is settled, or hears of the shutdown.
+#[test]
+fn loom_a_full_queue_is_waited_for() {
+    for shuts_down in [false, true] {
+        model(move || {
+            let pipeline = pipeline(SpanRecord::sample("span", 1, 1, 0).size());
+            let shared = Arc::clone(&pipeline.shared);
+            let worker = thread::spawn(move || work(&shared, true));
+            let recording = {
+                let pipeline = Arc::clone(&pipeline);
+                thread::spawn(move || {
+                    offer(&pipeline, 1);
+                    offer_with(&pipeline, 2, &mut Patience::of_a_round());
+                })
+            };
+            if !shuts_down {
+                recording.join().expect("no panic");
+                assert_eq!(check(pipeline.flush(far())).sent(), 2);
+                check(pipeline.shutdown(far()));
+            } else {
+                check(pipeline.shutdown(far()));
+                recording.join().expect("no panic");
+                let tally = check(pipeline.tally());
+                assert_eq!(tally.queued(), 0, "{tally:?}");
+            }
+            worker.join().expect("no panic");
+        });
+    }
 }
 
 /// Two who flush at once: both come back.

@@ -5,6 +5,8 @@ use std::mem;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::reporter::block::{Batch, Block};
+use crate::reporter::buffers::Buffers;
 use crate::reporter::encode::Body;
 use crate::reporter::pipeline::flushes::{Flush, Flushes};
 #[cfg(feature = "spool")]
@@ -34,6 +36,8 @@ pub(super) struct State {
     /// Recorded, and not offered yet.
     pub(super) held: u64,
     pub(super) queue: Queue,
+    /// Of spans that were encoded, for the drain.
+    pub(super) spent: Buffers,
     /// A thread has taken spans from the queue and may put some back: nobody else takes any.
     pub(super) encoding: bool,
     /// Taken from the queue to be sent, and neither sent nor dropped yet.
@@ -62,7 +66,7 @@ pub(super) struct State {
 
 /// What the sending thread is to do next.
 pub(crate) enum Task {
-    Send(Vec<SpanRecord>),
+    Send(Batch),
     /// Send a batch from the spool.
     #[cfg(feature = "spool")]
     SendStored(Stored),
@@ -117,6 +121,7 @@ impl State {
             stats: Stats::default(),
             held: 0,
             queue: Queue::new(queue_bytes),
+            spent: Buffers::default(),
             encoding: false,
             in_flight: 0,
             collected: Vec::new(),
@@ -151,6 +156,44 @@ impl State {
         self.stats.tally.dropped[reason as usize] += spans;
     }
 
+    /// Queues the spans of a block that are held; those for which there is no room stay held, and come back.
+    pub(super) fn queue_block(&mut self, mut block: Block, now: Instant) -> Option<Block> {
+        let spans = block.len();
+        self.queue.push(&mut block, now);
+        let queued = (spans - block.len()) as u64;
+        self.offered += queued;
+        self.held = self.held.saturating_sub(queued);
+        (!block.is_empty()).then_some(block)
+    }
+
+    /// Counts held spans as dropped for want of room, and gives them back to be freed.
+    pub(super) fn drop_block(&mut self, block: Block) -> Block {
+        let spans = block.len() as u64;
+        self.held = self.held.saturating_sub(spans);
+        if self.trouble {
+            self.drop_spans(DropReason::Unreachable, spans);
+        } else {
+            self.drop_spans(DropReason::QueueFull, spans);
+            self.overflow += spans;
+        }
+        block
+    }
+
+    /// Whether the queue is full of what will soon be gone.
+    pub(super) fn can_get_room(&self) -> bool {
+        !self.trouble && self.queue.bytes() > 0
+    }
+
+    /// Whether the threads have something to do, or to wait for.
+    pub(super) fn has_work(&self, batch_bytes: usize) -> bool {
+        let waiting = self.queue.waiting_bytes();
+        #[cfg(feature = "spool")]
+        if waiting > self.queue.bound() / 2 {
+            return true;
+        }
+        waiting >= batch_bytes
+    }
+
     /// Spans of the batch in hand are sent or dropped. Whether they are this tracer's own, and not adopted.
     fn settle(&mut self, spans: u64) -> bool {
         #[cfg(feature = "spool")]
@@ -167,7 +210,7 @@ impl State {
 
     /// Empties the queue and forgets what is in flight, except for what is safe on the disk; returns how many spans that
     /// were.
-    pub(super) fn abandon(&mut self) -> (u64, VecDeque<SpanRecord>) {
+    pub(super) fn abandon(&mut self) -> (u64, VecDeque<Block>) {
         #[cfg(feature = "spool")]
         self.keep_saved();
         let spans = self.queue.len() as u64 + self.in_flight;
@@ -289,14 +332,10 @@ impl Shared {
     }
 
     /// Puts back what found no room in the request, and counts what was lost of the rest. The encoded batch is shown, so that
-    /// it can be spooled while it is being sent.
-    pub(crate) fn encoded(
-        &self,
-        rest: impl DoubleEndedIterator<Item = SpanRecord> + ExactSizeIterator,
-        cut_tags: u64,
-        body: &Arc<Body>,
-    ) {
+    /// it can be spooled while it is being sent. `spent` are the buffers of what was encoded.
+    pub(crate) fn encoded(&self, rest: Vec<SpanRecord>, cut_tags: u64, body: &Arc<Body>, spent: &mut Buffers) {
         let mut state = self.lock();
+        state.spent.take_over(spent);
         state.encoding = false;
         state.stats.cut_tags += cut_tags;
         if !state.closed {

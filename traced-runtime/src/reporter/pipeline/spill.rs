@@ -264,7 +264,7 @@ impl State {
                 let waiting = self.queue.waiting_bytes();
                 let hurry = urgent || self.flushes.current.is_some() || waiting >= batch_bytes || now >= since + linger;
                 if waiting > self.queue.bound() / 2 || urgent || (spill.lasting && hurry) {
-                    let spans = self.queue.take_to_spill(batch_bytes, now);
+                    let spans = self.queue.take_to_spill(batch_bytes, now).into_spans();
                     self.encoding = true;
                     spill.taken += 1;
                     spill.writing = spans.len() as u64;
@@ -363,7 +363,7 @@ impl Shared {
         spans: usize,
         too_large: usize,
         cut_tags: u64,
-        rest: impl DoubleEndedIterator<Item = SpanRecord>,
+        rest: Vec<SpanRecord>,
     ) {
         let mut state = self.lock();
         state.encoding = false;
@@ -388,7 +388,7 @@ impl Shared {
     }
 
     /// Nothing could be written: spans stay in memory, and `rest` goes back there.
-    pub(crate) fn spill_failed(&self, rest: impl DoubleEndedIterator<Item = SpanRecord>) {
+    pub(crate) fn spill_failed(&self, rest: Vec<SpanRecord>) {
         let mut state = self.lock();
         state.stats.spool_failures += 1;
         let Some(spill) = &mut state.spill else { return };

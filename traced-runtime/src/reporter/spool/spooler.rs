@@ -58,7 +58,7 @@ impl Spooler {
             }
             Err(error) => {
                 self.tell_failure(&error);
-                self.shared.spill_failed(std::iter::empty());
+                self.shared.spill_failed(Vec::new());
             }
         }
     }
@@ -72,7 +72,7 @@ impl Spooler {
         }
         let mut body = std::mem::replace(&mut self.body, Body::new(0));
         body.clear();
-        let filled = body.fill(&mut spans, |_, _| ());
+        let filled = body.fill(spans.iter_mut(), |_, _| ());
         let encoded = body.spans();
         let written = if encoded == 0 { Ok(None) } else { self.write(number, body.list(), encoded).map(Some) };
         self.body = body;
@@ -81,12 +81,12 @@ impl Spooler {
                 if filled.too_large > 0 {
                     self.notices.tell(NoticeKind::TooLarge, filled.too_large as u64, Instant::now(), too_large);
                 }
-                let rest = spans.drain(filled.taken..);
+                let rest = spans.split_off(filled.taken);
                 self.shared.spilled(written, encoded, filled.too_large, filled.cut_tags, rest);
             }
             Err(error) => {
                 self.tell_failure(&error);
-                self.shared.spill_failed(spans.into_iter());
+                self.shared.spill_failed(spans);
             }
         }
     }

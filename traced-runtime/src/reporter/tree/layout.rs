@@ -557,7 +557,6 @@ impl Cells<'_> {
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
-    use std::sync::Arc;
 
     use rand::rngs::SmallRng;
     use rand::{RngExt as _, SeedableRng as _};
@@ -586,7 +585,7 @@ mod tests {
     /// The trace of two services that the documentation shows.
     fn call() -> Vec<SpanRecord> {
         let service = |mut span: SpanRecord, name: &'static str, kind| {
-            span.local = Arc::new(Endpoint::named(name));
+            span.local = Endpoint::named(name).interned();
             span.kind = kind;
             span
         };
@@ -862,7 +861,7 @@ critical path  e\u{301}\\u{200b} 50.0 µs 50% · plain 50.0 µs 50%
                     span.name = Some(Cow::Owned(name.clone()));
                     span.shared = random.random_bool(0.2);
                     if random.random_bool(0.3) {
-                        span.local = Arc::new(Endpoint::named(names[random.random_range(0..names.len())]));
+                        span.local = Endpoint::named(names[random.random_range(0..names.len())]).interned();
                     }
                     span.kind = [None, Some(Kind::Client), Some(Kind::Consumer)][random.random_range(0..3)];
                     if random.random_bool(0.3) {

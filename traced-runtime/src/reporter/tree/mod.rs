@@ -139,7 +139,6 @@ pub(crate) fn parents(spans: &[&SpanRecord]) -> Vec<Option<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use super::*;
     use crate::reporter::attributes::TagValue;
@@ -284,7 +283,7 @@ mod tests {
         let spans = [span("a", 1, 0, 0), client, server, near, far.clone()];
         assert_eq!(lines(&spans), ["a", "└─ call  [client]", "   ├─ connect", "   └─ handle", "      └─ query"]);
         // A span of a third process that names the id belongs to the client's half.
-        far.local = Arc::new(Endpoint::named("elsewhere"));
+        far.local = Endpoint::named("elsewhere").interned();
         let spans = [spans[1].clone(), spans[2].clone(), far];
         assert_eq!(lines(&spans), ["call  [client]", "├─ handle", "└─ query"]);
         assert_eq!(lines(&spans[1..]), ["handle", "└─ query"]);

@@ -9,8 +9,9 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::*;
 use crate::reporter::backend::ReportError;
+use crate::reporter::block::Block;
 use crate::reporter::notice::Notice;
-use crate::reporter::pipeline::{Pipeline, PipelineConfig};
+use crate::reporter::pipeline::{Patience, Pipeline, PipelineConfig};
 use crate::reporter::send::SendError;
 use crate::reporter::stats::Tally;
 
@@ -66,7 +67,12 @@ fn spans(ids: std::ops::RangeInclusive<u64>) -> Vec<SpanRecord> {
 fn offer(pipeline: &Pipeline, ids: std::ops::RangeInclusive<u64>) {
     let spans = spans(ids);
     pipeline.ended(spans.len() as u64);
-    pipeline.offer(spans);
+    hand_on(pipeline, spans);
+}
+
+/// As the drain does, but without patience.
+fn hand_on(pipeline: &Pipeline, spans: Vec<SpanRecord>) {
+    pipeline.offer(vec![Block::new(spans)], &mut Buffers::default(), &mut Patience::default());
 }
 
 fn soon() -> Instant {
@@ -116,7 +122,7 @@ fn a_batch_that_is_not_full_is_sent_after_it_lingered() {
 fn held_spans_are_queued_and_a_flush_does_not_wait_for_them() {
     let (pipeline, _) = with_sender(|_| Ok(()));
     pipeline.ended(3);
-    pipeline.offer(spans(1..=1));
+    hand_on(&pipeline, spans(1..=1));
     let tally = pipeline.flush(soon());
     assert_eq!((tally.recorded(), tally.sent(), tally.queued()), (3, 1, 2));
     pipeline.lost(DropReason::LogFull, 5);
@@ -242,7 +248,7 @@ fn a_span_that_no_request_holds_is_dropped_and_others_go_through() {
     large[0].attributes.annotation(1, &"x".repeat(1_000));
     large[1].attributes.tag(1, "x", crate::reporter::attributes::TagValue::Text(&"x".repeat(1_000)));
     pipeline.ended(3);
-    pipeline.offer(large);
+    hand_on(&pipeline, large);
     let tally = pipeline.flush(soon());
     assert_eq!(tally.sent(), 2);
     assert_eq!(drops(&tally), [(DropReason::TooLarge, 1)]);
@@ -395,7 +401,7 @@ fn a_blocked_sender_does_not_hold_a_shutdown_and_is_not_counted_twice() {
     // Now the thread can end, and its return is waited for.
     assert_eq!(pipeline.shutdown(soon()), tally);
     offer(&pipeline, 5..=6);
-    pipeline.offer(spans(7..=8));
+    hand_on(&pipeline, spans(7..=8));
     let tally = pipeline.flush(soon());
     assert_eq!((tally.recorded(), drops(&tally)), (8, vec![(DropReason::Deadline, 8)]));
 }
@@ -513,7 +519,7 @@ fn the_traces_of_accepted_roots_are_told_before_they_are_counted() {
     }
     let first = roots[0].clone();
     pipeline.ended(6);
-    pipeline.offer(std::iter::once(first).chain(roots).collect());
+    hand_on(&pipeline, std::iter::once(first).chain(roots).collect());
     assert_eq!(pipeline.flush(soon()).sent(), 5);
     let told: Vec<_> = told.lock().unwrap().iter().map(TraceId::to_string).collect();
     assert_eq!(told, ["1", "4", "5"].map(|trace| format!("{trace:0>16}")));
@@ -579,7 +585,7 @@ fn every_span_is_accounted_for_at_every_instant() {
                 }
                 5..9 => {
                     let count = rng.random_range(0..=held.len());
-                    pipeline.offer(held.drain(..count).collect());
+                    hand_on(&pipeline, held.drain(..count).collect());
                 }
                 9 => {
                     pipeline.lost(DropReason::TooDeep, 2);
