@@ -51,6 +51,9 @@ pub(crate) const LARGE_CHUNK: usize = 32 << 10;
 /// A budget with less than this part of it left gives out smaller chunks, so that there is something for new threads.
 const SHARE: usize = 64;
 
+/// When this part of the budget (one in so many) is used, the drain is woken.
+const FILLING: usize = 16;
+
 /// The part of the budget (one in so many) that only ends of spans may use, so that what began recording can end.
 const RESERVE: usize = 16;
 
@@ -196,8 +199,20 @@ const fn chunk_bytes(words: usize) -> usize {
 /// Wakes the thread that drains the logs, if there is one and it sleeps.
 #[derive(Debug, Default)]
 pub(crate) struct Waker {
-    asleep: std::sync::atomic::AtomicBool,
+    sleep: std::sync::atomic::AtomicU8,
     drain: OnceCell<std::thread::Thread>,
+}
+
+/// How fast the drain sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Sleep {
+    /// It does not.
+    Awake = 0,
+    /// It looks again in a moment: only what cannot wait so long is worth the wake-up.
+    Short = 1,
+    /// It looks again after a while.
+    Long = 2,
 }
 
 impl Waker {
@@ -208,13 +223,19 @@ impl Waker {
     }
 
     /// Called by the drain around its sleep.
-    pub(crate) fn sleeping(&self, asleep: bool) {
-        self.asleep.store(asleep, std::sync::atomic::Ordering::Release);
+    pub(crate) fn sleeping(&self, sleep: Sleep) {
+        self.sleep.store(sleep as u8, std::sync::atomic::Ordering::Release);
     }
 
-    /// Wakes the drain. Costs a load when it is awake.
-    pub(crate) fn wake(&self) {
-        if self.asleep.swap(false, std::sync::atomic::Ordering::AcqRel) {
+    /// Wakes the drain out of a long sleep; out of a short one, too, if it is `urgent`. Costs a load when it is awake.
+    pub(crate) fn wake(&self, urgent: bool) {
+        use std::sync::atomic::Ordering;
+
+        let least = if urgent { Sleep::Short } else { Sleep::Long };
+        if self.sleep.load(Ordering::Acquire) < least as u8 {
+            return;
+        }
+        if self.sleep.swap(Sleep::Awake as u8, Ordering::AcqRel) != Sleep::Awake as u8 {
             if let Some(drain) = self.drain.get() {
                 drain.unpark();
             }
@@ -260,6 +281,11 @@ impl Budget {
     /// Changes whenever something was given back.
     pub(crate) fn returned(&self) -> usize {
         self.returned.load(Ordering::Relaxed)
+    }
+
+    /// Whether so much is in use that it had better be read.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > self.limit / FILLING
     }
 
     fn left(&self, need: Need) -> usize {

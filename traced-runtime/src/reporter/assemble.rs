@@ -17,7 +17,7 @@ use crate::recorder::clock::Timeline;
 use crate::recorder::event::{self, Event, Ids, What};
 use crate::recorder::log::{Log, Reader};
 use crate::recorder::registry::{Registry, mix};
-use crate::reporter::block::Block;
+use crate::reporter::block::{BLOCK_SPANS, Block};
 use crate::reporter::buffers::Buffers;
 use crate::reporter::details::{Details, More};
 use crate::reporter::pipeline::Patience;
@@ -493,8 +493,14 @@ impl Spans {
         }
         self.count(ids.tracer);
         self.ended_bytes += record.size();
-        if self.ended.last().is_none_or(|ended| ended.tracer != ids.tracer || ended.block.is_full()) {
-            self.ended.push(Ended { tracer: ids.tracer, block: Block::default(), keys: Vec::new() });
+        match self.ended.last() {
+            Some(ended) if ended.tracer == ids.tracer && !ended.block.is_full() => {}
+            last => {
+                // After a full one another full one is likely.
+                let block = if last.is_some() { Block::with_room() } else { Block::default() };
+                let keys = Vec::with_capacity(if last.is_some() { BLOCK_SPANS } else { 0 });
+                self.ended.push(Ended { tracer: ids.tracer, block, keys });
+            }
         }
         if let Some(ended) = self.ended.last_mut() {
             ended.block.push(record);

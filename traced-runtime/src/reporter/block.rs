@@ -25,6 +25,11 @@ impl Block {
         Self { spans, bytes }
     }
 
+    /// An empty one with room for all the spans of a full one.
+    pub(crate) fn with_room() -> Self {
+        Self { spans: Vec::with_capacity(BLOCK_SPANS), bytes: 0 }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.spans.len()
     }

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::recorder::log::Sleep;
 use crate::recorder::registry::Registry;
 use crate::reporter::assemble::{Assembler, OpenSpan};
 use crate::reporter::pipeline::Patience;
@@ -16,7 +18,8 @@ use crate::tracer::local;
 /// Time between two rounds while spans come.
 const BUSY: Duration = Duration::from_millis(20);
 
-/// Time between two rounds when nothing came for a while. A thread that fills a chunk of its log wakes the drain.
+/// Time between two rounds when nothing came for a while. A thread that fills a chunk of its log wakes the drain, between two
+/// busy rounds only if much of the budget is used.
 const IDLE: Duration = Duration::from_millis(320);
 
 /// A registry of logs, and the state of those who read them.
@@ -24,6 +27,8 @@ const IDLE: Duration = Duration::from_millis(320);
 pub(crate) struct Drain {
     registry: Registry,
     assembler: Mutex<Assembler>,
+    /// How many wait for the assembler: who has it does not wait for anything else then.
+    wanted: Arc<AtomicUsize>,
 }
 
 /// The one with a thread.
@@ -33,7 +38,7 @@ impl Drain {
     /// A drain without a thread: rounds run where [`flush`](Self::flush) is called.
     pub(crate) fn new(registry: Registry) -> Arc<Self> {
         let assembler = Mutex::new(Assembler::new(&registry));
-        Arc::new(Self { registry, assembler })
+        Arc::new(Self { registry, assembler, wanted: Arc::default() })
     }
 
     /// The drain of the process, started with the first tracer. A budget other than the one in force is an error.
@@ -64,9 +69,9 @@ impl Drain {
         let mut pause = BUSY;
         loop {
             let waker = self.registry.waker();
-            waker.sleeping(true);
+            waker.sleeping(if pause == BUSY { Sleep::Short } else { Sleep::Long });
             std::thread::park_timeout(pause);
-            waker.sleeping(false);
+            waker.sleeping(Sleep::Awake);
             pause = if self.round() { BUSY } else { (pause * 2).min(IDLE) };
         }
     }
@@ -77,7 +82,7 @@ impl Drain {
     }
 
     fn round(&self) -> bool {
-        self.assembler().round(&self.registry, Patience::of_a_round())
+        self.assembler().round(&self.registry, Patience::of_a_round(&self.wanted))
     }
 
     /// Reads everything that was written before the call, and hands it on to the tracers. Where their queues are full it
@@ -87,7 +92,7 @@ impl Drain {
         let mut assembler = self.assembler();
         self.settle_clock(&assembler);
         for _ in 0..2 {
-            assembler.round(&self.registry, Patience::until(deadline));
+            assembler.round(&self.registry, Patience::until(deadline, &self.wanted));
         }
     }
 
@@ -96,15 +101,15 @@ impl Drain {
         let mut assembler = self.assembler();
         self.settle_clock(&assembler);
         for _ in 0..2 {
-            assembler.round(&self.registry, Patience::until(deadline));
+            assembler.round(&self.registry, Patience::until(deadline, &self.wanted));
         }
-        assembler.finish(tracer, Patience::until(deadline));
+        assembler.finish(tracer, Patience::until(deadline, &self.wanted));
     }
 
     /// What a tracer has open now.
     pub(crate) fn open_spans(&self, tracer: u32) -> Vec<OpenSpan> {
         let mut assembler = self.assembler();
-        assembler.round(&self.registry, Patience::of_a_round());
+        assembler.round(&self.registry, Patience::of_a_round(&self.wanted));
         assembler.open_spans(tracer)
     }
 
@@ -125,7 +130,10 @@ impl Drain {
     }
 
     fn assembler(&self) -> MutexGuard<'_, Assembler> {
-        self.assembler.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wanted.fetch_add(1, Ordering::AcqRel);
+        let assembler = self.assembler.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wanted.fetch_sub(1, Ordering::AcqRel);
+        assembler
     }
 }
 

@@ -185,7 +185,7 @@ impl Pipeline {
             }
             let mut rest = state.queue_block(block, now);
             while let Some(block) = rest {
-                let left = patience.left().filter(|_| self.can_wait() && state.can_get_room());
+                let left = patience.next().filter(|_| self.can_wait() && state.can_get_room());
                 let Some(left) = left else {
                     no_room.push(state.drop_block(block));
                     break;

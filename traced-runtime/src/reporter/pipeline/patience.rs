@@ -1,33 +1,42 @@
 //! How long finished spans wait where a queue is full.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest that one round of the drain waits for room, all queues together.
 ///
-/// It must be short: meanwhile nothing is read, of no tracer. What ends then waits in the log, and when that is full a span
-/// is lost where it starts, for a few nanoseconds; a span that is read for nothing costs a hundred times that.
-const OF_A_ROUND: Duration = Duration::from_millis(25);
+/// Meanwhile nothing is read, of no tracer: what ends waits in the log, and when that is full a span is lost where it starts,
+/// for a few nanoseconds. One that is read for nothing costs a hundred times that, which the thread that sends could use.
+const OF_A_ROUND: Duration = Duration::from_millis(200);
+
+/// How often whoever waits for room looks whether somebody else wants to read.
+const STEP: Duration = Duration::from_millis(5);
 
 /// How long whoever hands on spans may still wait for room.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
     left: Duration,
+    /// How many wait for the end of the round.
+    wanted: Option<Arc<AtomicUsize>>,
 }
 
 impl Patience {
-    /// That of a round.
-    pub(crate) const fn of_a_round() -> Self {
-        Self { left: OF_A_ROUND }
+    /// That of a round, which ends when somebody wants the round to end.
+    pub(crate) fn of_a_round(wanted: &Arc<AtomicUsize>) -> Self {
+        Self { left: OF_A_ROUND, wanted: Some(Arc::clone(wanted)) }
     }
 
     /// The same, but not beyond a deadline.
-    pub(crate) fn until(deadline: Instant) -> Self {
-        Self { left: OF_A_ROUND.min(deadline.saturating_duration_since(Instant::now())) }
+    pub(crate) fn until(deadline: Instant, wanted: &Arc<AtomicUsize>) -> Self {
+        let left = OF_A_ROUND.min(deadline.saturating_duration_since(Instant::now()));
+        Self { left, wanted: Some(Arc::clone(wanted)) }
     }
 
-    /// What is left of it, if anything is.
-    pub(super) fn left(&self) -> Option<Duration> {
-        (!self.left.is_zero()).then_some(self.left)
+    /// How long to wait now, if at all.
+    pub(super) fn next(&self) -> Option<Duration> {
+        let hurry = self.wanted.as_ref().is_some_and(|wanted| wanted.load(Ordering::Acquire) > 0);
+        (!self.left.is_zero() && !hurry).then_some(self.left.min(STEP))
     }
 
     /// So much was waited.

@@ -74,7 +74,11 @@ fn config(timeout: Duration) -> Config {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
-        .timeout_global(Some(timeout))
+        // Each step by itself: with one limit for all of them every request would start a thread to look the name up.
+        .timeout_connect(Some(timeout))
+        .timeout_send_request(Some(timeout))
+        .timeout_send_body(Some(timeout))
+        .timeout_recv_response(Some(timeout))
         .timeout_recv_body(Some(timeout.min(ANSWER_TIME)))
         .max_idle_connections(1)
         .max_idle_connections_per_host(1)

@@ -191,7 +191,7 @@ impl Local {
         let words = words + 2 * self.reserve();
         // SAFETY: the writer is attached to this log.
         let extended = self.busy(|| unsafe { self.writer.extend(log, words, need) });
-        log.waker().wake();
+        log.waker().wake(log.budget().is_filling());
         if extended {
             Ok(())
         } else {
