@@ -13,302 +13,18 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
 
-use once_cell::sync::OnceCell;
-
-use self::sync::{AtomicPtr, AtomicUsize, Ordering};
+use super::budget::{Budget, Need};
+use super::chunk::sync::{self, AtomicPtr, AtomicUsize, Ordering};
+use super::chunk::{Chunk, FIRST_CHUNK, LARGE_CHUNK, Word};
 use super::clock::Clock;
+use super::waker::Waker;
 use crate::tracer::callsite::Callsite;
 
-/// The atomics in use: loom's in its model, else the standard library's.
-pub(crate) mod sync {
-    #[cfg(loom)]
-    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-    #[cfg(not(loom))]
-    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-
-    /// Loads what no other thread stores meanwhile.
-    #[cfg(not(loom))]
-    #[inline(always)]
-    pub(super) fn load_own<T>(own: &AtomicPtr<T>) -> *mut T {
-        own.load(Ordering::Relaxed)
-    }
-
-    /// Loom looks for a conflict with the last access to an atomic, and with no earlier one: a thread's load of what it
-    /// stores next would hide another thread's load before. This load is none to loom, but that it is checked.
-    #[cfg(loom)]
-    pub(super) fn load_own<T>(own: &AtomicPtr<T>) -> *mut T {
-        // SAFETY: the caller's promise, which loom checks.
-        unsafe { own.unsync_load() }
-    }
-}
-
-/// Bytes of a new log's first chunk.
-pub(crate) const FIRST_CHUNK: usize = 1 << 10;
-
-/// Bytes of a chunk of a thread that records much. Only the reserve of deeply nested spans makes a larger one.
-pub(crate) const LARGE_CHUNK: usize = 32 << 10;
-
-/// A budget with less than this part of it left gives out smaller chunks, so that there is something for new threads.
+/// A chunk is this part of the budget at most.
 const SHARE: usize = 64;
 
-/// When this part of the budget (one in so many) is used, the drain is woken.
-const FILLING: usize = 16;
-
-/// The part of the budget (one in so many) that only ends of spans may use, so that what began recording can end.
-const RESERVE: usize = 16;
-
-/// One word of a log.
-#[derive(Debug)]
-#[repr(transparent)]
-pub(crate) struct Word(cell::WordCell);
-
-#[cfg(not(loom))]
-mod cell {
-    use std::cell::UnsafeCell;
-    use std::mem::MaybeUninit;
-
-    #[derive(Debug)]
-    #[repr(transparent)]
-    pub(super) struct WordCell(UnsafeCell<MaybeUninit<u64>>);
-
-    impl WordCell {
-        /// # Safety
-        /// No other thread reads or writes the word meanwhile.
-        #[inline(always)]
-        pub(super) unsafe fn write(&self, value: u64) {
-            // SAFETY: the caller's promise.
-            unsafe { (*self.0.get()).write(value) };
-        }
-
-        /// # Safety
-        /// As for `write`. The address is stored as a pointer where a pointer fills the word: it keeps what it may
-        /// point to.
-        #[inline(always)]
-        pub(super) unsafe fn write_pointer(&self, value: *const ()) {
-            #[cfg(target_pointer_width = "64")]
-            // SAFETY: the caller's promise; a pointer has the size and alignment of the word.
-            unsafe {
-                self.0.get().cast::<*const ()>().write(value);
-            }
-            #[cfg(not(target_pointer_width = "64"))]
-            // SAFETY: the caller's promise.
-            unsafe {
-                self.write(value.expose_provenance() as u64);
-            }
-        }
-
-        /// # Safety
-        /// The word was written, and no thread writes it meanwhile.
-        pub(super) unsafe fn read(&self) -> u64 {
-            // SAFETY: the caller's promise.
-            unsafe { (*self.0.get()).assume_init_read() }
-        }
-
-        /// # Safety
-        /// The word was written by `write_pointer`, and no thread writes it meanwhile.
-        pub(super) unsafe fn read_pointer(&self) -> *const () {
-            #[cfg(target_pointer_width = "64")]
-            // SAFETY: the caller's promise.
-            unsafe {
-                self.0.get().cast::<*const ()>().read()
-            }
-            #[cfg(not(target_pointer_width = "64"))]
-            // SAFETY: the caller's promise.
-            unsafe {
-                ptr::with_exposed_provenance(self.read() as usize)
-            }
-        }
-    }
-
-    pub(super) fn chunk_words(count: usize) -> Box<[super::Word]> {
-        // SAFETY: a word is `MaybeUninit`: it needs no initial value.
-        unsafe { Box::new_uninit_slice(count).assume_init() }
-    }
-}
-
-/// The same on loom's cell, which notices every access that is not ordered with another thread's.
-#[cfg(loom)]
-mod cell {
-    #[derive(Debug)]
-    pub(super) struct WordCell(loom::cell::UnsafeCell<u64>);
-
-    impl WordCell {
-        pub(super) unsafe fn write(&self, value: u64) {
-            // SAFETY: the caller's promise, which loom checks.
-            self.0.with_mut(|word| unsafe { *word = value });
-        }
-
-        pub(super) unsafe fn write_pointer(&self, value: *const ()) {
-            // SAFETY: the caller's promise, which loom checks.
-            unsafe { self.write(value.expose_provenance() as u64) };
-        }
-
-        pub(super) unsafe fn read(&self) -> u64 {
-            // SAFETY: the caller's promise, which loom checks.
-            self.0.with(|word| unsafe { *word })
-        }
-
-        pub(super) unsafe fn read_pointer(&self) -> *const () {
-            // SAFETY: the caller's promise, which loom checks.
-            std::ptr::with_exposed_provenance(unsafe { self.read() } as usize)
-        }
-    }
-
-    pub(super) fn chunk_words(count: usize) -> Box<[super::Word]> {
-        (0..count).map(|_| super::Word(WordCell(loom::cell::UnsafeCell::new(0)))).collect()
-    }
-}
-
-/// A piece of a log.
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    next: AtomicPtr<Chunk>,
-    /// The end of what is committed.
-    committed: AtomicPtr<Word>,
-    /// Position of the first word.
-    first: u64,
-    words: Box<[Word]>,
-}
-
-impl Chunk {
-    fn new(words: usize, first: u64) -> Box<Self> {
-        let words = cell::chunk_words(words);
-        let start = words.as_ptr().cast_mut();
-        Box::new(Self { next: AtomicPtr::new(ptr::null_mut()), committed: AtomicPtr::new(start), first, words })
-    }
-
-    /// Bytes that the budget counts for it.
-    fn bytes(&self) -> usize {
-        chunk_bytes(self.words.len())
-    }
-
-    fn start(&self) -> *const Word {
-        self.words.as_ptr()
-    }
-
-    /// The position behind the last word.
-    fn end_position(&self) -> u64 {
-        self.first + (self.words.len() * size_of::<Word>()) as u64
-    }
-}
-
-const fn chunk_bytes(words: usize) -> usize {
-    words * 8 + size_of::<Chunk>()
-}
-
-/// Wakes the thread that drains the logs, if there is one and it sleeps.
-#[derive(Debug, Default)]
-pub(crate) struct Waker {
-    sleep: std::sync::atomic::AtomicU8,
-    drain: OnceCell<std::thread::Thread>,
-}
-
-/// How fast the drain sleeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Sleep {
-    /// It does not.
-    Awake = 0,
-    /// It looks again in a moment: only what cannot wait so long is worth the wake-up.
-    Short = 1,
-    /// It looks again after a while.
-    Long = 2,
-}
-
-impl Waker {
-    /// Sets the thread to wake.
-    pub(crate) fn set(&self, drain: std::thread::Thread) {
-        // Set once; the process has one drain.
-        self.drain.set(drain).ok();
-    }
-
-    /// Called by the drain around its sleep.
-    pub(crate) fn sleeping(&self, sleep: Sleep) {
-        self.sleep.store(sleep as u8, std::sync::atomic::Ordering::Release);
-    }
-
-    /// Wakes the drain out of a long sleep; out of a short one, too, if it is `urgent`. Costs a load when it is awake.
-    pub(crate) fn wake(&self, urgent: bool) {
-        use std::sync::atomic::Ordering;
-
-        let least = if urgent { Sleep::Short } else { Sleep::Long };
-        if self.sleep.load(Ordering::Acquire) < least as u8 {
-            return;
-        }
-        if self.sleep.swap(Sleep::Awake as u8, Ordering::AcqRel) != Sleep::Awake as u8 {
-            if let Some(drain) = self.drain.get() {
-                drain.unpark();
-            }
-        }
-    }
-}
-
-/// What all logs of one registry may hold together, in bytes.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    limit: usize,
-    used: AtomicUsize,
-    /// Counts what was given back: a thread that got nothing asks again only after this has changed.
-    returned: AtomicUsize,
-}
-
-/// For what a chunk is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// A span starts.
-    Start,
-    /// A span ends, or gets a tag: may use the last part of the budget.
-    End,
-}
-
-impl Budget {
-    /// A budget of so many bytes.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, used: AtomicUsize::new(0), returned: AtomicUsize::new(0) }
-    }
-
-    /// The limit in bytes.
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// Bytes in use.
-    #[cfg(all(test, not(loom)))]
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    /// Changes whenever something was given back.
-    pub(crate) fn returned(&self) -> usize {
-        self.returned.load(Ordering::Relaxed)
-    }
-
-    /// Whether so much is in use that it had better be read.
-    pub(crate) fn is_filling(&self) -> bool {
-        self.used.load(Ordering::Relaxed) > self.limit / FILLING
-    }
-
-    fn left(&self, need: Need) -> usize {
-        let limit = self.limit;
-        let limit = if need == Need::Start { limit - limit / RESERVE } else { limit };
-        limit.saturating_sub(self.used.load(Ordering::Relaxed))
-    }
-
-    fn take(&self, bytes: usize, need: Need) -> bool {
-        let limit = self.limit;
-        let limit = if need == Need::Start { limit - limit / RESERVE } else { limit };
-        if self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= limit {
-            return true;
-        }
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-        false
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-        self.returned.fetch_add(1, Ordering::Relaxed);
-    }
-}
+/// The part of the budget (one in so many) that threads which record much leave to others, new ones say.
+const LEFT_TO_OTHERS: usize = 16;
 
 /// What writer and reader of a log share.
 #[derive(Debug)]
@@ -326,6 +42,8 @@ pub(crate) struct Log {
     tail: AtomicPtr<Chunk>,
     /// A chunk that was read and waits for the writer.
     spare: AtomicPtr<Chunk>,
+    /// Words of the largest chunk that the writer has asked for. Only the writer uses it.
+    size: std::sync::atomic::AtomicUsize,
     /// Even while a thread writes it, odd when that thread has ended, and one more with each change: who has seen an odd
     /// number knows which of the threads it was that ended.
     generation: AtomicUsize,
@@ -337,7 +55,7 @@ pub(crate) const POSITION_BITS: u32 = 40;
 impl Log {
     /// A log with a first chunk, if the budget allows one. `number` is never 0, so that no position is.
     pub(crate) fn new(number: u64, key: u64, clock: Clock, budget: Arc<Budget>, waker: Arc<Waker>) -> Option<Self> {
-        if !budget.take(chunk_bytes(FIRST_CHUNK / 8), Need::Start) {
+        if !budget.take(Chunk::bytes_of(FIRST_CHUNK / 8), Need::Start) {
             return None;
         }
         let chunk = Box::into_raw(Chunk::new(FIRST_CHUNK / 8, number << POSITION_BITS));
@@ -350,6 +68,7 @@ impl Log {
             head: AtomicPtr::new(chunk),
             tail: AtomicPtr::new(chunk),
             spare: AtomicPtr::new(ptr::null_mut()),
+            size: std::sync::atomic::AtomicUsize::new(FIRST_CHUNK / 8),
             generation: AtomicUsize::new(0),
         })
     }
@@ -386,6 +105,7 @@ impl Log {
 
     /// A new writer takes over a closed log that was read to its end.
     pub(crate) fn reopen(&self) {
+        self.size.store(FIRST_CHUNK / 8, Ordering::Relaxed);
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -516,7 +236,7 @@ impl Writer {
         let old = log.tail.load(Ordering::Relaxed);
         // SAFETY: the writer's own chunk; the reader frees it only after `next` is set below.
         let full = unsafe { &*old };
-        let Some(chunk) = Self::chunk(log, words, full, need) else { return false };
+        let Some(chunk) = Self::chunk(log, words, full.end_position(), need) else { return false };
         let chunk = Box::into_raw(chunk);
         log.tail.store(chunk, Ordering::Release);
         // After this store the reader may free the old chunk.
@@ -526,26 +246,36 @@ impl Writer {
         true
     }
 
-    /// A chunk with room: the one that the reader put back, else a new one.
-    fn chunk(log: &Log, words: usize, full: &Chunk, need: Need) -> Option<Box<Chunk>> {
-        let first = full.end_position();
+    /// A chunk with room: the one that the reader put back, else one that another log does not need, else a new one.
+    fn chunk(log: &Log, words: usize, first: u64, need: Need) -> Option<Box<Chunk>> {
         let spare = log.spare.swap(ptr::null_mut(), Ordering::AcqRel);
         if !spare.is_null() {
             // SAFETY: the swap made it ours; it came from `Box::into_raw`.
-            let mut spare = unsafe { Box::from_raw(spare) };
+            let spare = unsafe { Box::from_raw(spare) };
             if spare.words.len() >= words {
-                spare.next = AtomicPtr::new(ptr::null_mut());
-                spare.committed = AtomicPtr::new(spare.words.as_ptr().cast_mut());
-                spare.first = first;
-                return Some(spare);
+                return Some(spare.renewed(first));
             }
             log.free(Box::into_raw(spare));
         }
-        // Twice the last one while there is plenty, so that a thread that records much seldom asks.
-        let share = log.budget.left(need) / SHARE;
-        let wanted = (full.words.len() * 8 * 2).min(LARGE_CHUNK).min(share).max(FIRST_CHUNK) / 8;
-        let size = wanted.max(words);
-        log.budget.take(chunk_bytes(size), need).then(|| Chunk::new(size, first))
+        // Twice the last one: a thread that records much seldom asks.
+        let budget = &log.budget;
+        let largest = (budget.limit() / SHARE).clamp(FIRST_CHUNK, LARGE_CHUNK) / 8;
+        let size = (log.size.load(Ordering::Relaxed) * 2).min(largest);
+        let others = if size == largest && need == Need::Start { budget.limit() / LEFT_TO_OTHERS } else { 0 };
+        if size == LARGE_CHUNK / 8 {
+            if let Some(kept) = budget.kept(words, need, others) {
+                log.size.store(size, Ordering::Relaxed);
+                return Some(kept.renewed(first));
+            }
+        }
+        let plenty = size.max(words);
+        if budget.left(need) >= Chunk::bytes_of(plenty) + others && budget.take(Chunk::bytes_of(plenty), need) {
+            log.size.store(size, Ordering::Relaxed);
+            return Some(Chunk::new(plenty, first));
+        }
+        // It stays as small as that for this once.
+        let little = words.max(FIRST_CHUNK / 8);
+        (others == 0 && budget.take(Chunk::bytes_of(little), need)).then(|| Chunk::new(little, first))
     }
 }
 
@@ -815,8 +545,15 @@ impl Reader {
         let large = unsafe { &*chunk }.words.len() >= LARGE_CHUNK / 8;
         let keep = large
             && self.log.spare.compare_exchange(ptr::null_mut(), chunk, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        if !keep {
-            self.log.free(chunk);
+        if keep {
+            return;
+        }
+        if !large {
+            return self.log.free(chunk);
+        }
+        // SAFETY: it came from `Box::into_raw`, and is ours alone.
+        if let Some(chunk) = self.log.budget.keep(unsafe { Box::from_raw(chunk) }) {
+            self.log.free(Box::into_raw(chunk));
         }
     }
 }
@@ -943,6 +680,58 @@ mod tests {
         assert_ne!(budget.returned(), before);
         drop((reader, log));
         assert_eq!(budget.used(), 0, "every chunk was given back once");
+    }
+
+    #[test]
+    fn chunks_that_were_read_serve_other_logs_and_count_as_free() {
+        let budget = Arc::new(Budget::new(4 << 20));
+        let [first, second] = [0, 1].map(|_| with_budget(budget.clone()));
+        let mut readers = [&first, &second].map(|log| Reader::new(log.clone()));
+        let writer = Writer::detached();
+        // SAFETY: the only writer; the log outlives it.
+        unsafe { writer.attach(&first) };
+        let mut filled = 0;
+        while write(&writer, &first, filled) {
+            filled += 1;
+        }
+        assert!(budget.is_filling());
+        let most = budget.used();
+        assert_eq!(read(&mut readers[0]).len() as u64, filled);
+        assert!(!budget.is_filling(), "what is kept is free");
+        assert!(budget.used() > most / 2, "chunks are kept");
+        let other = Writer::detached();
+        // SAFETY: the only writer; the log outlives it.
+        unsafe { other.attach(&second) };
+        let mut again = 0;
+        while write(&other, &second, again) {
+            again += 1;
+        }
+        assert!(again > filled * 9 / 10, "{again} words instead of {filled}");
+        assert!(budget.used() <= 4 << 20, "{} bytes", budget.used());
+        assert_eq!(read(&mut readers[1]), (0..again).collect::<Vec<_>>());
+        budget.free_kept();
+        assert!(budget.used() < 200 << 10, "{} bytes: of each log the last chunk and a spare", budget.used());
+        drop((readers, first, second));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_thread_that_records_much_leaves_something_to_others() {
+        let budget = Arc::new(Budget::new(4 << 20));
+        let [much, little] = [0, 1].map(|_| with_budget(budget.clone()));
+        let writers = [&much, &little].map(|log| {
+            let writer = Writer::detached();
+            // SAFETY: the only writer; the log outlives it.
+            unsafe { writer.attach(log) };
+            writer
+        });
+        while write(&writers[0], &much, 0) {}
+        for n in 0..1000 {
+            assert!(write(&writers[1], &little, n), "no room after {n} words");
+        }
+        assert!(!write(&writers[0], &much, 0));
+        // SAFETY: attached above.
+        assert!(unsafe { writers[0].extend(&much, 1, Need::End) }, "ends may use the last part");
     }
 
     #[test]

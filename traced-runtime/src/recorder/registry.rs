@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::budget::Budget;
 use super::clock::Clock;
-use super::log::{Budget, Log, Waker};
+use super::log::Log;
 use super::stack::Stack;
+use super::waker::Waker;
 
 /// The logs that one drain reads, with the clock they are written by and the bytes they may hold.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use super::log::sync::{AtomicPtr, Ordering};
+use super::chunk::sync::{AtomicPtr, Ordering};
 
 /// Pushes and takes without a lock. There is no `pop`, so a node's address cannot come back between the look and the
 /// exchange (the ABA problem).

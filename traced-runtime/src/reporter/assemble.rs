@@ -232,6 +232,9 @@ impl Assembler {
                 registry.release(reader.log().clone());
             }
         }
+        if !any {
+            registry.budget().free_kept();
+        }
         spans.hand_on();
         any
     }

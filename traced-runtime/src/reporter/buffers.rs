@@ -10,7 +10,7 @@ const NEW: usize = 128;
 const LARGEST: usize = 1 << 10;
 
 /// Buffers kept at most; so many spans of a few tags are a request of the default size.
-const KEPT: usize = 4096;
+const KEPT: usize = 2048;
 
 /// Buffers without content, for the next span.
 #[derive(Debug, Default)]

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::recorder::log::Sleep;
 use crate::recorder::registry::Registry;
+use crate::recorder::waker::Sleep;
 use crate::reporter::assemble::{Assembler, OpenSpan};
 use crate::reporter::pipeline::Patience;
 use crate::reporter::thread::spawn_quiet;

@@ -146,7 +146,7 @@ fn loom_a_full_queue_is_waited_for() {
                 let pipeline = Arc::clone(&pipeline);
                 thread::spawn(move || {
                     offer(&pipeline, 1);
-                    offer_with(&pipeline, 2, &mut Patience::of_a_round());
+                    offer_with(&pipeline, 2, &mut Patience::of_a_round(&Arc::default()));
                 })
             };
             if !shuts_down {

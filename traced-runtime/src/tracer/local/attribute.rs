@@ -1,8 +1,9 @@
 //! Tags, annotations and the rest of what is told about a span.
 
 use super::{KEY_BYTES, Local, State, VALUE_BYTES};
+use crate::recorder::budget::Need;
 use crate::recorder::event::{self, AttributeHead, ValueType, What};
-use crate::recorder::log::{Need, Space};
+use crate::recorder::log::Space;
 use crate::recorder::registry::mix;
 use crate::tracer::slot::Slot;
 

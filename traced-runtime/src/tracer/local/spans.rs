@@ -3,9 +3,10 @@
 use std::fmt::Display;
 
 use super::{Local, flag};
+use crate::recorder::budget::Need;
 use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, Ids, kind};
-use crate::recorder::log::{Need, Space};
+use crate::recorder::log::Space;
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::{Callsite, Roots};
 use crate::tracer::context::Context;

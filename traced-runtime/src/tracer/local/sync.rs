@@ -6,9 +6,10 @@ use std::thread::panicking;
 
 use super::writing::put_scope_words;
 use super::{DEPTH, Local, STRAYS, State, Stray, Target, flag, unusual, with};
+use crate::recorder::budget::Need;
 use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, Ids, kind};
-use crate::recorder::log::{Need, POSITION_BITS};
+use crate::recorder::log::POSITION_BITS;
 use crate::recorder::registry::mix;
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::Callsite;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{DEPTH, LOGS, Local, unusual};
+use crate::recorder::budget::Need;
 use crate::recorder::clock::{Clock, os_nanos, tsc};
 use crate::recorder::event::{self, Ids, kind};
-use crate::recorder::log::{Log, Need, Space};
+use crate::recorder::log::{Log, Space};
 use crate::reporter::stats::DropReason;
 use crate::tracer::slot::Slot;
 
