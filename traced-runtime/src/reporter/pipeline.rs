@@ -33,6 +33,7 @@ pub(crate) use crate::reporter::pipeline::shared::{Attempt, Pause, Shared, Task}
 use crate::reporter::pipeline::spill::Spilling;
 #[cfg(feature = "spool")]
 pub(crate) use crate::reporter::pipeline::spill::{Spill, Written};
+#[cfg(any(test, feature = "testing"))]
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;

@@ -373,20 +373,24 @@ impl Local {
     /// What is open gives way to what will be in another context.
     #[inline(always)]
     fn leave(&self) -> Left {
-        self.opened.leave(self.new_stay())
+        self.opened.leave(self.new_stay(), self.state.get() == State::Off)
     }
 
     #[inline(always)]
     fn return_to(&self, left: &Left) {
         self.opened.return_to(left);
-        // Mostly: back to the context of a span that is polled.
-        if self.unusual.get() == 0 && self.place.is_lent() {
-            let scope = left.scope;
-            if scope != 0 && scope == self.written.get() {
-                return self.state.set(State::Recording);
-            }
-            if left.inner == 0 {
-                return self.state.set(State::Sampled);
+        if self.unusual.get() == 0 {
+            // Mostly: back to the context of a span that is polled, or to none.
+            if self.place.is_lent() {
+                let scope = left.scope;
+                if scope != 0 && scope == self.written.get() {
+                    return self.state.set(State::Recording);
+                }
+                if left.inner == 0 {
+                    return self.state.set(State::Sampled);
+                }
+            } else if left.was_off {
+                return self.state.set(State::Off);
             }
         }
         self.return_to_any();

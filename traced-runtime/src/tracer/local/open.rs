@@ -31,6 +31,8 @@ pub(super) struct Left {
     root: u64,
     depth: u32,
     stay: u16,
+    /// Whether there was no context at all.
+    pub(super) was_off: bool,
     pub(super) scope: u64,
 }
 
@@ -41,12 +43,13 @@ impl Open {
 
     /// Nothing is open but for the depth, which is the thread's. Gives what was.
     #[inline(always)]
-    pub(super) fn leave(&self, stay: u16) -> Left {
+    pub(super) fn leave(&self, stay: u16, was_off: bool) -> Left {
         Left {
             inner: self.inner.replace(0),
             root: self.root.replace(0),
             depth: self.depth.get(),
             stay: self.stay.replace(stay),
+            was_off,
             scope: self.scope.replace(0),
         }
     }
