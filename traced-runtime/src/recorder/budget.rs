@@ -2,14 +2,17 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+use super::chunk::Chunk;
 use super::chunk::sync::{AtomicUsize, Ordering};
-use super::chunk::{Chunk, LARGE_CHUNK, Word};
 
 /// When this part of the budget (one in so many) is used, the drain is woken.
 const FILLING: usize = 16;
 
 /// The part of the budget (one in so many) that only ends of spans may use, so that what began recording can end.
 const RESERVE: usize = 16;
+
+/// How often a writer looks for the pool when another thread has it.
+const LOOKS: usize = 8;
 
 /// What all logs of one registry may hold together, in bytes.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ pub(crate) struct Budget {
     /// Bytes of `pool`, which are in `used`, too.
     pooled: AtomicUsize,
     /// Large chunks that were read and wait for a writer: to the allocator they would be memory of the thread that first
-    /// wrote them, and all threads together would keep more than the budget. Nobody waits for the lock.
+    /// wrote them, and all threads together would keep more than the budget. A writer does not wait for the lock.
     pool: Mutex<Pool>,
 }
 
@@ -94,20 +97,18 @@ impl Budget {
         self.returned.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Keeps a chunk that was read for whoever needs one next; gives it back if that is not possible now.
+    /// Keeps a chunk that was read for whoever needs one next; gives it back if that is not possible.
     pub(super) fn keep(&self, chunk: Box<Chunk>) -> Option<Box<Chunk>> {
-        let Some(mut pool) = self.pool() else { return Some(chunk) };
+        // Writers have it for a few instructions.
+        let Some(mut pool) = Self::in_no_model(|| self.pool.lock().ok()) else { return Some(chunk) };
         self.pooled.fetch_add(chunk.bytes(), Ordering::Relaxed);
         pool.push(chunk);
         self.returned.fetch_add(1, Ordering::Relaxed);
         None
     }
 
-    /// A chunk of at least so many words that was kept, if there is one, and if the need allows it with `others` bytes left.
-    pub(super) fn kept(&self, words: usize, need: Need, others: usize) -> Option<Box<Chunk>> {
-        if self.left(need) < Chunk::bytes_of(words.max(LARGE_CHUNK / size_of::<Word>())) + others {
-            return None;
-        }
+    /// A chunk of at least so many words that was kept, if there is one.
+    pub(super) fn kept(&self, words: usize) -> Option<Box<Chunk>> {
         let chunk = self.unpool()?;
         if chunk.words.len() >= words {
             return Some(chunk);
@@ -132,10 +133,14 @@ impl Budget {
         Some(chunk)
     }
 
-    /// The pool, if nobody else has it now. In loom's model nobody ever has: to loom a lock of the standard library orders
-    /// nothing.
+    /// The pool, if nobody else has it all the time that one look after the other takes.
     fn pool(&self) -> Option<MutexGuard<'_, Pool>> {
-        if cfg!(loom) { None } else { self.pool.try_lock().ok() }
+        Self::in_no_model(|| (0..LOOKS).find_map(|_| self.pool.try_lock().ok()))
+    }
+
+    /// In loom's model the pool is never there: to loom a lock of the standard library orders nothing.
+    fn in_no_model<T>(pool: impl FnOnce() -> Option<T>) -> Option<T> {
+        if cfg!(loom) { None } else { pool() }
     }
 
     fn limit_for(&self, need: Need) -> usize {

@@ -20,11 +20,12 @@ use super::clock::Clock;
 use super::waker::Waker;
 use crate::tracer::callsite::Callsite;
 
-/// A chunk is this part of the budget at most.
+/// A chunk is this part of the budget at most, and this part of what is left when that is little.
 const SHARE: usize = 64;
 
-/// The part of the budget (one in so many) that threads which record much leave to others, new ones say.
-const LEFT_TO_OTHERS: usize = 16;
+/// The part of the budget (one in so many) that is given out in small chunks: many threads that sit idle, each with a large
+/// one, leave something to the next.
+const IN_SMALL_CHUNKS: usize = 16;
 
 /// What writer and reader of a log share.
 #[derive(Debug)]
@@ -257,25 +258,28 @@ impl Writer {
             }
             log.free(Box::into_raw(spare));
         }
-        // Twice the last one: a thread that records much seldom asks.
         let budget = &log.budget;
         let largest = (budget.limit() / SHARE).clamp(FIRST_CHUNK, LARGE_CHUNK) / 8;
+        // Twice the last one: a thread that records much seldom asks.
         let size = (log.size.load(Ordering::Relaxed) * 2).min(largest);
-        let others = if size == largest && need == Need::Start { budget.limit() / LEFT_TO_OTHERS } else { 0 };
+        let in_small_chunks = budget.limit() / IN_SMALL_CHUNKS;
         if size == LARGE_CHUNK / 8 {
-            if let Some(kept) = budget.kept(words, need, others) {
+            // It was a large one before: there are no more of them than before.
+            if let Some(kept) = budget.kept(words) {
                 log.size.store(size, Ordering::Relaxed);
                 return Some(kept.renewed(first));
             }
         }
-        let plenty = size.max(words);
-        if budget.left(need) >= Chunk::bytes_of(plenty) + others && budget.take(Chunk::bytes_of(plenty), need) {
+        let left = budget.left(Need::Start);
+        let granted = if left >= in_small_chunks + Chunk::bytes_of(size) {
             log.size.store(size, Ordering::Relaxed);
-            return Some(Chunk::new(plenty, first));
-        }
-        // It stays as small as that for this once.
-        let little = words.max(FIRST_CHUNK / 8);
-        (others == 0 && budget.take(Chunk::bytes_of(little), need)).then(|| Chunk::new(little, first))
+            size
+        } else {
+            // As little for this once.
+            size.min((left / SHARE).max(FIRST_CHUNK) / 8)
+        };
+        let granted = granted.max(words);
+        budget.take(Chunk::bytes_of(granted), need).then(|| Chunk::new(granted, first))
     }
 }
 
@@ -716,22 +720,26 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_records_much_leaves_something_to_others() {
-        let budget = Arc::new(Budget::new(4 << 20));
-        let [much, little] = [0, 1].map(|_| with_budget(budget.clone()));
-        let writers = [&much, &little].map(|log| {
+    fn many_threads_that_sit_idle_leave_something_to_the_next() {
+        let budget = Arc::new(Budget::new(8 << 20));
+        let mut logs = Vec::new();
+        for thread in 0..512 {
+            let log = with_budget(budget.clone());
             let writer = Writer::detached();
             // SAFETY: the only writer; the log outlives it.
-            unsafe { writer.attach(log) };
-            writer
-        });
-        while write(&writers[0], &much, 0) {}
-        for n in 0..1000 {
-            assert!(write(&writers[1], &little, n), "no room after {n} words");
+            unsafe { writer.attach(&log) };
+            let mut reader = Reader::new(log.clone());
+            // So much that it asks for large chunks in the end. All is read, and the last chunk stays with the thread.
+            for n in 0..16_000 {
+                assert!(write(&writer, &log, n), "thread {thread} has no room after {n} words");
+                if n % 1_000 == 999 {
+                    assert_eq!(read(&mut reader).len(), 1_000);
+                }
+            }
+            log.free_spare();
+            logs.push((log, reader));
         }
-        assert!(!write(&writers[0], &much, 0));
-        // SAFETY: attached above.
-        assert!(unsafe { writers[0].extend(&much, 1, Need::End) }, "ends may use the last part");
+        assert!(budget.used() <= 8 << 20, "{} bytes", budget.used());
     }
 
     #[test]
