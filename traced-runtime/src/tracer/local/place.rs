@@ -110,6 +110,18 @@ impl Place {
         self.own.ids.set(ids);
     }
 
+    /// Changes the thread's own ids to none, if they are current and have none of these flags.
+    #[inline]
+    pub(super) fn clear_own(&self, flags: u8) -> bool {
+        // SAFETY: nobody writes it meanwhile.
+        let has_any = unsafe { (*self.own.ids.as_ptr()).is(flags) };
+        let is_cleared = !self.is_lent() && !has_any;
+        if is_cleared {
+            self.own.ids.set(Ids::NONE);
+        }
+        is_cleared
+    }
+
     /// Makes the thread's own what was lent to it. What it owned before is kept in the frame.
     #[cold]
     fn own_it(&self) {

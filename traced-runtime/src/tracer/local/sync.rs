@@ -314,7 +314,15 @@ impl Local {
             && !panicking()
         {
             self.put_plain_exit(enter);
-            self.leave_root();
+            // Mostly there was no context at all before it.
+            if self.unusual.get() == 0 && self.place.clear_own(flag::OF_TRACER) {
+                self.opened.inner.set(0);
+                self.opened.scope.set(0);
+                self.opened.root.set(0);
+                self.state.set(State::Off);
+            } else {
+                self.leave_root();
+            }
             return;
         }
         if flags & mark::UNRECORDED == 0 && !self.is_unusual(unusual::CLOSED) {
