@@ -152,7 +152,8 @@ impl Builder {
         self
     }
 
-    /// Limits each request to the collector to this time. Default: [`TIMEOUT`](Self::TIMEOUT). It is not for a
+    /// Limits each step of a request to the collector to this time: to connect, to send, to wait for the answer. Looking up the
+    /// host's name takes what the system allows it. Default: [`TIMEOUT`](Self::TIMEOUT). It is not for a
     /// [`sender`](Self::sender) of your own.
     #[cfg(feature = "collector")]
     pub fn timeout(mut self, timeout: Duration) -> Self {

@@ -104,6 +104,25 @@ impl Context {
         self.baggage.take()
     }
 
+    /// Whether they are the same span of this process, recorded, without baggage.
+    #[inline]
+    pub(crate) fn is_plainly(&self, other: &Self) -> bool {
+        let (ids, others) = (&self.ids, &other.ids);
+        ids.key != 0
+            && (ids.key, ids.flags, ids.tracer) == (others.key, others.flags, others.tracer)
+            && !self.has_baggage()
+            && !other.has_baggage()
+    }
+
+    /// From the context of a recorded span to that of one below it.
+    #[inline]
+    pub(crate) const fn descend(&mut self, span: u64) {
+        self.ids.parent = self.ids.span;
+        self.ids.span = span;
+        self.ids.key = span;
+        self.ids.flags &= flag::INHERITED | flag::OF_TRACER;
+    }
+
     /// Another place in the trace, with the same baggage.
     #[inline]
     pub(crate) fn set_ids(&mut self, ids: Ids) {

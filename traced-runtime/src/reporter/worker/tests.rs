@@ -631,3 +631,42 @@ fn every_span_is_accounted_for_at_every_instant() {
 
 #[cfg(feature = "spool")]
 mod spool;
+
+/// Offers 40 spans to a queue with room for four and a sender that takes its time, and tells how many were sent.
+fn sent_of_forty(
+    patience: &mut Patience,
+    sender: impl FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static,
+) -> u64 {
+    let (mut config, _notes) = config(Output::Zipkin(Box::new(Fake(sender))));
+    config.queue_bytes = 4 * spans(1..=1)[0].size();
+    config.batch_bytes = config.queue_bytes;
+    let pipeline = start(config);
+    pipeline.ended(40);
+    pipeline.offer(vec![Block::new(spans(1..=40))], &mut Buffers::default(), patience);
+    let tally = pipeline.shutdown(soon());
+    assert_eq!((tally.recorded(), tally.sent() + tally.dropped()), (40, 40), "{tally:?}");
+    tally.sent()
+}
+
+#[test]
+fn a_full_queue_is_waited_for_while_it_empties() {
+    let slow = |_| {
+        std::thread::sleep(Duration::from_millis(2));
+        Ok(())
+    };
+    assert_eq!(sent_of_forty(&mut Patience::of_a_round(&Arc::default()), slow), 40);
+    assert!(sent_of_forty(&mut Patience::default(), slow) < 40);
+    // Somebody wants to read.
+    let wanted = Arc::new(std::sync::atomic::AtomicUsize::new(1));
+    assert!(sent_of_forty(&mut Patience::of_a_round(&wanted), slow) < 40);
+    assert!(sent_of_forty(&mut Patience::until(Instant::now(), &Arc::default()), slow) < 40);
+}
+
+#[test]
+fn a_backend_in_trouble_is_not_waited_for() {
+    let began = Instant::now();
+    let sent =
+        sent_of_forty(&mut Patience::of_a_round(&Arc::default()), |_| Err(SendError::unreachable("nobody is there")));
+    assert_eq!(sent, 0);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}

@@ -89,6 +89,12 @@ impl Place {
         unsafe { self.frame.get().as_ref().map(|frame| &*frame.context) }
     }
 
+    /// Whether this context is lent, as that of the same span without baggage.
+    #[inline]
+    pub(super) fn lends(&self, context: &Context) -> bool {
+        self.lent().is_some_and(|lent| lent.is_plainly(context))
+    }
+
     /// The context, if it is lent.
     #[inline(always)]
     pub(super) fn lent_copy(&self) -> Option<Context> {

@@ -62,6 +62,15 @@ impl Local {
     /// Starts a span below the current context and makes `context` its own, where that is recorded into the log that is there.
     #[inline]
     pub(crate) fn open_here(&self, context: &mut Context) -> Option<u64> {
+        // Mostly it is polled where it was called: in the poll of a span, which is recorded.
+        if self.opened.inner.get() == 0
+            && self.by_tsc()
+            && context.ids_ref().tracer == self.known.get()
+            && self.place.lends(context)
+        {
+            context.descend(self.draw_random());
+            return Some(tsc());
+        }
         let parent = self.current();
         if !self.opens_at_once(&parent) {
             return None;
