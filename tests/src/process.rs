@@ -26,6 +26,7 @@ impl Process {
     }
 
     fn try_start(command: &mut Command) -> io::Result<Process> {
+        hears_interrupts(command);
         let mut child = command.process_group(0).spawn()?;
         let watchdog = Command::new("sh")
             .args(["-c", r#"read -r _; kill -9 "$1" 2>/dev/null"#, "watchdog"])
@@ -81,6 +82,19 @@ impl Process {
             self.id()
         );
     }
+}
+
+/// What a shell starts in the background ignores SIGINT, and so does everything below it, unless somebody says otherwise: a
+/// test that interrupts its peer would wait for ever.
+#[allow(unsafe_code, reason = "runs between fork and exec")]
+fn hears_interrupts(command: &mut Command) {
+    let reset = || {
+        // SAFETY: `signal` may be called there, and the handler is the default one.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        Ok(())
+    };
+    // SAFETY: it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(reset) };
 }
 
 impl Drop for Process {

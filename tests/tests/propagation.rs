@@ -421,7 +421,7 @@ proptest! {
     #[test]
     fn what_is_written_is_read_back(
         (trace, span, sampling) in contexts(),
-        value in "[^\\p{Cc}]{0,64}",
+        value in " ?[^\\p{Cc}]{0,64}",
         of in 0_usize..4,
     ) {
         let propagation = [
@@ -437,7 +437,7 @@ proptest! {
         tracer.run(|| sent.inject(&mut headers));
         let read = tracer.extract(&headers);
         prop_assert_eq!((read.trace_id(), read.span_id()), (Some(trace), Some(span)));
-        prop_assert_eq!(read.baggage("tenant"), Some(value.trim()).filter(|_| of == 3).or(Some(value.as_str())));
+        prop_assert_eq!(read.baggage("tenant"), Some(value.as_str()));
         let kept = match (sampling, of) {
             // Nobody writes that it is not decided: this tracer's sampler says yes.
             (Sampling::Deferred, _) | (Sampling::Debug, 3) => Sampling::Sampled,
