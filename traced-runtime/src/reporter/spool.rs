@@ -9,14 +9,19 @@
 //!   5f0c…e1-000…1.bad         what was no batch, or a torn one: set aside
 //! ```
 //!
+//! What is set aside counts within the bound, and so do batches of other releases in folders that nobody has: when there is no
+//! room they go before anything that can be sent, the oldest first.
+//!
 //! A thread of the pipeline's own writes: the one that sends may hang in a request for as long as its time-out. It begins
 //! when sending has failed twice in a row, or the queue is half full, or a shutdown's time is nearly up. It syncs each file
 //! and its folder before it counts the batch as spooled. The sending thread takes the oldest batch first, and removes its file after
 //! the answer. So a kill repeats one batch at most, and loses none that was counted.
 //!
 //! Folders of tracers that are gone are adopted at the start and once a minute. Their spans were recorded elsewhere, and are
-//! counted apart.
+//! counted apart. Adopted batches and own ones are sent by the time at which they were written; while somebody waits for a
+//! flush or a shutdown, which is for what this tracer recorded, its own go first.
 
+mod aside;
 #[cfg(not(traced_fuzz))]
 mod file;
 #[cfg(traced_fuzz)]
@@ -28,7 +33,8 @@ mod spooler;
 
 use std::path::PathBuf;
 
-pub(crate) use crate::reporter::spool::folder::{Folder, Found};
+pub(crate) use crate::reporter::spool::aside::Aside;
+pub(crate) use crate::reporter::spool::folder::{Folder, Left};
 pub(crate) use crate::reporter::spool::index::{Index, Place, Stored};
 pub(crate) use crate::reporter::spool::spooler::Spooler;
 

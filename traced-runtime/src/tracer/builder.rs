@@ -250,7 +250,7 @@ impl Builder {
     /// program. Default: spans wait in memory alone, within [`queue_bytes`](Self::queue_bytes).
     ///
     /// Spans go there when sending has failed twice in a row, when the queue is half full, and when a shutdown gives up; the
-    /// oldest are sent first. A batch is on the disk, synced, before it counts as [`spooled`](crate::Tally::spooled): a kill
+    /// oldest are sent first, whoever recorded them, unless a flush waits for this tracer's own. A batch is on the disk, synced, before it counts as [`spooled`](crate::Tally::spooled): a kill
     /// loses what was in memory alone, and repeats one batch at most. What a collector refuses for good (401, 403, 404) is
     /// kept, too, for somebody to set it right.
     ///
@@ -266,9 +266,10 @@ impl Builder {
         self
     }
 
-    /// Limits the files in the spool, in bytes: this tracer's own, and those it adopted. Default:
-    /// [`SPOOL_BYTES`](Self::SPOOL_BYTES). Beyond it the oldest spans are dropped: in a long outage the latest say what is
-    /// wrong.
+    /// Limits the files in the spool, in bytes: this tracer's own, those it adopted, those that were set aside (`*.bad`), and
+    /// those that only another release of traced can read. Default: [`SPOOL_BYTES`](Self::SPOOL_BYTES). Beyond it files that
+    /// are not to be sent are removed, the oldest first, then the oldest spans are dropped: in a long outage the latest say
+    /// what is wrong.
     #[cfg(feature = "spool")]
     pub fn spool_bytes(mut self, bytes: u64) -> Self {
         self.spool_bytes = Some(bytes);

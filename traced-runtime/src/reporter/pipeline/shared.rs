@@ -297,10 +297,6 @@ impl Shared {
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            #[cfg(feature = "spool")]
-            if let Some(stored) = state.take_own_stored() {
-                return Task::SendStored(stored);
-            }
             let now = Instant::now();
             let wait = state.queue.since().filter(|_| !state.encoding).map(|since| {
                 let full = state.queue.waiting_bytes() >= self.batch_bytes;
@@ -309,7 +305,7 @@ impl Shared {
                 if hurry { Duration::ZERO } else { wait }
             });
             #[cfg(feature = "spool")]
-            if let Some(stored) = state.take_adopted(wait.is_some_and(|wait| wait.is_zero())) {
+            if let Some(stored) = state.take_stored(wait.is_some_and(|wait| wait.is_zero())) {
                 return Task::SendStored(stored);
             }
             state = match wait {

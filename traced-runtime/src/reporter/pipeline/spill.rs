@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::reporter::encode::Body;
 use crate::reporter::pipeline::shared::{Cost, LONGEST_WAIT, Shared, State};
 use crate::reporter::record::SpanRecord;
-use crate::reporter::spool::{Folder, Found, Index, Place, SpoolSettings, Stored};
+use crate::reporter::spool::{Aside, Folder, Index, Left, Place, SpoolSettings, Stored};
 use crate::reporter::stats::{DropReason, Stats};
 
 /// Time between two looks for folders whose tracers are gone.
@@ -74,6 +74,15 @@ pub(crate) enum Spill {
     /// Look for folders whose tracers are gone.
     Adopt,
     Stop,
+}
+
+/// What went to make room: its files are to be removed.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    pub(crate) aside: Vec<Aside>,
+    pub(crate) batches: Vec<Stored>,
+    /// Spans in the batches.
+    pub(crate) spans: u64,
 }
 
 /// Where a written batch is.
@@ -204,19 +213,14 @@ impl State {
         self.spill.as_mut().is_some_and(|spill| mem::replace(&mut spill.lasting, lasting) != lasting)
     }
 
-    /// Takes this tracer's oldest batch on the disk in hand.
-    pub(super) fn take_own_stored(&mut self) -> Option<Stored> {
+    /// Takes the oldest batch on the disk in hand. Adopted ones wait while somebody waits for this tracer's own, and take turns
+    /// with the queue.
+    pub(super) fn take_stored(&mut self, queue_is_ready: bool) -> Option<Stored> {
+        let waited_for = self.flushes.current.is_some() || self.closing.is_some();
         let spill = self.spill.as_mut()?;
-        let place = spill.index.oldest_own()?;
-        spill.take(place)
-    }
-
-    /// Takes the oldest adopted batch in hand, unless somebody waits for this tracer's own, or it is their turn.
-    pub(super) fn take_adopted(&mut self, queue_is_ready: bool) -> Option<Stored> {
-        let busy = self.flushes.current.is_some() || self.closing.is_some();
-        let spill = self.spill.as_mut()?;
-        let place = spill.index.oldest_adopted().filter(|_| !busy)?;
-        if queue_is_ready {
+        let (own, adopted) = (spill.index.oldest_own(), spill.index.oldest_adopted().filter(|_| !waited_for));
+        let place = spill.index.older(adopted, own)?;
+        if own.is_none() && queue_is_ready {
             spill.adopted_next = !spill.adopted_next;
             if !spill.adopted_next {
                 return None;
@@ -314,14 +318,13 @@ impl Shared {
         }
     }
 
-    /// Drops the oldest batches until a body of this size has room; returns them, for their files to be removed, and how many
-    /// spans of this tracer's are lost with them.
-    pub(crate) fn make_room(&self, body_bytes: usize) -> (Vec<Stored>, u64) {
+    /// Makes room for a body of this size: what is set aside goes, then the oldest batches are dropped.
+    pub(crate) fn make_room(&self, body_bytes: usize) -> Room {
         let mut state = self.lock();
-        let State { spill: Some(spill), stats, settled, .. } = &mut *state else { return (Vec::new(), 0) };
+        let State { spill: Some(spill), stats, settled, .. } = &mut *state else { return Room::default() };
         let out = spill.index.make_room(body_bytes as u64, spill.pinned());
-        let mut lost = 0;
-        for (place, stored) in &out {
+        let mut room = Room { aside: out.aside, ..Room::default() };
+        for (place, stored) in out.batches {
             if place.is_own() {
                 spill.spooled = spill.spooled.saturating_sub(stored.spans);
                 stats.tally.dropped[DropReason::SpoolFull as usize] += stored.spans;
@@ -330,10 +333,11 @@ impl Shared {
                 spill.adopted = spill.adopted.saturating_sub(stored.spans);
                 stats.adopted.dropped += stored.spans;
             }
-            lost += stored.spans;
+            room.spans += stored.spans;
+            room.batches.push(stored);
         }
         self.settled.notify_all();
-        (out.into_iter().map(|(_, stored)| stored).collect(), lost)
+        room
     }
 
     /// The batch in flight is on the disk, unless it was sent meanwhile: then its file is to be removed, `false`.
@@ -424,16 +428,17 @@ impl Shared {
         self.lock().spill.as_ref().map(|spill| spill.directory.clone()).unwrap_or_default()
     }
 
-    /// Takes over what was left by tracers that are gone; `bad` files were set aside.
-    pub(crate) fn adopted(&self, orphans: Vec<(Folder, Vec<Found>)>, bad: u64) -> u64 {
+    /// Takes over what was left by tracers that are gone; returns the files for which there is no room.
+    pub(crate) fn adopted(&self, left: Left) -> Vec<Aside> {
         let mut state = self.lock();
-        state.stats.set_aside += bad;
-        let Some(spill) = &mut state.spill else { return 0 };
-        let spans = orphans.into_iter().map(|(folder, found)| spill.index.adopt(folder, found)).sum();
+        state.stats.set_aside += left.bad;
+        let Some(spill) = &mut state.spill else { return Vec::new() };
+        let spans = left.orphans.into_iter().map(|(folder, found)| spill.index.adopt(folder, found)).sum::<u64>();
+        let out = spill.index.replace_aside(left.aside);
         spill.adopted += spans;
         state.stats.adopted.found += spans;
         self.work.notify_all();
-        spans
+        out
     }
 }
 
@@ -455,9 +460,12 @@ impl Shared {
     }
 
     /// A batch could not be read back, and its file was set aside or is gone.
-    pub(crate) fn damaged(&self, spans: u64, set_aside: bool) {
+    pub(crate) fn damaged(&self, spans: u64, aside: Option<Aside>) {
         let mut state = self.lock();
-        state.stats.set_aside += u64::from(set_aside);
+        state.stats.set_aside += u64::from(aside.is_some());
+        if let Some((spill, aside)) = state.spill.as_mut().zip(aside) {
+            spill.index.add_aside(aside);
+        }
         drop(state);
         self.dropped(usize::try_from(spans).unwrap_or(usize::MAX), DropReason::SpoolDamaged);
     }

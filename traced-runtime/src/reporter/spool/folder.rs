@@ -10,6 +10,7 @@ use rand::TryRng as _;
 
 use crate::reporter::encode::Body;
 use crate::reporter::spool::BLOCK;
+use crate::reporter::spool::aside::{Aside, BAD};
 use crate::reporter::spool::file::{self, Damage, HEADER, Header};
 use crate::reporter::spool::lock::Lock;
 
@@ -29,6 +30,17 @@ pub(crate) struct Folder {
 pub(crate) struct Found {
     pub(crate) number: u64,
     pub(crate) header: Header,
+}
+
+/// What tracers that are gone left in a spool.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// Their folders with what is to be sent, the one with the oldest batch first.
+    pub(crate) orphans: Vec<(Folder, Vec<Found>)>,
+    /// Files that were set aside now.
+    pub(crate) bad: u64,
+    /// All that was ever set aside, and batches that this release cannot read.
+    pub(crate) aside: Vec<Aside>,
 }
 
 /// Why a batch cannot be read back.
@@ -98,33 +110,44 @@ impl Folder {
     }
 
     /// Takes a folder over; `None` when it is in use, or no folder of a spool.
-    fn adopt(path: PathBuf) -> Option<Self> {
-        let lock = Lock::existing(&path.join(LOCK)).ok()??;
-        Some(Self { path, _lock: lock })
-    }
-
-    /// Takes over all folders whose tracers are gone, the one with the oldest batch first. Also tells how many files were set
-    /// aside.
-    pub(crate) fn orphans(spool: &Path) -> (Vec<(Self, Vec<Found>)>, u64) {
-        let mut orphans = Vec::new();
-        let mut bad = 0;
-        // A directory that is not there yet, or cannot be read, has none for us.
-        for entry in fs::read_dir(spool).into_iter().flatten().flatten() {
-            let Some(folder) = Self::adopt(entry.path()) else { continue };
-            let (batches, set_aside) = folder.batches();
-            bad += set_aside;
-            if !batches.is_empty() {
-                orphans.push((folder, batches));
+    pub(crate) fn adopt(path: PathBuf) -> Option<Self> {
+        match Lock::existing(&path.join(LOCK)) {
+            Ok(lock) => Some(Self { path, _lock: lock? }),
+            Err(error) => {
+                // Its tracer ended before it could lock it. One that is just about to finds it gone, and makes another.
+                let is_ours = path.file_name().and_then(|name| name.to_str()).is_some_and(is_folder_name);
+                if is_ours && error.kind() == io::ErrorKind::NotFound {
+                    fs::remove_dir(&path).ok();
+                }
+                None
             }
         }
-        orphans.sort_by_key(|(_, batches)| batches.first().map(|batch| batch.header.written));
-        (orphans, bad)
+    }
+
+    /// Takes over all folders whose tracers are gone. Folders in which nothing is left go.
+    pub(crate) fn left_in(spool: &Path) -> Left {
+        let mut left = Left::default();
+        let mut names = Vec::new();
+        // A directory that is not there yet, or cannot be read, has none for us.
+        for entry in fs::read_dir(spool).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|end| end == BAD) {
+                names.push(path);
+            } else if let Some(folder) = Self::adopt(path) {
+                let batches = folder.batches(&mut left);
+                if !batches.is_empty() {
+                    left.orphans.push((folder, batches));
+                }
+            }
+        }
+        left.aside.extend(names.into_iter().filter_map(Aside::bad));
+        left.orphans.sort_by_key(|(_, batches)| batches.first().map(|batch| batch.header.written));
+        left
     }
 
     /// The batches inside, the oldest first, by what their headers say. What is none is set aside.
-    fn batches(&self) -> (Vec<Found>, u64) {
+    fn batches(&self, left: &mut Left) -> Vec<Found> {
         let mut batches = Vec::new();
-        let mut bad = 0;
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let Some((stem, BATCH)) = name.to_str().and_then(|name| name.rsplit_once('.')) else { continue };
@@ -132,12 +155,18 @@ impl Folder {
             match number.map(|number| (number, self.header(number))) {
                 Some((number, Ok(header))) => batches.push(Found { number, header }),
                 // Of a later release, or not to be read now: somebody else's, or another time's.
-                Some((_, Err(ReadError::Damage(Damage::Version(_)) | ReadError::Io(_)))) => {}
-                _ => bad += u64::from(self.set_aside_file(&entry.path(), stem)),
+                Some((_, Err(ReadError::Damage(Damage::Version(_)) | ReadError::Io(_)))) => {
+                    left.aside.extend(Aside::batch(entry.path()));
+                }
+                _ => {
+                    let aside = self.set_aside_file(&entry.path(), stem);
+                    left.bad += u64::from(aside.is_some());
+                    left.aside.extend(aside);
+                }
             }
         }
         batches.sort_by_key(|batch| batch.number);
-        (batches, bad)
+        batches
     }
 
     fn header(&self, number: u64) -> Result<Header, ReadError> {
@@ -160,8 +189,7 @@ impl Folder {
 
     fn write_file(&self, path: &Path, body: &[u8], spans: usize) -> io::Result<()> {
         let spans = u32::try_from(spans).map_err(io::Error::other)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let header = file::header(body, spans, u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        let header = file::header(body, spans, milliseconds());
         let mut options = OpenOptions::new();
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -190,18 +218,31 @@ impl Folder {
     }
 
     /// Keeps a file that cannot be read back, out of the way.
-    pub(crate) fn set_aside(&self, number: u64) -> bool {
+    pub(crate) fn set_aside(&self, number: u64) -> Option<Aside> {
         self.set_aside_file(&self.batch(number), &format!("{number:016x}"))
     }
 
-    fn set_aside_file(&self, file: &Path, stem: &str) -> bool {
-        let Some((spool, name)) = self.path.parent().zip(self.path.file_name()) else { return false };
-        fs::rename(file, spool.join(format!("{}-{stem}.bad", name.to_string_lossy()))).is_ok()
+    fn set_aside_file(&self, file: &Path, stem: &str) -> Option<Aside> {
+        let (spool, name) = self.path.parent().zip(self.path.file_name())?;
+        let path = spool.join(format!("{}-{stem}.{BAD}", name.to_string_lossy()));
+        fs::rename(file, &path).ok()?;
+        Aside::bad(path)
     }
 
     fn batch(&self, number: u64) -> PathBuf {
         self.path.join(format!("{number:016x}.{BATCH}"))
     }
+}
+
+/// Whether a tracer's folder is called so.
+pub(crate) fn is_folder_name(name: &str) -> bool {
+    u64::from_str_radix(name, 16).is_ok_and(|number| format!("{number:016x}") == name)
+}
+
+/// The time, in milliseconds since 1970.
+pub(crate) fn milliseconds() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The bytes that a batch takes of the disk.

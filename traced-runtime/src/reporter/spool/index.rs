@@ -3,27 +3,33 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::reporter::spool::folder::{Folder, Found, blocks};
+use crate::reporter::spool::aside::Aside;
+use crate::reporter::spool::folder::{Folder, Found, blocks, milliseconds};
 
-/// The order of batches: those of tracers that are gone come first, folder by folder; then this tracer's own.
+/// Which batch: the adopted ones stand in the order in which they were written, this tracer's own in that of their spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    folder: u32,
-    number: u64,
+pub(crate) enum Place {
+    /// Of a tracer that is gone.
+    Adopted {
+        /// Milliseconds since 1970, and not before the batches that its tracer wrote earlier.
+        written: u64,
+        folder: u32,
+        number: u64,
+    },
+    Own {
+        number: u64,
+    },
 }
-
-/// The number of this tracer's own folder.
-const OWN: u32 = u32::MAX;
 
 impl Place {
     /// The place of this tracer's own batch of this number.
     pub(crate) const fn own(number: u64) -> Self {
-        Self { folder: OWN, number }
+        Self::Own { number }
     }
 
     /// Whether this tracer recorded it.
     pub(crate) const fn is_own(self) -> bool {
-        self.folder == OWN
+        matches!(self, Self::Own { .. })
     }
 }
 
@@ -34,13 +40,25 @@ pub(crate) struct Stored {
     pub(crate) number: u64,
     pub(crate) spans: u64,
     bytes: u64,
+    /// Milliseconds since 1970.
+    written: u64,
 }
 
-/// All batches on the disk that are this tracer's to send.
+/// What has to go for something new.
+#[derive(Debug, Default)]
+pub(crate) struct Out {
+    pub(crate) aside: Vec<Aside>,
+    pub(crate) batches: Vec<(Place, Stored)>,
+}
+
+/// All batches on the disk that are this tracer's to send, and what takes room beside them.
 #[derive(Debug)]
 pub(crate) struct Index {
     batches: BTreeMap<Place, Stored>,
     bytes: u64,
+    /// What was set aside, and batches of other releases; the first to go is the last one.
+    aside: Vec<Aside>,
+    aside_bytes: u64,
     bound: u64,
     folders: u32,
 }
@@ -48,45 +66,62 @@ pub(crate) struct Index {
 impl Index {
     /// An empty index for up to `bound` bytes of files.
     pub(crate) const fn new(bound: u64) -> Self {
-        Self { batches: BTreeMap::new(), bytes: 0, bound, folders: 0 }
+        Self { batches: BTreeMap::new(), bytes: 0, aside: Vec::new(), aside_bytes: 0, bound, folders: 0 }
     }
 
-    /// Bytes of all files, in whole blocks.
+    /// Bytes of all batches, in whole blocks.
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// The oldest of this tracer's own batches.
     pub(crate) fn oldest_own(&self) -> Option<Place> {
-        self.batches.range(Place::own(0)..).next().map(|(place, _)| *place)
+        self.oldest_own_but(None)
     }
 
     /// The oldest of the adopted batches.
     pub(crate) fn oldest_adopted(&self) -> Option<Place> {
-        self.batches.range(..Place::own(0)).next().map(|(place, _)| *place)
+        self.oldest_adopted_but(None)
+    }
+
+    /// The one of two that was written first.
+    pub(crate) fn older(&self, adopted: Option<Place>, own: Option<Place>) -> Option<Place> {
+        let (Some(first), Some(second)) = (adopted, own) else { return adopted.or(own) };
+        let written = |place| self.batches.get(&place).map(|stored| stored.written);
+        if written(second) < written(first) { own } else { adopted }
+    }
+
+    fn oldest_own_but(&self, but: Option<Place>) -> Option<Place> {
+        self.batches.range(Place::own(0)..).map(|(place, _)| *place).find(|place| Some(*place) != but)
+    }
+
+    fn oldest_adopted_but(&self, but: Option<Place>) -> Option<Place> {
+        self.batches.range(..Place::own(0)).map(|(place, _)| *place).find(|place| Some(*place) != but)
     }
 
     pub(crate) fn get(&self, place: Place) -> Option<&Stored> {
         self.batches.get(&place)
     }
 
-    /// Adds a batch that was written into this tracer's folder.
+    /// Adds a batch that was written into this tracer's folder just now.
     pub(crate) fn add(&mut self, folder: Arc<Folder>, number: u64, spans: u64, body_bytes: u64) {
-        self.insert(Place::own(number), Stored { folder, number, spans, bytes: blocks(body_bytes) });
+        let (bytes, written) = (blocks(body_bytes), milliseconds());
+        self.insert(Place::own(number), Stored { folder, number, spans, bytes, written });
     }
 
     /// Adds the batches of an adopted folder; returns how many spans they are.
     pub(crate) fn adopt(&mut self, folder: Folder, batches: Vec<Found>) -> u64 {
         let folder = Arc::new(folder);
-        let mut spans = 0;
+        let (mut spans, mut written) = (0, 0);
         for Found { number, header } in batches {
+            // A clock that was set back changes no order within a folder.
+            written = header.written.max(written);
             spans += u64::from(header.spans);
-            let bytes = blocks(header.length);
-            let stored = Stored { folder: Arc::clone(&folder), number, spans: u64::from(header.spans), bytes };
-            self.insert(Place { folder: self.folders, number }, stored);
+            let (bytes, folder) = (blocks(header.length), Arc::clone(&folder));
+            let stored = Stored { folder, number, spans: u64::from(header.spans), bytes, written };
+            self.insert(Place::Adopted { written, folder: self.folders, number }, stored);
         }
-        // Nobody adopts four thousand millions of folders; if somebody did, one folder's batches would take two turns.
-        self.folders = (self.folders + 1) % OWN;
+        self.folders = self.folders.wrapping_add(1);
         spans
     }
 
@@ -104,12 +139,40 @@ impl Index {
         Some(stored)
     }
 
-    /// Takes out the oldest batches until one of this size has room, but not the one that is being sent.
-    pub(crate) fn make_room(&mut self, body_bytes: u64, sending: Option<Place>) -> Vec<(Place, Stored)> {
+    /// Notes a file that was set aside just now.
+    pub(crate) fn add_aside(&mut self, aside: Aside) {
+        self.aside_bytes += aside.bytes();
+        let at = self.aside.partition_point(|other| *other > aside);
+        self.aside.insert(at, aside);
+    }
+
+    /// Notes all files that are not batches to send, as they were found; takes out those that have no room.
+    pub(crate) fn replace_aside(&mut self, mut aside: Vec<Aside>) -> Vec<Aside> {
+        aside.sort_unstable_by(|one, other| other.cmp(one));
+        self.aside_bytes = aside.iter().map(Aside::bytes).sum();
+        self.aside = aside;
+        self.aside_beyond(0)
+    }
+
+    fn aside_beyond(&mut self, more: u64) -> Vec<Aside> {
         let mut out = Vec::new();
-        while self.bytes + blocks(body_bytes) > self.bound {
-            let Some(place) = self.batches.keys().copied().find(|place| Some(*place) != sending) else { break };
-            out.extend(self.remove(place).map(|stored| (place, stored)));
+        while self.bytes + self.aside_bytes + more > self.bound {
+            let Some(aside) = self.aside.pop() else { break };
+            self.aside_bytes -= aside.bytes();
+            out.push(aside);
+        }
+        out
+    }
+
+    /// Takes out what has to go until a batch of this size has room: what nobody sends, then the oldest batches, but not the
+    /// one that is being sent.
+    pub(crate) fn make_room(&mut self, body_bytes: u64, sending: Option<Place>) -> Out {
+        let more = blocks(body_bytes);
+        let mut out = Out { aside: self.aside_beyond(more), batches: Vec::new() };
+        while self.bytes + self.aside_bytes + more > self.bound {
+            let (adopted, own) = (self.oldest_adopted_but(sending), self.oldest_own_but(sending));
+            let Some(place) = self.older(adopted, own) else { break };
+            out.batches.extend(self.remove(place).map(|stored| (place, stored)));
         }
         out
     }

@@ -10,7 +10,7 @@ use crate::reporter::notice::{NoticeHook, NoticeKind, Notices};
 use crate::reporter::pipeline::{Shared, Spill, Written};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::{Redaction, failed_text};
-use crate::reporter::spool::folder::Folder;
+use crate::reporter::spool::{Aside, Folder};
 use crate::reporter::stats::{Count, DropReason};
 use crate::reporter::worker::too_large;
 
@@ -93,12 +93,13 @@ impl Spooler {
 
     /// Writes a batch, after room was made for it.
     fn write(&mut self, number: u64, body: &[u8], spans: usize) -> io::Result<Written> {
-        let (old, lost) = self.shared.make_room(body.len());
-        for batch in old {
+        let room = self.shared.make_room(body.len());
+        self.remove(&room.aside);
+        for batch in &room.batches {
             batch.folder.remove(batch.number);
         }
-        if lost > 0 {
-            self.notices.tell(NoticeKind::Spool, lost, Instant::now(), |spans| {
+        if room.spans > 0 {
+            self.notices.tell(NoticeKind::Spool, room.spans, Instant::now(), |spans| {
                 format!(
                     "{} dropped, the oldest in the spool, because it is full; raise spool_bytes, or sample less",
                     Count(spans, "span")
@@ -119,17 +120,34 @@ impl Spooler {
 
     /// Takes over the folders of tracers that are gone.
     fn adopt(&mut self) {
-        let (orphans, bad) = Folder::orphans(&self.directory);
-        if bad > 0 {
+        let left = Folder::left_in(&self.directory);
+        if left.bad > 0 {
             let directory = self.directory.display();
             self.notices.tell(NoticeKind::Spool, 0, Instant::now(), |_| {
                 format!(
-                    "{} in the spool {directory}: no batches, or not written to their end; renamed to *.bad, remove them",
-                    Count(bad, "file")
+                    "{} in the spool {directory}: no batches, or not written to their end; renamed to *.bad, and removed \
+                     when there is no room for them",
+                    Count(left.bad, "file")
                 )
             });
         }
-        self.shared.adopted(orphans, bad);
+        let aside = self.shared.adopted(left);
+        self.remove(&aside);
+    }
+
+    /// Removes files that are not to be sent, for want of room.
+    fn remove(&mut self, aside: &[Aside]) {
+        let removed = aside.iter().filter(|aside| aside.remove()).count() as u64;
+        if removed > 0 {
+            let directory = self.directory.display();
+            self.notices.tell(NoticeKind::Spool, 0, Instant::now(), |_| {
+                format!(
+                    "{} in the spool {directory} removed, set aside or of another release of traced, because it is full; \
+                     raise spool_bytes to keep more",
+                    Count(removed, "file")
+                )
+            });
+        }
     }
 
     fn tell_failure(&mut self, error: &io::Error) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::*;
-use crate::reporter::spool::SpoolSettings;
+use crate::reporter::spool::{Folder, SpoolSettings};
 use crate::reporter::stats::Stats;
 
 fn folder() -> TempDir {
@@ -254,6 +254,147 @@ fn torn_and_foreign_files_are_set_aside_and_the_rest_is_sent() {
         notes.iter().any(|note| note == "1 span in the spool lost: a file cannot be read back: its checksum is wrong"),
         "{notes:?}"
     );
+}
+
+/// Bytes of all files below, each as whole blocks.
+fn bytes(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| if path.is_dir() { bytes(&path) } else { path.metadata().unwrap().len().div_ceil(4_096) * 4_096 })
+        .sum()
+}
+
+/// Damage that comes again and again takes no more room than the spool has.
+#[test]
+fn files_set_aside_are_within_the_bound_and_go_before_any_span() {
+    let (folder, collector) = (folder(), Switch::default());
+    fs::write(folder.path().join("mine.bad"), "somebody's").unwrap();
+    let with_room = || {
+        let (mut config, _) = config_with(folder.path(), collector.sender());
+        config.spool = config.spool.map(|spool| SpoolSettings { bytes: 4 * 4_096, ..spool });
+        start(config)
+    };
+    for run in 0..4 {
+        let pipeline = with_room();
+        offer(&pipeline, run * 10 + 1..=run * 10 + 1);
+        until(&pipeline, |stats| stats.tally().spooled() == 1);
+        offer(&pipeline, run * 10 + 2..=run * 10 + 2);
+        until(&pipeline, |stats| stats.tally().spooled() == 2);
+        let tally = pipeline.shutdown(Instant::now() + HOUR);
+        assert_eq!((tally.spooled(), tally.dropped()), (2, 0), "{tally}");
+        for file in batches(folder.path()) {
+            fs::write(file, "torn").unwrap();
+        }
+    }
+    let pipeline = with_room();
+    until(&pipeline, |stats| stats.set_aside() == 2);
+    offer(&pipeline, 91..=91);
+    until(&pipeline, |stats| stats.tally().spooled() == 1);
+    assert!(bytes(folder.path()) <= 4 * 4_096 + 4_096, "beside somebody's: {}", bytes(folder.path()));
+    assert_eq!(pipeline.tally().dropped(), 0);
+    pipeline.shutdown(Instant::now() + HOUR);
+    assert!(folder.path().join("mine.bad").exists());
+}
+
+/// After a downgrade: they wait for the release that can read them, as long as there is room.
+#[test]
+fn batches_of_another_release_are_within_the_bound_too() {
+    let (folder, collector) = (folder(), Switch::default());
+    let (config, _) = config_with(folder.path(), collector.sender());
+    let pipeline = start(config);
+    for id in 1..=3 {
+        offer(&pipeline, id..=id);
+        until(&pipeline, |stats| stats.tally().spooled() == id);
+    }
+    pipeline.shutdown(Instant::now() + HOUR);
+    let newer = batches(folder.path());
+    for file in &newer {
+        let mut bytes = fs::read(file).unwrap();
+        bytes[8] = 9;
+        fs::write(file, bytes).unwrap();
+    }
+    let (mut config, notes) = config_with(folder.path(), collector.sender());
+    config.spool = config.spool.map(|spool| SpoolSettings { bytes: 4 * 4_096, ..spool });
+    let pipeline = start(config);
+    for (id, kept) in [(11, 3), (12, 2), (13, 1), (14, 0), (15, 0)] {
+        offer(&pipeline, id..=id);
+        until(&pipeline, |stats| stats.tally().spooled() + stats.tally().dropped() == id - 10);
+        assert_eq!(newer.iter().filter(|file| file.exists()).count(), kept, "after {id}");
+    }
+    assert_eq!(drops(&pipeline.tally()), [(DropReason::SpoolFull, 1)]);
+    pipeline.shutdown(Instant::now() + HOUR);
+    assert!(!newer[0].parent().unwrap().exists(), "their folder went with the last one");
+    let notes = notes.lock().unwrap();
+    assert!(
+        notes.iter().any(|note| note.starts_with("1 file in the spool") && note.contains("of another release")),
+        "{notes:?}"
+    );
+}
+
+/// A program that was killed before it could lock the folder it had made.
+#[test]
+fn an_empty_folder_of_a_tracer_that_is_gone_is_removed_at_the_next_start() {
+    let (folder, collector) = (folder(), Switch::default());
+    let never_locked = folder.path().join("00c0ffee00c0ffee");
+    let locked = folder.path().join("00c0ffee00c0fff0");
+    let somebodys = [folder.path().join("somebody"), folder.path().join("00C0FFEE00C0FFEE")];
+    for path in [&never_locked, &locked].into_iter().chain(&somebodys) {
+        fs::create_dir(path).unwrap();
+    }
+    fs::write(locked.join("lock"), "").unwrap();
+    let with_something = folder.path().join("00c0ffee00c0fff1");
+    fs::create_dir(&with_something).unwrap();
+    fs::write(with_something.join("README"), "somebody's").unwrap();
+    let (config, _) = config_with(folder.path(), collector.sender());
+    let pipeline = start(config);
+    offer(&pipeline, 1..=1);
+    // The first look comes before anything is written.
+    until(&pipeline, |stats| stats.tally().spooled() == 1);
+    assert!(!never_locked.exists() && !locked.exists());
+    assert!(with_something.exists() && somebodys.iter().all(|path| path.exists()));
+    pipeline.shutdown(soon());
+}
+
+/// Folders are made and given back while others look for empty ones.
+#[test]
+fn a_folder_that_is_just_being_made_is_not_lost() {
+    let folder = folder();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                assert_eq!(Folder::left_in(folder.path()).bad, 0);
+            }
+        });
+        for number in 1..=200 {
+            let own = Folder::create(folder.path()).unwrap();
+            own.write(number, b"[{}]", 1).unwrap();
+            own.remove(number);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        looking.join().unwrap();
+    });
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_an_earlier_process_left_is_sent_before_what_came_later() {
+    let (folder, collector) = (folder(), Switch::default());
+    for ids in [1..=4, 5..=8] {
+        let (config, _) = config_with(folder.path(), collector.sender());
+        let pipeline = start(config);
+        until(&pipeline, |stats| stats.adopted().found() == ids.start() - 1);
+        for id in ids.clone() {
+            offer(&pipeline, id..=id);
+            until(&pipeline, |stats| stats.tally().spooled() == id - ids.start() + 1);
+        }
+        if ids.contains(&8) {
+            collector.on(true);
+            until(&pipeline, |stats| stats.adopted().sent() == 4 && stats.tally().sent() == 4);
+        }
+        pipeline.shutdown(Instant::now() + HOUR);
+    }
+    assert_eq!(collector.ids(), (1..=8).collect::<Vec<_>>());
 }
 
 #[test]
