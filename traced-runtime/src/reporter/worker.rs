@@ -54,6 +54,7 @@ pub(crate) struct Worker {
     spent: Buffers,
     backoff: Backoff,
     trouble: Option<Trouble>,
+    given_up: Option<GivenUp>,
 }
 
 /// An output that has a thread.
@@ -76,6 +77,14 @@ struct Trouble {
     /// It is more than a slip: a connection that the server closed while it was idle is none.
     lasting: bool,
     told: bool,
+}
+
+/// A shutdown does not wait for the backend, and what that costs is not told yet: the spool is being written.
+struct GivenUp {
+    /// What the last attempt failed by.
+    text: String,
+    /// Spans that the backend had not taken before.
+    dropped: u64,
 }
 
 /// What becomes of spans while there is trouble.
@@ -119,7 +128,7 @@ impl Worker {
             Output::Reporter(reporter) => Live::Reporter(reporter),
         };
         let (notices, roots, spent) = (Notices::new(hook), Vec::new(), Buffers::default());
-        Self { shared, output, redaction, notices, accepted, roots, spent, backoff, trouble: None }
+        Self { shared, output, redaction, notices, accepted, roots, spent, backoff, trouble: None, given_up: None }
     }
 
     /// Works until the pipeline is closed.
@@ -137,6 +146,7 @@ impl Worker {
                 #[cfg(feature = "spool")]
                 Task::SendStored(batch) => self.send_stored(&batch),
                 Task::Flush(flush) => {
+                    self.tell_given_up(0);
                     self.flush(flush.deadline);
                     self.shared.flushed(flush);
                 }
@@ -152,6 +162,8 @@ impl Worker {
                 Task::Stop => break,
             }
         }
+        // The time of the shutdown was not enough.
+        self.tell_given_up(0);
         // The user's destructors.
         contain(move || drop(self)).ok();
     }
@@ -367,16 +379,32 @@ impl Worker {
     fn pause(&mut self, pause: Duration, heed: bool, hopeless: bool, attempt: Attempt, failure: &Failure) -> Pause {
         let end = self.shared.pause(pause, heed, hopeless, attempt);
         if end == Pause::GiveUp {
-            let text = &failure.text;
             let cost = self.shared.trouble(true, true);
-            let spans = cost.waiting + cost.in_hand;
-            let fate = if self.shared.spools() { "left in the spool" } else { "dropped" };
-            self.tell(NoticeKind::Unreachable, spans, |spans| {
-                format!("{text}; {} {fate} at shutdown.{WHAT_TO_DO}", Count(spans, "span"))
-            });
+            self.given_up = Some(GivenUp { text: failure.text.clone(), dropped: cost.dropped });
+            #[cfg(feature = "spool")]
+            if self.shared.spool_instead() {
+                return end;
+            }
+            self.tell_given_up((cost.waiting + cost.in_hand).saturating_sub(cost.kept));
             self.shared.give_up();
         }
         end
+    }
+
+    /// Tells what became of the spans that a backend did not take before a shutdown; so many more are dropped now.
+    fn tell_given_up(&mut self, now: u64) {
+        let Some(GivenUp { text, dropped }) = self.given_up.take() else { return };
+        let cost = self.shared.trouble(true, true);
+        let lost = cost.dropped.saturating_sub(dropped) + now;
+        let kept = Count(cost.kept, "span");
+        self.tell(NoticeKind::Unreachable, 0, |_| {
+            let fate = match (cost.kept, lost) {
+                (0, lost) => format!("{} dropped", Count(lost, "span")),
+                (_, 0) => format!("{kept} left in the spool"),
+                (_, lost) => format!("{kept} left in the spool, and {} dropped,", Number(lost)),
+            };
+            format!("{text}; {fate} at shutdown.{WHAT_TO_DO}")
+        });
     }
 
     /// The backend failed in a way that may pass: tells so at the second failure in a row, or before a long pause.

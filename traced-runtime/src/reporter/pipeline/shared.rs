@@ -107,6 +107,8 @@ pub(crate) struct Cost {
     pub(crate) spooled: u64,
     /// Spans of the batch that was sent last.
     pub(crate) in_hand: u64,
+    /// Spans on the disk, whether they wait or are being sent: they outlive the process.
+    pub(crate) kept: u64,
 }
 
 /// The longest pause between attempts while a shutdown waits.
@@ -398,15 +400,10 @@ impl Shared {
         false
     }
 
-    /// The backend cannot be reached, and the shutdown does not wait for it: what can be spooled is, the rest is dropped.
+    /// The backend cannot be reached, and the shutdown does not wait for it: what is not on the disk is dropped.
     pub(crate) fn give_up(&self) {
         let mut state = self.lock();
         if state.closed {
-            return;
-        }
-        #[cfg(feature = "spool")]
-        if state.spool_instead() {
-            self.work.notify_all();
             return;
         }
         let (spans, left) = state.abandon();
@@ -429,7 +426,8 @@ impl Shared {
         let tally = state.tally();
         let lost = [DropReason::Unreachable, DropReason::Rejected, DropReason::SpoolFull];
         let dropped = lost.into_iter().map(|reason| tally.dropped_by(reason)).sum();
-        let cost = Cost { dropped, waiting: state.queue.len() as u64, spooled: 0, in_hand: state.in_flight };
+        let (waiting, in_hand, kept) = (state.queue.len() as u64, state.in_flight, tally.spooled());
+        let cost = Cost { dropped, waiting, spooled: 0, in_hand, kept };
         #[cfg(feature = "spool")]
         let cost = state.with_spooled(cost);
         cost

@@ -444,6 +444,14 @@ impl Shared {
 
 /// For the sending thread.
 impl Shared {
+    /// The backend cannot be reached, and the shutdown does not wait for it: everything goes to the disk. `false`: it cannot.
+    pub(crate) fn spool_instead(&self) -> bool {
+        let mut state = self.lock();
+        let spools = !state.closed && state.spool_instead();
+        self.work.notify_all();
+        spools
+    }
+
     /// The batch in hand is settled: its file, if it has one, is to be removed.
     pub(crate) fn finished(&self) -> Option<Stored> {
         let mut state = self.lock();

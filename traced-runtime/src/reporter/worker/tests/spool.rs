@@ -421,6 +421,31 @@ fn a_directory_that_cannot_be_written_is_one_notice_and_spans_wait_in_memory() {
     assert_eq!(told, 1, "{notes:?}");
 }
 
+/// What is told at the end is what became of the spans, not what was meant to.
+#[test]
+fn the_last_notice_says_what_is_in_the_spool_and_what_is_not() {
+    let folder = folder();
+    let end = |directory: &Path| {
+        let (mut config, notes) = config_with(directory, Switch::default().sender());
+        // Nothing is sent before the shutdown.
+        config.linger = HOUR;
+        let pipeline = start(config);
+        offer(&pipeline, 1..=9);
+        let tally = pipeline.shutdown(soon());
+        let notes = notes.lock().unwrap();
+        let last = notes.iter().find_map(|note| note.split_once(" at shutdown.")).map(|(note, _)| note.to_owned());
+        (tally, last.unwrap_or_else(|| panic!("{notes:?}")))
+    };
+    let in_the_way = folder.path().join("file");
+    fs::write(&in_the_way, "").unwrap();
+    let (tally, told) = end(&in_the_way);
+    assert_eq!(drops(&tally), [(DropReason::Unreachable, 9)], "{tally}");
+    assert_eq!(told, "HOST is off; 9 spans dropped");
+    let (tally, told) = end(&folder.path().join("new"));
+    assert_eq!((tally.spooled(), tally.dropped()), (9, 0), "{tally}");
+    assert_eq!(told, "HOST is off; 9 spans left in the spool");
+}
+
 #[test]
 fn two_pipelines_share_a_directory_and_nobody_sends_what_is_the_others() {
     let (folder, first, second) = (folder(), Switch::default(), Switch::default());
