@@ -1,7 +1,7 @@
 //! An example of the workspace, run as a process of its own.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{PipeReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +17,8 @@ use crate::{Process, wait};
 pub struct Program {
     name: String,
     command: Command,
+    /// The end of a standard error that nobody reads, and the other one.
+    stuck: Option<(PipeReader, Stdio)>,
 }
 
 /// A started program; dropping it kills it.
@@ -26,6 +28,7 @@ pub struct Running {
     process: Process,
     stdout: Captured,
     stderr: Captured,
+    _unread: Option<PipeReader>,
 }
 
 /// What a program left behind.
@@ -94,7 +97,11 @@ impl Program {
     /// A binary.
     #[must_use]
     pub fn at(path: &Path) -> Program {
-        Program { name: path.file_name().unwrap_or_default().display().to_string(), command: Command::new(path) }
+        Program {
+            name: path.file_name().unwrap_or_default().display().to_string(),
+            command: Command::new(path),
+            stuck: None,
+        }
     }
 
     /// Where the binary is.
@@ -117,6 +124,20 @@ impl Program {
         self
     }
 
+    /// Makes its standard error a pipe that is full, and that nobody reads: whoever writes to it waits for ever.
+    ///
+    /// # Panics
+    /// When there are no pipes left.
+    #[must_use]
+    pub fn stuck_stderr(mut self) -> Program {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let mut filling = writer.try_clone().expect("a pipe");
+        // It waits, too, until the program is gone and with it the reader.
+        thread::spawn(move || filling.write_all(&[b'.'; 1 << 20]));
+        self.stuck = Some((reader, writer.into()));
+        self
+    }
+
     /// Runs the program to its end.
     ///
     /// # Panics
@@ -132,13 +153,15 @@ impl Program {
     /// When it cannot be started.
     #[track_caller]
     pub fn start(mut self) -> Running {
-        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (unread, stderr) = self.stuck.map_or((None, Stdio::piped()), |(unread, stderr)| (Some(unread), stderr));
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut process = Process::start(&mut self.command);
         Running {
             name: self.name,
             stdout: Captured::read(process.child().stdout.take()),
             stderr: Captured::read(process.child().stderr.take()),
             process,
+            _unread: unread,
         }
     }
 }

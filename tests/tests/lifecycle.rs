@@ -53,6 +53,39 @@ mod ends {
     }
 }
 
+/// Standard error is a pipe that is full, and whose reader stands still.
+mod with_a_stuck_terminal {
+    use super::*;
+
+    /// A program that prints trees, notices and a summary, with two seconds for each flush and for its end.
+    fn ends(url: &str) -> String {
+        let program = Program::example_of("traced-tests", "ends").arg("return").stuck_stderr();
+        let program = program.env("TRACED_TREE", "1").env("ENDS_DEADLINE_MS", 2_000);
+        let start = Instant::now();
+        let output = program.env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", url).run(Duration::from_secs(60));
+        let time = start.elapsed();
+        assert!(output.status.success(), "{output:?}");
+        // A flush and an end, and what starting takes on a busy machine.
+        assert!(time < Duration::from_secs(10), "{time:?}");
+        output.stdout
+    }
+
+    #[test]
+    fn spans_are_sent_all_the_same() {
+        let collector = Collector::start();
+        assert_eq!(ends(&collector.url()), "sent 1 span in 1 batch, 0 dropped\n");
+        assert_eq!(collector.accepted_spans().len(), 2);
+    }
+
+    #[test]
+    fn trouble_is_not_told_and_the_program_ends() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let url = format!("http://{}/api/v2/spans", listener.local_addr().expect("its address"));
+        drop(listener);
+        assert_eq!(ends(&url), "sent 0 spans, 1 still queued, 0 dropped\n");
+    }
+}
+
 mod deadlines {
     use super::*;
 

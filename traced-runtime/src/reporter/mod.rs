@@ -18,6 +18,7 @@ pub(crate) mod send;
 #[cfg(feature = "spool")]
 pub(crate) mod spool;
 pub(crate) mod stats;
+pub(crate) mod stderr;
 pub(crate) mod thread;
 pub(crate) mod tree;
 pub(crate) mod worker;

@@ -1,13 +1,17 @@
 //! What the tracer has to tell the people who run the program: rarely, in one line, with what to do.
 
 use std::fmt;
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::reporter::stderr::print_within;
+
 /// The least time between two notices of one kind; what happens meanwhile is counted into the next.
 pub(crate) const NOTICE_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a notice waits for standard error, at most. One that has to wait longer is printed later, or never.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// One line for the people who run the program: what happened, what was lost, what to do.
 ///
@@ -77,12 +81,10 @@ impl NoticeHook {
 }
 
 impl Default for NoticeHook {
-    /// Prints to standard error, and nothing at all when it is closed.
+    /// Prints to standard error, and nothing at all when it is closed or stuck.
     fn default() -> Self {
         Self::new(|notice| {
-            // One write, so that lines of several threads do not mix.
-            let line = format!("traced: {notice}\n");
-            std::io::stderr().write_all(line.as_bytes()).ok();
+            print_within(format!("traced: {notice}\n"), Instant::now() + PATIENCE);
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::reporter::drain::Drain;
 use crate::reporter::notice::{Notice, NoticeKind};
 use crate::reporter::pipeline::{Patience, Pipeline};
 use crate::reporter::stats::{Count, Stats, Tally};
-use crate::reporter::tree::terminal::Terminal;
+use crate::reporter::tree::terminal::{Printed, Terminal};
 use crate::tracer::blueprint::{Blueprint, Parts};
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
@@ -235,11 +235,10 @@ impl Core {
                 core.drain.flush(deadline);
                 core.fold_lost();
             }
-            if let Some(trees) = &core.trees {
-                trees.flush(deadline);
-            }
+            // Trees are printed meanwhile: a terminal that is held up takes no time from the backend.
+            let printed = core.trees.as_ref().map(Terminal::flush);
             let tally = core.pipeline.flush(deadline);
-            core.print_links(deadline);
+            core.wait_for_trees(printed, deadline);
             tally
         };
         self.here(flush).unwrap_or_default()
@@ -253,20 +252,18 @@ impl Core {
                 core.fold_lost();
                 slot.give_back();
             }
-            if let Some(trees) = &core.trees {
-                trees.finish(deadline);
-            }
+            let printed = core.trees.as_ref().map(Terminal::finish);
             let tally = core.pipeline.shutdown(deadline);
-            core.print_links(deadline);
+            core.wait_for_trees(printed, deadline);
             tally
         };
         self.here(shutdown).unwrap_or_default()
     }
 
-    /// Waits until the links of what was accepted are printed, too.
-    fn print_links(&self, deadline: Instant) {
-        if let Some(trees) = &self.trees {
-            trees.flush(deadline);
+    /// Waits until the trees are printed, and then the links of what was accepted.
+    fn wait_for_trees(&self, printed: Option<Printed>, deadline: Instant) {
+        for printed in printed.into_iter().chain(self.trees.as_ref().map(Terminal::flush)) {
+            printed.wait(deadline);
         }
     }
 

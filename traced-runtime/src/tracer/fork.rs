@@ -10,6 +10,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use crate::reporter::drain::Drain;
+use crate::reporter::stderr;
 use crate::reporter::tree::terminal::Terminal;
 use crate::tracer::local::{self, Local};
 use crate::tracer::slot::Slot;
@@ -41,6 +42,7 @@ extern "C" fn in_child() {
     IS_CHILD.store(true, Ordering::Relaxed);
     Drain::forget_parents();
     Terminal::forget_parents();
+    stderr::forget_parents();
     Slot::forget_parents();
     local::with(Local::after_fork);
 }

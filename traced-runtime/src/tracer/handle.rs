@@ -10,6 +10,7 @@ use crate::recorder::event::Ids;
 use crate::reporter::assemble::OpenSpan;
 use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
 use crate::reporter::stats::{Stats, Tally};
+use crate::reporter::stderr::print_within;
 use crate::tracer::builder::Builder;
 use crate::tracer::context::Context;
 use crate::tracer::core::{Core, Crossing};
@@ -160,6 +161,9 @@ struct Ending {
     notice: NoticeHook,
 }
 
+/// How long the summary waits for standard error, at least, when the deadline was used up by the backend.
+const SUMMARY_LEAST: Duration = Duration::from_millis(50);
+
 /// Ended so soon after it was installed, it was not bound.
 const AT_ONCE: Duration = Duration::from_millis(1);
 
@@ -186,7 +190,8 @@ impl Drop for Installed {
         }
         let life = ending.since.elapsed();
         let why_nothing = self.tracer.core.why_nothing();
-        let tally = self.tracer.shutdown(ending.deadline);
+        let deadline = after(ending.deadline);
+        let tally = self.tracer.core.shutdown(deadline);
         if life < AT_ONCE && tally.recorded() == 0 {
             let text = format!("tracing ended {life:.0?} after install; bind it to `_tracing`: `let _tracing = …`");
             ending.notice.tell(&Notice::new(NoticeKind::Settings, text));
@@ -196,7 +201,7 @@ impl Drop for Installed {
                 0 => format!("traced: {tally}: {why_nothing}\n"),
                 _ => format!("traced: {tally}\n"),
             };
-            std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).ok();
+            print_within(line, deadline.max(after(SUMMARY_LEAST)));
         }
     }
 }

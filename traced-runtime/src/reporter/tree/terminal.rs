@@ -21,6 +21,12 @@ use crate::tracer::local::{self, Local};
 /// Bytes of spans that wait for the printing thread, which a terminal may hold up. Beyond it they are left out, and counted.
 const QUEUE_BYTES: usize = 16 << 20;
 
+/// Accepted traces that wait for the printing thread. Beyond it traces get no link.
+const QUEUE_LINKS: usize = 16 << 10;
+
+/// Flushes that wait for the printing thread. Beyond it nobody waits: it prints nothing.
+const QUEUE_FLUSHES: usize = 1024;
+
 /// Orders that are taken at once.
 const ORDERS: usize = 4096;
 
@@ -48,6 +54,8 @@ struct Thread {
 #[derive(Debug, Default)]
 struct Queue {
     bytes: AtomicUsize,
+    links: AtomicUsize,
+    flushes: AtomicUsize,
     /// Spans that found no room, and have not been told of.
     left_out: AtomicU64,
 }
@@ -107,18 +115,18 @@ impl Terminal {
     /// What tells that a collector has accepted the local roots of some traces, which can be seen at `at` with their id.
     pub(crate) fn link(&self, at: String) -> Box<dyn Fn(Vec<TraceId>) + Send> {
         let (thread, at): (_, Arc<str>) = (self.thread.clone(), at.into());
-        Box::new(move |traces| thread.order(Order::Accepted { traces, at: at.clone() }))
+        Box::new(move |traces| thread.link(traces, &at))
     }
 
-    /// Waits until everything given before the call is printed, or until the deadline.
-    pub(crate) fn flush(&self, deadline: Instant) {
-        self.thread.flush(false, deadline);
+    /// Asks for everything given before the call to be printed.
+    pub(crate) fn flush(&self) -> Printed {
+        self.thread.flush(false)
     }
 
-    /// The tracer gives no more spans. The last one of the process has printed what still waits.
-    pub(crate) fn finish(&self, deadline: Instant) {
+    /// The tracer gives no more spans. The last one of the process has what still waits printed.
+    pub(crate) fn finish(&self) -> Printed {
         let is_last = self.leave();
-        self.thread.flush(is_last, deadline);
+        self.thread.flush(is_last)
     }
 
     fn leave(&self) -> bool {
@@ -150,10 +158,40 @@ impl Thread {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).send(order).ok();
     }
 
-    fn flush(&self, is_last: bool, deadline: Instant) {
+    fn link(&self, mut traces: Vec<TraceId>, at: &Arc<str>) {
+        let links = &self.queue.links;
+        let before = links.fetch_add(traces.len(), Ordering::AcqRel);
+        let room = QUEUE_LINKS.saturating_sub(before);
+        links.fetch_sub(traces.len().saturating_sub(room), Ordering::AcqRel);
+        traces.truncate(room);
+        if !traces.is_empty() {
+            self.order(Order::Accepted { traces, at: at.clone() });
+        }
+    }
+
+    fn flush(&self, is_last: bool) -> Printed {
+        let flushes = &self.queue.flushes;
+        if flushes.fetch_add(1, Ordering::AcqRel) >= QUEUE_FLUSHES {
+            flushes.fetch_sub(1, Ordering::AcqRel);
+            return Printed(None);
+        }
         let (done, answer) = sync_channel(1);
         self.order(Order::Flush { is_last, done });
-        answer.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
+        Printed(Some(answer))
+    }
+}
+
+/// What was asked to be printed; `None`: nobody will tell.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Printed(Option<Receiver<()>>);
+
+impl Printed {
+    /// Waits until it is printed, or until the deadline.
+    pub(crate) fn wait(self, deadline: Instant) {
+        if let Some(answer) = self.0 {
+            answer.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
+        }
     }
 }
 
@@ -242,8 +280,50 @@ impl Printing {
                 drop(redaction.and_then(|redaction| redaction.apply(&mut spans)));
                 self.printer.take(spans);
             }
-            Order::Accepted { traces, at } => self.printer.accepted(&traces, &at),
-            Order::Flush { is_last, done } => flushes.push((is_last, done)),
+            Order::Accepted { traces, at } => {
+                self.queue.links.fetch_sub(traces.len(), Ordering::AcqRel);
+                self.printer.accepted(&traces, &at);
+            }
+            Order::Flush { is_last, done } => {
+                self.queue.flushes.fetch_sub(1, Ordering::AcqRel);
+                flushes.push((is_last, done));
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reporter::record::SpanRecord;
+
+    /// A thread that a terminal holds up for ever takes no order.
+    #[test]
+    fn what_waits_for_the_printing_thread_is_bounded() {
+        let (orders, inbox) = channel();
+        let (queue, users) = (Arc::<Queue>::default(), AtomicUsize::new(1));
+        let thread = Arc::new(Thread { orders: Mutex::new(orders), queue, users });
+        let terminal = Terminal { thread, redaction: None, is_finished: AtomicBool::new(false) };
+        let link = terminal.link("http://z/".to_owned());
+        let span = SpanRecord::sample("span", 1, 1, 0);
+        let spans = QUEUE_BYTES / span.size() / 100 + 1;
+        for _ in 0..2_000 {
+            link(vec![span.trace; 50]);
+            terminal.flush().wait(Instant::now());
+        }
+        for _ in 0..200 {
+            terminal.print(vec![span.clone(); spans]);
+        }
+        terminal.finish().wait(Instant::now());
+        let (mut traces, mut flushes, mut bytes) = (0, 0, 0);
+        while let Ok(order) = inbox.try_recv() {
+            match order {
+                Order::Accepted { traces: more, .. } => traces += more.len(),
+                Order::Flush { .. } => flushes += 1,
+                Order::Print { bytes: more, .. } => bytes += more,
+            }
+        }
+        assert_eq!((traces, flushes), (QUEUE_LINKS, QUEUE_FLUSHES));
+        assert!(bytes <= QUEUE_BYTES && bytes > QUEUE_BYTES / 2, "{bytes}");
     }
 }
