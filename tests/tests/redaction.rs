@@ -1,6 +1,7 @@
 //! What the redaction hook removes leaves the process by no way.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +58,63 @@ fn sees_every_span_the_unfinished_ones_included() {
     assert_eq!(find("log_in")["annotations"][0]["value"], "*** is tried");
     assert_eq!(find("of ***")["tags"]["seen"], "true");
     assert_eq!(find("open")["tags"]["about"], "***");
+}
+
+/// All files below.
+fn files(directory: &Path) -> Vec<Vec<u8>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else {
+            files.push(std::fs::read(&path).expect("a file"));
+        }
+    }
+    files
+}
+
+fn holds(file: &[u8], text: &str) -> bool {
+    file.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Neither a batch that was being sent when the outage began, nor what was never tried, nor what was open at the end.
+#[test]
+fn comes_before_the_spool_too() {
+    let mut collector = Collector::start();
+    collector.down();
+    let spool = tempfile::tempdir().expect("a directory");
+    let url = collector.url();
+    let tracer = |hook: fn(&mut SpanRecord)| {
+        let builder = Tracer::builder("redaction").collector(&url).redact(hook).spool(spool.path());
+        builder.linger(Duration::ZERO).on_notice(|_| ()).build().expect("a tracer")
+    };
+    let first = tracer(hide);
+    let mut recorded = 0;
+    let open = first.context().run(|| {
+        while first.stats().tally().spooled() < 20 {
+            log_in(SECRET).expect_err("it is wrong");
+            recorded += 1;
+            first.flush(Duration::from_millis(2));
+        }
+        let open = Span::start("open");
+        open.tag("about", SECRET);
+        open
+    });
+    let tally = first.shutdown(DEADLINE);
+    assert_eq!((tally.recorded(), tally.spooled()), (recorded + 1, recorded + 1), "{tally:?}");
+    drop(open);
+    let batches: Vec<_> = files(spool.path()).into_iter().filter(|file| holds(file, "traceId")).collect();
+    assert!(batches.len() > 2, "{} files", batches.len());
+    for file in &batches {
+        assert!(holds(file, "***") && !holds(file, SECRET), "{}", String::from_utf8_lossy(file));
+    }
+    // What is on the disk is sent as it is: the hook of whoever sends it has not to know what the secret was.
+    collector.up();
+    let second = tracer(|_| ());
+    collector.wait_for_spans(usize::try_from(recorded + 1).expect("a few"));
+    second.shutdown(DEADLINE);
+    assert!(collector.received().iter().all(|request| !request.text().contains(SECRET)));
 }
 
 #[test]
