@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use traced_runtime::{Context, DropReason, ReportError, Reporter, Span, SpanRecord, Tracer, span, tag};
+use traced_runtime::{
+    Context, DropReason, ReportError, Reporter, SendError, Sender, Span, SpanRecord, Tracer, span, tag,
+};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -152,6 +154,62 @@ fn never_finished(traces: u64) {
     assert!(grown < MEMORY, "{grown} bytes");
 }
 
+/// Takes requests, and keeps the length of the longest.
+struct Longest(Arc<AtomicU64>);
+
+impl Sender for Longest {
+    fn send(&mut self, body: &[u8]) -> Result<(), SendError> {
+        self.0.fetch_max(body.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Spans with 10,000 tags each, and spans with tags of a megabyte: sync and explicit, and told by another thread.
+fn large_tags(rounds: u64) {
+    let longest = Arc::new(AtomicU64::new(0));
+    let builder = Tracer::builder("flood").sender(Longest(longest.clone())).on_notice(|_| ()).summary(false);
+    let tracing = builder.install().unwrap();
+    let long = "x\u{1}".repeat(1 << 19);
+    let before = peak();
+    for round in 0..rounds {
+        let explicit = Span::start("explicit");
+        {
+            let _many = span!("many");
+            for n in 0..10_000 {
+                tag(&format!("key {n}"), n);
+            }
+            let _large = span!("large");
+            for n in 0..20 {
+                tag(&format!("key {n}"), long.as_str());
+            }
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0..10_000 {
+                    explicit.tag(&format!("key {n}"), n);
+                }
+                for n in 0..20 {
+                    explicit.tag(&format!("large {n}"), long.as_str());
+                }
+            });
+        });
+        drop(explicit);
+        if round % 4 == 0 {
+            let tally = tracing.stats().tally();
+            assert!(tally.is_conserved(), "{tally:?}");
+        }
+    }
+    let tally = tracing.shutdown(DEADLINE);
+    let (grown, stats) = (peak() - before, tracing.stats());
+    println!("{rounds} rounds; {tally}; {} KiB of memory; {stats:?}", grown >> 10);
+    assert_eq!(tally.recorded(), 3 * rounds, "{tally:?}");
+    assert_eq!((tally.is_conserved(), tally.queued()), (true, 0), "{tally:?}");
+    assert!(tally.sent() > 0 && stats.cut_values() > 0, "{stats:?}");
+    let longest = longest.load(Ordering::Relaxed);
+    assert!(longest <= traced_runtime::Builder::BATCH_BYTES as u64, "a request of {longest} bytes");
+    assert!(grown < MEMORY, "{grown} bytes");
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let scenario = arguments.next();
@@ -159,6 +217,7 @@ fn main() {
     match scenario.as_deref() {
         Some("fast") => producers(number, Duration::ZERO),
         Some("slow") => producers(number, Duration::from_millis(50)),
+        Some("large tags") => large_tags(number),
         Some("never finished") => never_finished(number),
         other => panic!("no scenario {other:?}"),
     }

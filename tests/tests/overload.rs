@@ -37,6 +37,11 @@ fn a_million_traces_that_never_end() {
     flood("never finished", 1_000_000);
 }
 
+#[test]
+fn tags_by_the_ten_thousand_and_by_the_megabyte() {
+    flood("large tags", 40);
+}
+
 #[derive(Clone, Default)]
 struct Keep(Arc<Mutex<Vec<SpanRecord>>>);
 
