@@ -52,3 +52,32 @@ pub(crate) fn print_within(lines: String, deadline: Instant) {
 fn print(lines: &str) {
     io::stderr().write_all(lines.as_bytes()).ok();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_stuck_one_holds_up_the_caller_until_the_deadline_and_a_few_threads() {
+        const MOMENT: Duration = Duration::from_millis(5);
+        let stuck = io::stderr().lock();
+        let start = Instant::now();
+        for _ in 0..WAITING {
+            print_within(String::new(), Instant::now() + MOMENT);
+        }
+        assert!(start.elapsed() >= MOMENT * 4, "{:?}", start.elapsed());
+        // Whoever comes now does not wait at all: the deadline is an hour away.
+        for _ in 0..100 {
+            print_within(String::new(), Instant::now() + Duration::from_secs(3_600));
+        }
+        let printing = PRINTING.get_or_make(AtomicUsize::default);
+        // Another test may be just looking.
+        assert!(printing.load(Ordering::Acquire) <= WAITING + 1);
+        drop(stuck);
+        while printing.load(Ordering::Acquire) > 0 {
+            std::thread::yield_now();
+        }
+    }
+}

@@ -429,12 +429,12 @@ impl Shared {
     }
 
     /// Takes over what was left by tracers that are gone; returns the files for which there is no room.
-    pub(crate) fn adopted(&self, left: Left) -> Vec<Aside> {
+    pub(crate) fn adopted(&self, left: &mut Left) -> Vec<Aside> {
         let mut state = self.lock();
         state.stats.set_aside += left.bad;
         let Some(spill) = &mut state.spill else { return Vec::new() };
-        let spans = left.orphans.into_iter().map(|(folder, found)| spill.index.adopt(folder, found)).sum::<u64>();
-        let out = spill.index.replace_aside(left.aside);
+        let spans = left.orphans.drain(..).map(|(folder, found)| spill.index.adopt(folder, found)).sum::<u64>();
+        let out = spill.index.swap_aside(&mut left.aside);
         spill.adopted += spans;
         state.stats.adopted.found += spans;
         self.work.notify_all();

@@ -39,7 +39,7 @@ pub(crate) struct Left {
     pub(crate) orphans: Vec<(Folder, Vec<Found>)>,
     /// Files that were set aside now.
     pub(crate) bad: u64,
-    /// All that was ever set aside, and batches that this release cannot read.
+    /// All that was ever set aside, and batches that this release cannot read; the first to go is the last one.
     pub(crate) aside: Vec<Aside>,
 }
 
@@ -141,6 +141,9 @@ impl Folder {
             }
         }
         left.aside.extend(names.into_iter().filter_map(Aside::bad));
+        left.aside.sort_unstable_by(|one, other| other.cmp(one));
+        // One that was set aside by this look may have been listed, too.
+        left.aside.dedup();
         left.orphans.sort_by_key(|(_, batches)| batches.first().map(|batch| batch.header.written));
         left
     }

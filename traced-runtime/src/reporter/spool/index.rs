@@ -1,6 +1,7 @@
 //! Which batches wait on the disk: kept in memory, changed under the pipeline's lock, and never touching a file.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 
 use crate::reporter::spool::aside::Aside;
@@ -146,11 +147,11 @@ impl Index {
         self.aside.insert(at, aside);
     }
 
-    /// Notes all files that are not batches to send, as they were found; takes out those that have no room.
-    pub(crate) fn replace_aside(&mut self, mut aside: Vec<Aside>) -> Vec<Aside> {
-        aside.sort_unstable_by(|one, other| other.cmp(one));
+    /// Notes all files that are not batches to send, as they were found, the first to go at the end, and gives back what was
+    /// known of before; takes out those that have no room.
+    pub(crate) fn swap_aside(&mut self, aside: &mut Vec<Aside>) -> Vec<Aside> {
         self.aside_bytes = aside.iter().map(Aside::bytes).sum();
-        self.aside = aside;
+        mem::swap(&mut self.aside, aside);
         self.aside_beyond(0)
     }
 

@@ -120,7 +120,7 @@ impl Spooler {
 
     /// Takes over the folders of tracers that are gone.
     fn adopt(&mut self) {
-        let left = Folder::left_in(&self.directory);
+        let mut left = Folder::left_in(&self.directory);
         if left.bad > 0 {
             let directory = self.directory.display();
             self.notices.tell(NoticeKind::Spool, 0, Instant::now(), |_| {
@@ -131,7 +131,7 @@ impl Spooler {
                 )
             });
         }
-        let aside = self.shared.adopted(left);
+        let aside = self.shared.adopted(&mut left);
         self.remove(&aside);
     }
 
