@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
@@ -23,6 +23,9 @@ use crate::tracer::fork;
 use crate::tracer::sampler::Sampler;
 use crate::tracer::settings::{Settings, TraceIdSize};
 use crate::tracer::slot::{Slot, SlotSettings, TRACERS};
+
+/// How long trees are waited for before the backend is, and a tenth of a flush's time at most.
+const TREES_FIRST: Duration = Duration::from_millis(100);
 
 /// How contexts cross to other processes and come from them.
 #[derive(Clone, Debug, Default)]
@@ -235,8 +238,8 @@ impl Core {
                 core.drain.flush(deadline);
                 core.fold_lost();
             }
-            // Trees are printed meanwhile: a terminal that is held up takes no time from the backend.
             let printed = core.trees.as_ref().map(Terminal::flush);
+            Self::wait_a_little(printed.as_ref(), deadline);
             let tally = core.pipeline.flush(deadline);
             core.wait_for_trees(printed, deadline);
             tally
@@ -253,11 +256,22 @@ impl Core {
                 slot.give_back();
             }
             let printed = core.trees.as_ref().map(Terminal::finish);
+            Self::wait_a_little(printed.as_ref(), deadline);
             let tally = core.pipeline.shutdown(deadline);
             core.wait_for_trees(printed, deadline);
             tally
         };
         self.here(shutdown).unwrap_or_default()
+    }
+
+    /// Lets the trees be printed before the backend is waited for, so that they stand before what is told of it. A terminal that
+    /// is held up takes a little of the time, no more; trees go on meanwhile.
+    fn wait_a_little(printed: Option<&Printed>, deadline: Instant) {
+        let now = Instant::now();
+        let share = (deadline.saturating_duration_since(now) / 10).min(TREES_FIRST);
+        if let Some(printed) = printed {
+            printed.wait(now + share);
+        }
     }
 
     /// Waits until the trees are printed, and then the links of what was accepted.

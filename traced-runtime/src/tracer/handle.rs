@@ -161,9 +161,6 @@ struct Ending {
     notice: NoticeHook,
 }
 
-/// How long the summary waits for standard error, at least, when the deadline was used up by the backend.
-const SUMMARY_LEAST: Duration = Duration::from_millis(50);
-
 /// Ended so soon after it was installed, it was not bound.
 const AT_ONCE: Duration = Duration::from_millis(1);
 
@@ -201,7 +198,7 @@ impl Drop for Installed {
                 0 => format!("traced: {tally}: {why_nothing}\n"),
                 _ => format!("traced: {tally}\n"),
             };
-            print_within(line, deadline.max(after(SUMMARY_LEAST)));
+            print_within(line, deadline);
         }
     }
 }

@@ -188,8 +188,8 @@ pub(crate) struct Printed(Option<Receiver<()>>);
 
 impl Printed {
     /// Waits until it is printed, or until the deadline.
-    pub(crate) fn wait(self, deadline: Instant) {
-        if let Some(answer) = self.0 {
+    pub(crate) fn wait(&self, deadline: Instant) {
+        if let Some(answer) = &self.0 {
             answer.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
         }
     }
