@@ -6,6 +6,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio, exit};
+use std::time::Duration;
 
 use end_to_end::contestants::{self, Entry};
 use end_to_end::produce::{self, Produced};
@@ -95,6 +96,8 @@ fn run(entry: &Entry, rate: u64) -> Run {
     let mut lines = BufReader::new(sink.stdout.take().expect("it is piped")).lines();
     let mut line = || lines.next().and_then(Result::ok).unwrap_or_default();
     let port = line();
+    // Until the memory of the one before is given back, which takes others' time.
+    std::thread::sleep(Duration::from_millis(500));
     let output = Command::new(&this)
         .args(["produce", entry.name, &port, &rate.to_string()])
         .stderr(Stdio::inherit())

@@ -6,7 +6,7 @@ use super::chunk::Chunk;
 use super::chunk::sync::{AtomicUsize, Ordering};
 
 /// When this part of the budget (one in so many) is used, the drain is woken.
-const FILLING: usize = 16;
+const FILLING: usize = 32;
 
 /// The part of the budget (one in so many) that only ends of spans may use, so that what began recording can end.
 const RESERVE: usize = 16;

@@ -31,7 +31,7 @@ use crate::tracer::slot::Slot;
 use crate::tracer::span::EXPLICIT;
 
 /// Bytes of spans that wait for late tags. Beyond it they are handed on at once.
-pub(crate) const HELD_BYTES: usize = 2 << 20;
+pub(crate) const HELD_BYTES: usize = 1 << 20;
 
 /// Bytes of tags that wait for spans which have not ended. Beyond it the oldest go, and are counted as late.
 pub(crate) const LOOSE_BYTES: usize = 1 << 20;
