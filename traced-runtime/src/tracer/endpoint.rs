@@ -1,14 +1,11 @@
 //! A node of the network: the local process, or the other side of a conversation.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
-use once_cell::sync::Lazy;
-
-/// The endpoints that tracers of this process have had.
-static INTERNED: Lazy<Mutex<HashSet<&'static Endpoint>>> = Lazy::new(Mutex::default);
+/// The endpoints that tracers of this process have had: one for each service and port.
+static INTERNED: Mutex<Vec<&'static Endpoint>> = Mutex::new(Vec::new());
 
 /// A node of the network, as Zipkin records it: service name, IP address, port; each may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -58,11 +55,11 @@ impl Endpoint {
     pub(crate) fn interned(self) -> &'static Self {
         // Not waited for: in a forked child a thread that is not there may hold it for ever.
         let Ok(mut interned) = INTERNED.try_lock() else { return Box::leak(Box::new(self)) };
-        if let Some(endpoint) = interned.get(&self) {
+        if let Some(endpoint) = interned.iter().find(|endpoint| ***endpoint == self) {
             return endpoint;
         }
         let endpoint: &'static Self = Box::leak(Box::new(self));
-        interned.insert(endpoint);
+        interned.push(endpoint);
         endpoint
     }
 
