@@ -34,7 +34,7 @@ use crate::tracer::span::EXPLICIT;
 pub(crate) const HELD_BYTES: usize = 1 << 20;
 
 /// Bytes of tags that wait for spans which have not ended. Beyond it the oldest go, and are counted as late.
-pub(crate) const LOOSE_BYTES: usize = 1 << 20;
+pub(crate) const LOOSE_BYTES: usize = 4 << 20;
 
 /// Async and explicit spans that can be listed while they are open. What is beyond is reported when it ends, as ever.
 pub(crate) const OPEN_SPANS: usize = 1 << 16;
@@ -117,6 +117,13 @@ struct Loose {
     events: u64,
     tracer: u32,
     round: u64,
+}
+
+impl Loose {
+    /// An estimate of the bytes it takes, the place in the table included.
+    fn size(&self) -> usize {
+        size_of::<(u64, Self)>() - size_of::<Details>() + self.details.size()
+    }
 }
 
 /// Spans of one tracer that ended, and wait for late tags.
@@ -237,6 +244,12 @@ impl Assembler {
         }
         spans.hand_on();
         any
+    }
+
+    /// Bytes of what waits for its span.
+    #[cfg(test)]
+    pub(crate) const fn loose_bytes(&self) -> usize {
+        self.spans.loose_bytes
     }
 
     /// How long the rate of ticks has been measured for.
@@ -397,7 +410,7 @@ impl Replay<'_> {
                 // What this thread tells next without a time of its own comes after it.
                 *self.last = ticks + 1;
                 spans.tell_loose(key, tracer, |details, buffers| details.add(head, ticks, name, value, buffers));
-                spans.loose_grew(name.len() + value.len());
+                spans.bound_loose();
             }
             Event::Attribute { head, ticks, name, value, .. } => {
                 let last = *self.last;
@@ -610,16 +623,18 @@ impl Spans {
         let round = self.round;
         let bytes = &mut self.loose_bytes;
         let loose = self.loose.entry(key).or_insert_with(|| {
-            *bytes += size_of::<Loose>();
-            Loose { details: Details::default(), events: 0, tracer, round }
+            let loose = Loose { details: Details::default(), events: 0, tracer, round };
+            *bytes += loose.size();
+            loose
         });
         loose.round = round;
         loose.events += 1;
+        let before = loose.size();
         tell(&mut loose.details, &mut self.buffers);
+        *bytes += loose.size().saturating_sub(before);
     }
 
-    fn loose_grew(&mut self, bytes: usize) {
-        self.loose_bytes += bytes;
+    fn bound_loose(&mut self) {
         if self.loose_bytes <= LOOSE_BYTES {
             return;
         }
@@ -640,7 +655,7 @@ impl Spans {
             return None;
         }
         let loose = self.loose.remove(&key)?;
-        self.loose_bytes = self.loose_bytes.saturating_sub(loose.details.size());
+        self.loose_bytes = self.loose_bytes.saturating_sub(loose.size());
         if self.loose.is_empty() {
             self.loose_bytes = 0;
         }
@@ -682,6 +697,36 @@ mod tests {
         );
         assert_eq!(tracer.open_spans().len(), 0);
         assert_eq!(tracer.shutdown(Duration::ZERO).recorded(), 2);
+    }
+
+    /// What is told by key counts as long as it waits, and no longer, whatever else waits beside it.
+    #[test]
+    fn what_waits_for_its_span_is_counted_in_bytes_that_come_and_go() {
+        let tracer = testing::Tracer::new();
+        let spans = |count| {
+            for _ in 0..count {
+                let span = tracer.run(|| Span::start("tagged"));
+                for key in ["a", "b", "c"] {
+                    span.tag(key, "a value");
+                }
+                span.finish();
+            }
+            tracer.flush(Duration::ZERO);
+        };
+        let waiting = || tracer.loose_bytes();
+        spans(1);
+        assert_eq!(waiting(), 0);
+        // One whose span has gone.
+        let gone = tracer.run(|| Span::start("gone"));
+        let context = gone.context();
+        gone.finish();
+        tracer.flush(Duration::ZERO);
+        context.tag("late", 1);
+        tracer.flush(Duration::ZERO);
+        let late = waiting();
+        assert!(late > 0);
+        spans(1_000);
+        assert_eq!(waiting(), late);
     }
 
     /// Threads take over the logs of ended ones while these are read: no log may have two writers.

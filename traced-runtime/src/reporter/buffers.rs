@@ -7,7 +7,7 @@
 const NEW: usize = 128;
 
 /// A buffer of more bytes is freed: it would be kept for a span that needs a few.
-const LARGEST: usize = 1 << 10;
+const LARGEST: usize = 256;
 
 /// Buffers kept at most; so many spans of a few tags are a request of the default size.
 const KEPT: usize = 2048;

@@ -60,7 +60,7 @@ impl Details {
     /// An estimate of the bytes it holds in memory.
     pub(crate) fn size(&self) -> usize {
         let more = self.more.as_ref().map_or(0, |more| size_of::<More>() + more.name.as_ref().map_or(0, String::len));
-        size_of::<Self>() + self.attributes.size() + more
+        size_of::<Self>() + self.attributes.capacity() + more
     }
 
     fn more(&mut self) -> &mut More {

@@ -81,8 +81,15 @@ impl Drain {
         &self.registry
     }
 
+    #[cfg(test)]
+    pub(crate) fn loose_bytes(&self) -> usize {
+        self.assembler().loose_bytes()
+    }
+
     fn round(&self) -> bool {
-        self.assembler().round(&self.registry, Patience::of_a_round(&self.wanted))
+        // It can wait: whoever has the assembler now reads what is there, and is not to hurry for this.
+        let mut assembler = self.assembler.lock().unwrap_or_else(PoisonError::into_inner);
+        assembler.round(&self.registry, Patience::of_a_round(&self.wanted))
     }
 
     /// Reads everything that was written before the call, and hands it on to the tracers. Where their queues are full it

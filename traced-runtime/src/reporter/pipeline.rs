@@ -186,14 +186,16 @@ impl Pipeline {
             }
             let mut rest = state.queue_block(block, now);
             while let Some(block) = rest {
-                let left = patience.next().filter(|_| self.can_wait() && state.can_get_room());
+                let left = patience.next().filter(|_| self.can_wait() && state.can_get_room(&block));
                 let Some(left) = left else {
                     no_room.push(state.drop_block(block));
                     break;
                 };
+                state.wants_room = true;
                 self.shared.work.notify_all();
                 let before = Instant::now();
                 state = self.shared.settled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                state.wants_room = false;
                 patience.wear(before.elapsed());
                 if state.closed {
                     // What is held was counted by the shutdown.

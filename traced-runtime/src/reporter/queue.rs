@@ -140,7 +140,6 @@ impl Queue {
     }
 
     /// Bytes that it holds at most.
-    #[cfg(feature = "spool")]
     pub(crate) const fn bound(&self) -> usize {
         self.bound
     }

@@ -167,6 +167,11 @@ impl Tracer {
         self.clock.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    #[cfg(test)]
+    pub(crate) fn loose_bytes(&self) -> usize {
+        self.core().loose_bytes()
+    }
+
     /// All spans that have ended so far, in the order in which their ends were read.
     #[must_use]
     pub fn spans(&self) -> Vec<SpanRecord> {

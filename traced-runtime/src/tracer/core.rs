@@ -186,6 +186,11 @@ impl Core {
         self.drain.registry()
     }
 
+    #[cfg(test)]
+    pub(crate) fn loose_bytes(&self) -> usize {
+        self.drain.loose_bytes()
+    }
+
     /// Where its finished spans go.
     pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.pipeline

@@ -36,6 +36,8 @@ pub(super) struct State {
     /// Recorded, and not offered yet.
     pub(super) held: u64,
     pub(super) queue: Queue,
+    /// Somebody waits for room: what is there is sent, however little it is.
+    pub(super) wants_room: bool,
     /// Of spans that were encoded, for the drain.
     pub(super) spent: Buffers,
     /// A thread has taken spans from the queue and may put some back: nobody else takes any.
@@ -123,6 +125,7 @@ impl State {
             stats: Stats::default(),
             held: 0,
             queue: Queue::new(queue_bytes),
+            wants_room: false,
             spent: Buffers::default(),
             encoding: false,
             in_flight: 0,
@@ -181,9 +184,10 @@ impl State {
         block
     }
 
-    /// Whether the queue is full of what will soon be gone.
-    pub(super) fn can_get_room(&self) -> bool {
-        !self.trouble && self.queue.bytes() > 0
+    /// Whether the queue is full of what will soon be gone, and then there will be room for the first span of a block.
+    pub(super) fn can_get_room(&self, block: &Block) -> bool {
+        let fits = block.spans().first().is_some_and(|span| span.size() <= self.queue.bound());
+        !self.trouble && self.queue.bytes() > 0 && fits
     }
 
     /// Whether the threads have something to do, or to wait for.
@@ -302,7 +306,7 @@ impl Shared {
             let now = Instant::now();
             let wait = state.queue.since().filter(|_| !state.encoding).map(|since| {
                 let full = state.queue.waiting_bytes() >= self.batch_bytes;
-                let hurry = full || state.flushes.current.is_some() || state.closing.is_some();
+                let hurry = full || state.wants_room || state.flushes.current.is_some() || state.closing.is_some();
                 let wait = self.linger.saturating_sub(now.saturating_duration_since(since)).min(LONGEST_WAIT);
                 if hurry { Duration::ZERO } else { wait }
             });

@@ -670,3 +670,20 @@ fn a_backend_in_trouble_is_not_waited_for() {
     assert_eq!(sent, 0);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
+
+#[test]
+fn who_waits_for_room_does_not_wait_for_a_batch_to_fill() {
+    let (mut config, _notes) = config(Output::Zipkin(Box::new(Fake(|_| Ok(())))));
+    // The queue is a little larger than three spans: it is full before a batch is.
+    config.queue_bytes = 3 * spans(1..=1)[0].size() + 10;
+    config.batch_bytes = config.queue_bytes;
+    let pipeline = start(config);
+    pipeline.ended(12);
+    pipeline.offer(
+        vec![Block::new(spans(1..=12))],
+        &mut Buffers::default(),
+        &mut Patience::of_a_round(&Arc::default()),
+    );
+    assert_eq!(pipeline.tally().dropped(), 0);
+    assert_eq!(pipeline.shutdown(soon()).sent(), 12);
+}
