@@ -142,7 +142,8 @@ fn without_a_spool_every_loss_is_counted() {
 /// it was not sent is not.
 #[test]
 fn zipkin_frozen_killed_and_started_again() {
-    let Some(mut zipkin) = Zipkin::start() else { return };
+    // What it counts is what came; it need not keep it, which in an outage of 60 s would be more than its heap holds.
+    let Some(mut zipkin) = Zipkin::options().max_spans(100_000).start() else { return };
     let spool = tempfile::tempdir().unwrap();
     let mut program = Program::start(zipkin.spans_url(), |builder| builder.spool(spool.path()));
     let second = Duration::from_secs(1);
@@ -155,8 +156,7 @@ fn zipkin_frozen_killed_and_started_again() {
     zipkin.signal("STOP");
     program.run(outage());
     zipkin.signal("CONT");
-    // A server that has half a million spans in memory takes some thousands in a second.
-    let tally = program.tracer.flush(SOON.max(outage() * 10));
+    let tally = program.tracer.flush(SOON);
     assert_eq!((tally.sent(), tally.dropped()), (program.recorded, 0), "{tally}");
     // What came while it stood still, it reads afterwards, and it was sent again: duplicates over loss.
     assert!(zipkin.metrics().spans >= program.recorded);
