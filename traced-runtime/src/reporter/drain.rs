@@ -103,14 +103,16 @@ impl Drain {
         }
     }
 
-    /// The same, and reports what a tracer has open as unfinished.
-    pub(crate) fn finish(&self, tracer: u32, deadline: Instant) {
+    /// The same, and reports what a tracer has open as unfinished. It `ends` before anybody reads on: what was reported as
+    /// unfinished may end now, and would be recorded twice.
+    pub(crate) fn finish(&self, tracer: u32, deadline: Instant, ends: impl FnOnce()) {
         let mut assembler = self.assembler();
         self.settle_clock(&assembler);
         for _ in 0..2 {
             assembler.round(&self.registry, Patience::until(deadline, &self.wanted));
         }
         assembler.finish(tracer, Patience::until(deadline, &self.wanted));
+        ends();
     }
 
     /// What a tracer has open now.

@@ -256,9 +256,10 @@ impl Core {
     pub(crate) fn shutdown(&self, deadline: Instant) -> Tally {
         let shutdown = |core: &Self| {
             if let Some(slot) = core.slot().filter(|_| !core.down.swap(true, Ordering::AcqRel)) {
-                core.drain.finish(core.reference, deadline);
-                core.fold_lost();
-                slot.give_back();
+                core.drain.finish(core.reference, deadline, || {
+                    core.fold_lost();
+                    slot.give_back();
+                });
             }
             let printed = core.trees.as_ref().map(Terminal::finish);
             Self::wait_a_little(printed.as_ref(), deadline);
