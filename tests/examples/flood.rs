@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use traced_runtime::{
     Context, DropReason, ReportError, Reporter, SendError, Sender, Span, SpanRecord, Tracer, span, tag,
 };
+use traced_tests::tags;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -169,19 +170,15 @@ fn large_tags(rounds: u64) {
     let longest = Arc::new(AtomicU64::new(0));
     let builder = Tracer::builder("flood").sender(Longest(longest.clone())).on_notice(|_| ()).summary(false);
     let tracing = builder.install().unwrap();
-    let long = "x\u{1}".repeat(1 << 19);
+    let long = tags::mebibyte();
     let before = peak();
     for round in 0..rounds {
         let explicit = Span::start("explicit");
         {
             let _many = span!("many");
-            for n in 0..10_000 {
-                tag(&format!("key {n}"), n);
-            }
+            tags::many();
             let _large = span!("large");
-            for n in 0..20 {
-                tag(&format!("key {n}"), long.as_str());
-            }
+            tags::large(&long);
         }
         thread::scope(|scope| {
             scope.spawn(|| {

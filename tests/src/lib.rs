@@ -23,6 +23,7 @@ pub mod peer;
 pub mod peers;
 mod process;
 mod program;
+pub mod tags;
 mod tree;
 mod wait;
 mod zipkin;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use traced_runtime::{
     DropReason, Outcome, ReportError, Reporter, SendError, Sender, Span, SpanRecord, Tracer, span, tag, traced,
 };
+use traced_tests::tags;
 
 #[traced]
 fn leaf() {}
@@ -62,7 +63,7 @@ mod input {
         let bodies = Bodies::default();
         let tracer = tracer(bodies.clone());
         let strange: String = (0..0x180).filter_map(char::from_u32).chain("\u{2028}\u{fffd}😀\"\\".chars()).collect();
-        let long = "x\u{1}".repeat(1 << 19);
+        let long = tags::mebibyte();
         tracer.context().run(|| {
             let span = Span::start(&strange);
             span.tag(&strange, strange.as_str());
@@ -76,13 +77,9 @@ mod input {
             span.tag("", "");
             drop(span);
             let _many = span!("many");
-            for n in 0..10_000 {
-                tag(&format!("key {n}"), n);
-            }
+            tags::many();
             let _large = span!("large");
-            for n in 0..20 {
-                tag(&format!("key {n}"), long.as_str());
-            }
+            tags::large(&long);
             leaf();
         });
         let tally = tracer.shutdown(DEADLINE);

@@ -48,11 +48,11 @@ const TAG: u8 = 0;
 const ANNOTATION: u8 = 1;
 const HEAD: usize = 16;
 
-const TEXT: u8 = 0;
-const UNSIGNED: u8 = 1;
-const SIGNED: u8 = 2;
-const FLOAT: u8 = 3;
-const BOOL: u8 = 4;
+const TEXT: u8 = ValueType::Text as u8;
+const UNSIGNED: u8 = ValueType::Unsigned as u8;
+const SIGNED: u8 = ValueType::Signed as u8;
+const FLOAT: u8 = ValueType::Float as u8;
+const BOOL: u8 = ValueType::Bool as u8;
 
 impl Attributes {
     /// Bytes of tags and annotations.
@@ -99,14 +99,7 @@ impl Attributes {
 
     /// The same with key and value as they stand in a log: text, or the bytes of a word.
     pub(crate) fn logged_tag(&mut self, time: u64, key: &[u8], value_type: ValueType, value: &[u8]) {
-        let kind = match value_type {
-            ValueType::Text => TEXT,
-            ValueType::Unsigned => UNSIGNED,
-            ValueType::Signed => SIGNED,
-            ValueType::Float => FLOAT,
-            ValueType::Bool => BOOL,
-        };
-        self.push(TAG, kind, time, key, value);
+        self.push(TAG, value_type as u8, time, key, value);
     }
 
     /// An annotation as it stands in a log.
@@ -117,7 +110,7 @@ impl Attributes {
     /// Adds an annotation; `time` is nanoseconds since the epoch.
     #[cfg(any(test, traced_fuzz))]
     pub(crate) fn annotation(&mut self, time: u64, text: &str) {
-        self.push(ANNOTATION, TEXT, time, b"", text.as_bytes());
+        self.logged_annotation(time, text.as_bytes());
     }
 
     /// Keys have up to 65,535 bytes.

@@ -88,8 +88,7 @@ impl Drain {
 
     fn round(&self) -> bool {
         // It can wait: whoever has the assembler now reads what is there, and is not to hurry for this.
-        let mut assembler = self.assembler.lock().unwrap_or_else(PoisonError::into_inner);
-        assembler.round(&self.registry, Patience::of_a_round(&self.wanted))
+        self.lock().round(&self.registry, Patience::of_a_round(&self.wanted))
     }
 
     /// Reads everything that was written before the call, and hands it on to the tracers. Where their queues are full it
@@ -140,9 +139,13 @@ impl Drain {
 
     fn assembler(&self) -> MutexGuard<'_, Assembler> {
         self.wanted.fetch_add(1, Ordering::AcqRel);
-        let assembler = self.assembler.lock().unwrap_or_else(PoisonError::into_inner);
+        let assembler = self.lock();
         self.wanted.fetch_sub(1, Ordering::AcqRel);
         assembler
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Assembler> {
+        self.assembler.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

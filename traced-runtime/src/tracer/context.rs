@@ -117,10 +117,7 @@ impl Context {
     /// From the context of a recorded span to that of one below it.
     #[inline]
     pub(crate) const fn descend(&mut self, span: u64) {
-        self.ids.parent = self.ids.span;
-        self.ids.span = span;
-        self.ids.key = span;
-        self.ids.flags &= flag::INHERITED | flag::OF_TRACER;
+        self.ids.descend(span);
     }
 
     /// Another place in the trace, with the same baggage.

@@ -85,6 +85,15 @@ impl Ids {
         Self { flags: self.flags & flag::SUPPRESSED, ..Self::of_tracer(self.tracer) }
     }
 
+    /// From a span's ids to those of one below it.
+    #[inline]
+    pub(crate) const fn descend(&mut self, span: u64) {
+        self.parent = self.span;
+        self.span = span;
+        self.key = span;
+        self.flags &= flag::INHERITED | flag::OF_TRACER;
+    }
+
     #[inline]
     pub(crate) const fn has_trace(&self) -> bool {
         (self.trace_high | self.trace_low) != 0

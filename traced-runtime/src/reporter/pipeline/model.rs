@@ -27,6 +27,13 @@ fn pipeline(queue_bytes: usize) -> Arc<Pipeline> {
     Arc::new(Pipeline { shared, own: vec![elsewhere()], threads: Mutex::default() })
 }
 
+/// A pipeline, and its thread that sends.
+fn running(queue_bytes: usize, takes: bool) -> (Arc<Pipeline>, thread::JoinHandle<()>) {
+    let pipeline = pipeline(queue_bytes);
+    let shared = Arc::clone(&pipeline.shared);
+    (pipeline, thread::spawn(move || work(&shared, takes)))
+}
+
 /// The thread that sends, as `Worker` is, with a backend that takes everything or nothing.
 fn work(shared: &Arc<Shared>, takes: bool) {
     let _stopped = Stopped(Arc::clone(shared));
@@ -82,9 +89,7 @@ fn model(code: impl Fn() + Send + Sync + 'static) {
 fn loom_a_flush_waits_for_what_was_offered_before() {
     for takes in [true, false] {
         model(move || {
-            let pipeline = pipeline(1 << 20);
-            let shared = Arc::clone(&pipeline.shared);
-            let worker = thread::spawn(move || work(&shared, takes));
+            let (pipeline, worker) = running(1 << 20, takes);
             offer(&pipeline, 1);
             let tally = check(pipeline.flush(far()));
             assert_eq!((tally.recorded(), tally.sent() + tally.dropped()), (1, 1), "{tally:?}");
@@ -99,9 +104,7 @@ fn loom_a_flush_waits_for_what_was_offered_before() {
 #[test]
 fn loom_a_shutdown_counts_what_comes_meanwhile() {
     model(|| {
-        let pipeline = pipeline(1 << 20);
-        let shared = Arc::clone(&pipeline.shared);
-        let worker = thread::spawn(move || work(&shared, true));
+        let (pipeline, worker) = running(1 << 20, true);
         let recording = {
             let pipeline = Arc::clone(&pipeline);
             thread::spawn(move || {
@@ -121,9 +124,7 @@ fn loom_a_shutdown_counts_what_comes_meanwhile() {
 #[test]
 fn loom_a_full_queue_counts_what_it_drops() {
     model(|| {
-        let pipeline = pipeline(SpanRecord::sample("span", 1, 1, 0).size());
-        let shared = Arc::clone(&pipeline.shared);
-        let worker = thread::spawn(move || work(&shared, true));
+        let (pipeline, worker) = running(SpanRecord::sample("span", 1, 1, 0).size(), true);
         offer(&pipeline, 1);
         offer(&pipeline, 2);
         let tally = check(pipeline.flush(far()));
@@ -139,9 +140,7 @@ fn loom_a_full_queue_counts_what_it_drops() {
 fn loom_a_full_queue_is_waited_for() {
     for shuts_down in [false, true] {
         model(move || {
-            let pipeline = pipeline(SpanRecord::sample("span", 1, 1, 0).size());
-            let shared = Arc::clone(&pipeline.shared);
-            let worker = thread::spawn(move || work(&shared, true));
+            let (pipeline, worker) = running(SpanRecord::sample("span", 1, 1, 0).size(), true);
             let recording = {
                 let pipeline = Arc::clone(&pipeline);
                 thread::spawn(move || {
@@ -168,9 +167,7 @@ fn loom_a_full_queue_is_waited_for() {
 #[test]
 fn loom_two_flushes_come_back() {
     model(|| {
-        let pipeline = pipeline(1 << 20);
-        let shared = Arc::clone(&pipeline.shared);
-        let worker = thread::spawn(move || work(&shared, true));
+        let (pipeline, worker) = running(1 << 20, true);
         let other = {
             let pipeline = Arc::clone(&pipeline);
             thread::spawn(move || check(pipeline.flush(far())))

@@ -168,10 +168,7 @@ fn below(mut ids: Ids, span: u64, start: u64) -> (Ids, u64) {
     if ids.origin == 0 {
         ids.origin = start;
     }
-    ids.parent = ids.span;
-    ids.span = span;
-    ids.key = span;
-    ids.flags &= flag::INHERITED | flag::OF_TRACER;
+    ids.descend(span);
     if is_root {
         ids.flags |= flag::LOCAL_ROOT;
     }

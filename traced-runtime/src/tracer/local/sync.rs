@@ -314,15 +314,7 @@ impl Local {
             && !panicking()
         {
             self.put_plain_exit(enter);
-            // Mostly there was no context at all before it.
-            if self.unusual.get() == 0 && self.place.clear_own(flag::OF_TRACER) {
-                self.opened.inner.set(0);
-                self.opened.scope.set(0);
-                self.opened.root.set(0);
-                self.state.set(State::Off);
-            } else {
-                self.leave_root();
-            }
+            self.leave_root();
             return;
         }
         if flags & mark::UNRECORDED == 0 && !self.is_unusual(unusual::CLOSED) {
@@ -408,11 +400,15 @@ impl Local {
 
     /// The context ends with the span that started it.
     pub(super) fn leave_root(&self) {
-        let ids = self.place.ids();
-        self.place.set_ids(if ids.is(flag::OF_TRACER) { Ids::of_tracer(ids.tracer) } else { Ids::NONE });
         self.opened.inner.set(0);
         self.opened.scope.set(0);
         self.opened.root.set(0);
+        // Mostly there was no context at all before it.
+        if self.unusual.get() == 0 && self.place.clear_own(flag::OF_TRACER) {
+            return self.state.set(State::Off);
+        }
+        let ids = self.place.ids();
+        self.place.set_ids(if ids.is(flag::OF_TRACER) { Ids::of_tracer(ids.tracer) } else { Ids::NONE });
         self.recompute();
     }
 }

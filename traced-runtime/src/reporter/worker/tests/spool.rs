@@ -61,6 +61,14 @@ fn until(pipeline: &Pipeline, is_there: impl Fn(&Stats) -> bool) {
     assert!(is_there(&stats), "{stats:?}");
 }
 
+/// Offers the first spans of a pipeline, and waits for each until it is in the spool: each is a batch.
+fn spool_each(pipeline: &Pipeline, ids: std::ops::RangeInclusive<u64>) {
+    for (before, id) in (0..).zip(ids) {
+        offer(pipeline, id..=id);
+        until(pipeline, |stats| stats.tally().spooled() == before + 1);
+    }
+}
+
 fn batches(directory: &Path) -> Vec<PathBuf> {
     let files = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     let folders = files(directory).into_iter().filter(|path| path.is_dir());
@@ -77,10 +85,7 @@ fn what_cannot_be_sent_waits_on_the_disk_and_is_sent_oldest_first() {
     let (folder, collector) = (folder(), Switch::default());
     let (config, notes) = config_with(folder.path(), collector.sender());
     let pipeline = start(config);
-    for id in 1..=20 {
-        offer(&pipeline, id..=id);
-        until(&pipeline, |stats| stats.tally().spooled() == id);
-    }
+    spool_each(&pipeline, 1..=20);
     let tally = pipeline.tally();
     assert_eq!((tally.recorded(), tally.queued(), tally.spooled(), tally.dropped()), (20, 20, 20, 0));
     assert_eq!(batches(folder.path()).len(), 20);
@@ -214,10 +219,7 @@ fn torn_and_foreign_files_are_set_aside_and_the_rest_is_sent() {
     let (folder, collector) = (folder(), Switch::default());
     let (config, _) = config_with(folder.path(), collector.sender());
     let pipeline = start(config);
-    for id in 1..=4 {
-        offer(&pipeline, id..=id);
-        until(&pipeline, |stats| stats.tally().spooled() == id);
-    }
+    spool_each(&pipeline, 1..=4);
     pipeline.shutdown(Instant::now() + HOUR);
     let files = batches(folder.path());
     let own = files[0].parent().unwrap();
@@ -302,10 +304,7 @@ fn batches_of_another_release_are_within_the_bound_too() {
     let (folder, collector) = (folder(), Switch::default());
     let (config, _) = config_with(folder.path(), collector.sender());
     let pipeline = start(config);
-    for id in 1..=3 {
-        offer(&pipeline, id..=id);
-        until(&pipeline, |stats| stats.tally().spooled() == id);
-    }
+    spool_each(&pipeline, 1..=3);
     pipeline.shutdown(Instant::now() + HOUR);
     let newer = batches(folder.path());
     for file in &newer {
@@ -384,10 +383,7 @@ fn what_an_earlier_process_left_is_sent_before_what_came_later() {
         let (config, _) = config_with(folder.path(), collector.sender());
         let pipeline = start(config);
         until(&pipeline, |stats| stats.adopted().found() == ids.start() - 1);
-        for id in ids.clone() {
-            offer(&pipeline, id..=id);
-            until(&pipeline, |stats| stats.tally().spooled() == id - ids.start() + 1);
-        }
+        spool_each(&pipeline, ids.clone());
         if ids.contains(&8) {
             collector.on(true);
             until(&pipeline, |stats| stats.adopted().sent() == 4 && stats.tally().sent() == 4);
