@@ -486,6 +486,44 @@ mod ids {
         assert_eq!(traces.len(), 100);
     }
 
+    /// A decision without a trace is one about every trace that starts in its scope.
+    #[test]
+    fn of_a_decided_scope_are_all_decided() {
+        for (sampling, sampler) in [
+            (Sampling::Sampled, Sampler::never()),
+            (Sampling::Debug, Sampler::never()),
+            (Sampling::Unsampled, Sampler::always()),
+        ] {
+            let tracer = Checked::with(testing::Tracer::options().sampler(sampler));
+            let decided = tracer.context().with_sampling(sampling);
+            decided.run(|| {
+                for _ in 0..3 {
+                    leaf();
+                    Span::start("explicit").finish();
+                    now(leaf_async());
+                    assert_eq!(Context::current(), decided);
+                }
+                // What is inside of a trace, and another scope, end as they began.
+                {
+                    let _root = span!("root");
+                    assert_eq!(Context::current().sampling(), sampling);
+                    let _other = tracer.context().attach();
+                    leaf();
+                }
+                assert_eq!(Context::current(), decided);
+                leaf();
+            });
+            leaf();
+            let spans = tracer.spans();
+            let expected = if sampling == Sampling::Unsampled { 1 } else { 11 };
+            let names: Vec<_> = spans.iter().map(traced_runtime::SpanRecord::name).collect();
+            // The scope without a decision asks its sampler.
+            assert_eq!(spans.len(), expected, "{sampling:?}: {names:?}");
+            assert!(spans.iter().all(|span| span.parent_id().is_none()), "{names:?}");
+            assert!(spans.iter().all(|span| span.is_debug() == (sampling == Sampling::Debug)), "{sampling:?}");
+        }
+    }
+
     #[test]
     fn of_traces_that_are_not_sampled_are_passed_on() {
         let tracer = Checked::with(testing::Tracer::options().sampler(Sampler::never()));

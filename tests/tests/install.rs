@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use traced_runtime::{
-    Context, Endpoint, ReportError, Reporter, Sampler, SendError, Sender, Span, SpanRecord, Tracer, span, traced,
+    Context, Endpoint, ReportError, Reporter, Sampler, Sampling, SendError, Sender, Span, SpanRecord, Tracer, span,
+    traced,
 };
 
 #[derive(Clone, Default)]
@@ -68,6 +69,8 @@ fn comes_and_goes() {
     names.sort();
     assert_eq!(names, ["explicit", "helper", "leaf", "leaf", "root"]);
 
+    decided(&tracing, &spans);
+
     let error = builder().install().expect_err("there is one");
     assert!(error.to_string().contains("second tracer") && error.to_string().contains("\"first\""), "{error}");
     let error = builder().log_bytes(1 << 20).build().expect_err("the log has another size");
@@ -78,7 +81,7 @@ fn comes_and_goes() {
     let inert = traced_runtime::init("second");
     drop(inert);
     leaf();
-    assert_eq!(tracing.flush(DEADLINE).sent(), 6, "a second init ends nothing");
+    assert_eq!(tracing.flush(DEADLINE).sent(), 6 + DECIDED, "a second init ends nothing");
     drop(tracing);
     assert!(Tracer::installed().is_none());
     leaf();
@@ -96,6 +99,31 @@ fn comes_and_goes() {
     leaf();
     drop(Span::start("explicit"));
     assert_eq!(tracing.flush(DEADLINE).recorded(), 0);
+}
+
+/// Spans of [`decided`].
+const DECIDED: u64 = 6;
+
+/// A context that says nothing but whether to record is one of the installed tracer.
+fn decided(tracing: &Tracer, spans: &Keep) {
+    tracing.set_sampler(Sampler::never());
+    let decided = Context::none().with_sampling(Sampling::Sampled);
+    decided.run(|| {
+        for _ in 0..2 {
+            leaf();
+            drop(Span::start("explicit"));
+            helper();
+            let _root = span!("root");
+        }
+        assert_eq!(Context::current(), decided);
+    });
+    leaf();
+    tracing.set_sampler(Sampler::always());
+    Context::none().with_sampling(Sampling::Unsampled).run(leaf);
+    assert_eq!(tracing.flush(DEADLINE).sent(), 5 + DECIDED);
+    let mut names = spans.take();
+    names.sort();
+    assert_eq!(names, ["explicit", "explicit", "leaf", "leaf", "root", "root"]);
 }
 
 fn mistakes() {

@@ -80,7 +80,7 @@ pub(super) fn extract_multi(carrier: &impl Carrier) -> Option<Ids> {
 }
 
 /// The flags that a sampling field of the single header stands for.
-const fn decision(field: &[u8]) -> Option<u8> {
+const fn decision(field: &[u8]) -> Option<u16> {
     match field {
         b"1" => Some(flag::SAMPLED),
         b"0" => Some(flag::UNSAMPLED),
@@ -89,11 +89,11 @@ const fn decision(field: &[u8]) -> Option<u8> {
     }
 }
 
-fn identity(trace: u128, span: u64, parent: u64, flags: u8) -> Option<Ids> {
+fn identity(trace: u128, span: u64, parent: u64, flags: u16) -> Option<Ids> {
     (trace != 0 && span != 0).then(|| ids(trace, span, parent, flags | flag::SHARED))
 }
 
-fn ids(trace: u128, span: u64, parent: u64, flags: u8) -> Ids {
+fn ids(trace: u128, span: u64, parent: u64, flags: u16) -> Ids {
     let (trace_high, trace_low) = super::halves(trace);
     Ids { trace_high, trace_low, span, parent, flags, ..Ids::NONE }
 }
@@ -159,7 +159,7 @@ mod tests {
         extract_multi(&headers.to_vec())
     }
 
-    fn sampling(ids: Option<Ids>) -> u8 {
+    fn sampling(ids: Option<Ids>) -> u16 {
         ids.unwrap().flags & !flag::SHARED
     }
 

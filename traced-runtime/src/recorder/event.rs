@@ -103,7 +103,7 @@ pub(crate) struct Ids {
     /// Slot and generation of the tracer.
     pub(crate) tracer: u32,
     /// Flags of the context.
-    pub(crate) flags: u8,
+    pub(crate) flags: u16,
     /// The tick at which the trace began in this process.
     pub(crate) origin: u64,
 }
@@ -375,8 +375,8 @@ const fn polls(last: u64) -> u32 {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the field is taken out by truncation")]
-const fn flags(word: u64) -> u8 {
-    (word >> 8) as u8
+const fn flags(word: u64) -> u16 {
+    (word >> 8) as u16
 }
 
 #[cfg(test)]

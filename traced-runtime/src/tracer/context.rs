@@ -32,7 +32,7 @@ pub enum Sampling {
 }
 
 impl Sampling {
-    const fn flags(self) -> u8 {
+    const fn flags(self) -> u16 {
         match self {
             Self::Deferred => 0,
             Self::Unsampled => flag::UNSAMPLED,

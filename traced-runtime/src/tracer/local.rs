@@ -43,25 +43,29 @@ pub const KEY_BYTES: usize = 1 << 10;
 /// Flags of a context, in [`Ids::flags`].
 pub(crate) mod flag {
     /// The trace is recorded.
-    pub(crate) const SAMPLED: u8 = 1;
+    pub(crate) const SAMPLED: u16 = 1;
     /// The trace is not recorded. With neither the decision is deferred to the first span here.
-    pub(crate) const UNSAMPLED: u8 = 2;
+    pub(crate) const UNSAMPLED: u16 = 2;
     /// Every sampler on the way is to keep the trace.
-    pub(crate) const DEBUG: u8 = 4;
+    pub(crate) const DEBUG: u16 = 4;
     /// The trace's first span here could not be recorded: neither is what is below it.
-    pub(crate) const LOST: u8 = 8;
+    pub(crate) const LOST: u16 = 8;
     /// The span shares its id with the client's; of a span of another process: it may be joined.
-    pub(crate) const SHARED: u8 = 16;
-    /// The trace began under a context that named its tracer and nothing else.
-    pub(crate) const OF_TRACER: u8 = 32;
+    pub(crate) const SHARED: u16 = 16;
+    /// The trace began under a context that had none and named its tracer.
+    pub(crate) const OF_TRACER: u16 = 32;
     /// The span's parent, if it has one, is in another process.
-    pub(crate) const LOCAL_ROOT: u8 = 64;
+    pub(crate) const LOCAL_ROOT: u16 = 64;
     /// Nothing at all is recorded: a thread of the tracer's own.
-    pub(crate) const SUPPRESSED: u8 = 128;
+    pub(crate) const SUPPRESSED: u16 = 128;
+    /// The trace began under a context that had none and told its decision.
+    pub(crate) const DECIDED: u16 = 256;
     /// What a caller decided.
-    pub(crate) const DECISION: u8 = SAMPLED | UNSAMPLED | DEBUG;
+    pub(crate) const DECISION: u16 = SAMPLED | UNSAMPLED | DEBUG;
+    /// What is left of a context that had no trace, after one began there.
+    pub(crate) const BEFORE: u16 = OF_TRACER | DECIDED;
     /// What children inherit.
-    pub(crate) const INHERITED: u8 = SAMPLED | UNSAMPLED | DEBUG | LOST;
+    pub(crate) const INHERITED: u16 = SAMPLED | UNSAMPLED | DEBUG | LOST;
 }
 
 impl Ids {
@@ -85,13 +89,20 @@ impl Ids {
         Self { flags: self.flags & flag::SUPPRESSED, ..Self::of_tracer(self.tracer) }
     }
 
+    /// The context as it was before the trace began there.
+    pub(crate) const fn before(&self) -> Self {
+        let tracer = if self.is(flag::OF_TRACER) { self.tracer } else { 0 };
+        let flags = if self.is(flag::DECIDED) { self.flags & flag::DECISION } else { 0 };
+        Self { flags, ..Self::of_tracer(tracer) }
+    }
+
     /// From a span's ids to those of one below it.
     #[inline]
     pub(crate) const fn descend(&mut self, span: u64) {
         self.parent = self.span;
         self.span = span;
         self.key = span;
-        self.flags &= flag::INHERITED | flag::OF_TRACER;
+        self.flags &= flag::INHERITED | flag::BEFORE;
     }
 
     #[inline]
@@ -100,7 +111,7 @@ impl Ids {
     }
 
     #[inline]
-    pub(crate) const fn is(&self, flags: u8) -> bool {
+    pub(crate) const fn is(&self, flags: u16) -> bool {
         self.flags & flags != 0
     }
 
@@ -537,7 +548,7 @@ impl Local {
     // ---- ids
 
     /// Draws the ids of a new trace and decides about it. The span's id is still open.
-    fn new_trace(&self, slot: &'static Slot, name: &dyn Display, flags: u8) -> (Ids, bool) {
+    fn new_trace(&self, slot: &'static Slot, name: &dyn Display, flags: u16) -> (Ids, bool) {
         let trace_low = self.draw(slot);
         let trace_high = if slot.has_short_trace_ids() { 0 } else { self.draw(slot) };
         let mut ids = Ids { trace_high, trace_low, tracer: slot.reference(), flags, ..Ids::NONE };

@@ -118,7 +118,7 @@ impl Place {
 
     /// Changes the thread's own ids to none, if they are current and have none of these flags.
     #[inline]
-    pub(super) fn clear_own(&self, flags: u8) -> bool {
+    pub(super) fn clear_own(&self, flags: u16) -> bool {
         // SAFETY: nobody writes it meanwhile.
         let has_any = unsafe { (*self.own.ids.as_ptr()).is(flags) };
         let is_cleared = !self.is_lent() && !has_any;

@@ -147,10 +147,14 @@ impl Local {
         }
         let ids = self.place.ids();
         if !ids.has_trace() {
-            return match Slot::find(ids.tracer) {
-                Some(slot) => self.enter_root(slot, site, flag::OF_TRACER | ids.flags & flag::DECISION),
-                None => Enter::inert(),
+            let (slot, mut flags) = match ids.tracer {
+                0 => (Slot::installed(), 0),
+                tracer => (Slot::find(tracer), flag::OF_TRACER),
             };
+            if ids.is(flag::DECISION) {
+                flags |= flag::DECIDED | ids.flags & flag::DECISION;
+            }
+            return slot.map_or_else(Enter::inert, |slot| self.enter_root(slot, site, flags));
         }
         if !ids.is(flag::SAMPLED) {
             self.decide(site);
@@ -168,7 +172,7 @@ impl Local {
     }
 
     /// Starts a trace. Its first span becomes innermost, in a context that ends with it.
-    pub(super) fn enter_root(&self, slot: &'static Slot, site: &'static Callsite, flags: u8) -> Enter {
+    pub(super) fn enter_root(&self, slot: &'static Slot, site: &'static Callsite, flags: u16) -> Enter {
         if !slot.lets_start(site.roots()) {
             return Enter::inert();
         }
@@ -209,7 +213,7 @@ impl Local {
     /// Starts a trace in one step, where events are all that is to be written: into the log that is there, by the time stamp
     /// counter, and the trace id alone decides whether it is recorded.
     #[inline]
-    fn put_root(&self, slot: &'static Slot, site: &'static Callsite, flags: u8) -> Option<Enter> {
+    fn put_root(&self, slot: &'static Slot, site: &'static Callsite, flags: u16) -> Option<Enter> {
         const WORDS: usize = event::SCOPE_WORDS + event::ENTER_WORDS;
         let (tracer, depth) = (slot.reference(), self.opened.depth.get());
         let is_plain = self.known.get() == tracer
@@ -404,11 +408,10 @@ impl Local {
         self.opened.scope.set(0);
         self.opened.root.set(0);
         // Mostly there was no context at all before it.
-        if self.unusual.get() == 0 && self.place.clear_own(flag::OF_TRACER) {
+        if self.unusual.get() == 0 && self.place.clear_own(flag::BEFORE) {
             return self.state.set(State::Off);
         }
-        let ids = self.place.ids();
-        self.place.set_ids(if ids.is(flag::OF_TRACER) { Ids::of_tracer(ids.tracer) } else { Ids::NONE });
+        self.place.set_ids(self.place.ids().before());
         self.recompute();
     }
 }
