@@ -213,11 +213,10 @@ impl Worker {
             }
         });
         let rest = batch.spend(filled.taken, &mut self.spent);
-        self.shared.encoded(rest, filled.cut_tags, body, &mut self.spent);
         if filled.too_large > 0 {
-            self.tell(NoticeKind::TooLarge, filled.too_large as u64, too_large);
-            self.shared.dropped(filled.too_large, DropReason::TooLarge);
+            self.notices.tell(NoticeKind::TooLarge, filled.too_large as u64, Instant::now(), too_large);
         }
+        self.shared.encoded(rest, filled.cut_tags, filled.too_large, body, &mut self.spent);
         self.deliver();
     }
 

@@ -335,7 +335,14 @@ impl Shared {
 
     /// Puts back what found no room in the request, and counts what was lost of the rest. The encoded batch is shown, so that
     /// it can be spooled while it is being sent. `spent` are the buffers of what was encoded.
-    pub(crate) fn encoded(&self, rest: Vec<SpanRecord>, cut_tags: u64, body: &Arc<Body>, spent: &mut Buffers) {
+    pub(crate) fn encoded(
+        &self,
+        rest: Vec<SpanRecord>,
+        cut_tags: u64,
+        too_large: usize,
+        body: &Arc<Body>,
+        spent: &mut Buffers,
+    ) {
         let mut state = self.lock();
         state.spent.take_over(spent);
         state.encoding = false;
@@ -343,6 +350,11 @@ impl Shared {
         if !state.closed {
             state.in_flight = state.in_flight.saturating_sub(rest.len() as u64);
             state.queue.put_back(rest, Instant::now());
+            if too_large > 0 {
+                state.settle(too_large as u64);
+                state.drop_spans(DropReason::TooLarge, too_large as u64);
+                self.settled.notify_all();
+            }
         }
         #[cfg(feature = "spool")]
         {

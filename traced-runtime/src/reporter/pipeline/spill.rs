@@ -165,6 +165,9 @@ impl State {
     pub(super) fn settle_stored(&mut self, spans: u64) -> Option<bool> {
         let spill = self.spill.as_mut()?;
         let InHand::Stored(place) = spill.in_hand else { return None };
+        if let Some(counted) = spill.index.spans_mut(place) {
+            *counted = counted.saturating_sub(spans);
+        }
         if place.is_own() {
             spill.spooled = spill.spooled.saturating_sub(spans);
             self.settled += spans;
@@ -174,12 +177,19 @@ impl State {
         Some(place.is_own())
     }
 
-    /// The batch in flight that was written is the disk's from now on.
+    /// The batch in hand is the disk's from now on, if it is there.
     pub(super) fn keep_saved(&mut self) {
         let Some(spill) = &mut self.spill else { return };
-        if spill.saved_in_flight().is_some() {
+        if matches!(spill.in_hand, InHand::Stored(_)) {
             spill.in_hand = InHand::Nothing;
-            spill.spooled += mem::take(&mut self.in_flight);
+        } else if let Some(number) = spill.saved_in_flight() {
+            spill.in_hand = InHand::Nothing;
+            let spans = mem::take(&mut self.in_flight);
+            spill.spooled += spans;
+            // Some of it may have been sent or dropped since it was written.
+            if let Some(counted) = spill.index.spans_mut(Place::own(number)) {
+                *counted = spans;
+            }
             self.queue.release();
         }
     }
@@ -201,9 +211,6 @@ impl State {
             return false;
         }
         spill.given_up = true;
-        if matches!(spill.in_hand, InHand::Stored(_)) {
-            spill.in_hand = InHand::Nothing;
-        }
         self.keep_saved();
         true
     }
@@ -478,3 +485,6 @@ impl Shared {
         self.dropped(usize::try_from(spans).unwrap_or(usize::MAX), DropReason::SpoolDamaged);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

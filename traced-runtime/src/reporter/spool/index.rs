@@ -39,6 +39,7 @@ impl Place {
 pub(crate) struct Stored {
     pub(crate) folder: Arc<Folder>,
     pub(crate) number: u64,
+    /// Those that are neither sent nor dropped; in the file are all of them.
     pub(crate) spans: u64,
     bytes: u64,
     /// Milliseconds since 1970.
@@ -108,6 +109,11 @@ impl Index {
     pub(crate) fn add(&mut self, folder: Arc<Folder>, number: u64, spans: u64, body_bytes: u64) {
         let (bytes, written) = (blocks(body_bytes), milliseconds());
         self.insert(Place::own(number), Stored { folder, number, spans, bytes, written });
+    }
+
+    /// How many spans of a batch are not settled.
+    pub(crate) fn spans_mut(&mut self, place: Place) -> Option<&mut u64> {
+        self.batches.get_mut(&place).map(|stored| &mut stored.spans)
     }
 
     /// Adds the batches of an adopted folder; returns how many spans they are.
