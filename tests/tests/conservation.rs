@@ -2,6 +2,7 @@
 //! faults, flushes and shutdowns. What a schedule does depends on its number alone.
 
 use std::fs;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,11 +15,16 @@ use traced_runtime::{
     InContext, ReportError, Reporter, SendError, Sender, Span, SpanRecord, Tally, Tracer, span, tag, testing, traced,
 };
 
-/// Schedules, unless `TRACED_SCHEDULES` says how many.
+/// Schedules, unless `TRACED_SCHEDULES` says how many, as `1000000`, or which, as `65896..65900`.
 const SCHEDULES: u64 = 10_000;
 
-fn schedules() -> u64 {
-    std::env::var("TRACED_SCHEDULES").map_or(SCHEDULES, |number| number.parse().expect("TRACED_SCHEDULES is a number"))
+fn schedules() -> Range<u64> {
+    let Ok(asked) = std::env::var("TRACED_SCHEDULES") else { return 0..SCHEDULES };
+    let number = |text: &str| text.parse().expect("TRACED_SCHEDULES is a number, or two with `..` between them");
+    match asked.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => 0..number(&asked),
+    }
 }
 
 /// Bytes of the smallest spool for such batches, which is soon full: two of them, in whole blocks.
@@ -328,7 +334,7 @@ fn run(schedule: u64) {
 
 #[test]
 fn holds_at_every_instant() {
-    for schedule in 0..schedules() {
+    for schedule in schedules() {
         if let Err(panic) = catch_unwind(|| run(schedule)) {
             eprintln!("schedule {schedule} fails");
             resume_unwind(panic);
