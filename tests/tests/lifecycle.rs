@@ -88,6 +88,22 @@ mod with_a_stuck_terminal {
     }
 }
 
+/// Somebody has standard error's lock, and keeps it: the thread that ends the tracing, or one that stands still.
+#[test]
+fn the_summary_is_printed_though_standard_error_is_locked() {
+    for how in ["locked", "locked elsewhere"] {
+        let collector = Collector::start();
+        let program = Program::example_of("traced-tests", "ends").arg(how);
+        let start = Instant::now();
+        let output = program.env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", collector.url()).run(Duration::from_secs(60));
+        let time = start.elapsed();
+        assert!(output.status.success(), "{how}: {output:?}");
+        assert_eq!(output.stderr, "traced: sent 2 spans in 2 batches, 0 dropped\n", "{how}");
+        // What starting takes on a busy machine; the deadline, which nothing here waits for, is in 20 s.
+        assert!(time < Duration::from_secs(10), "{how}: {time:?}");
+    }
+}
+
 mod deadlines {
     use super::*;
 

@@ -1,8 +1,9 @@
 //! Standard error, which may be a pipe that nobody reads, a terminal that is halted, or locked by a thread that waits for one
-//! of these.
+//! of these, or for the very thread that has something to tell.
 
 use std::io::{self, Write as _};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
@@ -10,11 +11,15 @@ use crate::reporter::thread::spawn_quiet;
 use crate::tracer::fork::PerProcess;
 use crate::tracer::local::{self, Local};
 
-/// Threads that wait for standard error at once. Beyond it nothing is printed: it is stuck.
+/// Threads that wait for standard error at once. Beyond it whoever has something to tell does not wait for its lock.
 const WAITING: usize = 8;
 
-/// How long lines are waited for that could be written at once: on a busy machine a thread may come late.
-const LATE: Duration = Duration::from_secs(1);
+/// How long its lock is waited for where lines could be written at once: on a busy machine a thread may come late.
+const LOCKED: Duration = Duration::from_millis(50);
+
+/// Bytes that a pipe which takes any takes at once, at least: `_POSIX_PIPE_BUF`.
+#[cfg(unix)]
+const AT_ONCE: usize = 512;
 
 /// A forked child's own number: its parent's threads are not there.
 static PRINTING: PerProcess<AtomicUsize> = PerProcess::new();
@@ -28,31 +33,68 @@ pub(crate) fn forget_parents() {
 /// Writes lines at once, so that nothing comes between them, and waits until they are out. Where nobody takes them it does not
 /// wait longer than until the deadline.
 ///
-/// A thread of its own writes them, and goes on waiting: only it is held up. Where none can be started the caller writes, since
-/// what cannot be started is what it has to tell.
+/// A thread of its own writes them, and goes on waiting: only it is held up. What its lock keeps from being written is written
+/// without it, as far as nobody has to wait for that: then it may stand between the words of somebody else's line.
 pub(crate) fn print_within(lines: String, deadline: Instant) {
     let printing = PRINTING.get_or_make(AtomicUsize::default);
     if printing.fetch_add(1, Ordering::AcqRel) >= WAITING {
         printing.fetch_sub(1, Ordering::AcqRel);
-        return;
+        return print_unlocked(&lines);
     }
     let (done, out) = sync_channel(1);
-    let text = lines.clone();
+    let claim = Arc::new(AtomicBool::new(false));
+    let (text, claimed) = (lines.clone(), Arc::clone(&claim));
     let thread = spawn_quiet("traced-notice".to_owned(), move || {
         local::with(Local::suppress);
-        print(&text);
+        let mut stderr = io::stderr().lock();
+        if !claimed.swap(true, Ordering::AcqRel) {
+            // Nothing at all when it is closed.
+            stderr.write_all(text.as_bytes()).ok();
+        }
+        drop(stderr);
         printing.fetch_sub(1, Ordering::AcqRel);
         done.send(()).ok();
     });
     if thread.is_err() {
-        print(&lines);
+        // Not for want of a thread is it left untold that there are none.
         printing.fetch_sub(1, Ordering::AcqRel);
-    } else {
-        let now = Instant::now();
-        let deadline = if is_writable() { deadline.max(now + LATE) } else { deadline };
-        out.recv_timeout(deadline.saturating_duration_since(now)).ok();
+        return print_unlocked(&lines);
+    }
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let first = if is_writable() { LOCKED } else { left() };
+    if out.recv_timeout(first).is_ok() {
+        return;
+    }
+    if claim.load(Ordering::Acquire) {
+        out.recv_timeout(left()).ok();
+    } else if is_writable() && !claim.swap(true, Ordering::AcqRel) {
+        print_unlocked(&lines);
     }
 }
+
+/// Writes what can be written without waiting, and without the lock.
+#[cfg(unix)]
+#[expect(
+    unsafe_code,
+    reason = "the standard library's way takes the lock, and its way around needs another file descriptor"
+)]
+fn print_unlocked(lines: &str) {
+    for part in lines.as_bytes().chunks(AT_ONCE) {
+        // Somebody else may fill it right after it was asked: nobody can tell.
+        if !is_writable() {
+            break;
+        }
+        // SAFETY: the bytes are there during the call.
+        let written = unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
+        if usize::try_from(written) != Ok(part.len()) {
+            break;
+        }
+    }
+}
+
+/// Nobody knows whether it would have to wait.
+#[cfg(not(unix))]
+fn print_unlocked(_: &str) {}
 
 /// Whether it takes a line without waiting. It is full when a thread has its lock and waits.
 #[cfg(unix)]
@@ -69,11 +111,6 @@ fn is_writable() -> bool {
     false
 }
 
-/// Nothing at all when it is closed.
-fn print(lines: &str) {
-    io::stderr().write_all(lines.as_bytes()).ok();
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -82,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_locked_one_holds_up_each_caller_for_a_while_and_a_few_threads() {
-        // Locked, but not full: each waits for a while, and all of them at once.
+        // Locked, but not full: each waits for a while, and all of them at once, and then writes it, locked or not.
         let stuck = io::stderr().lock();
         std::thread::scope(|scope| {
             for _ in 0..WAITING {
