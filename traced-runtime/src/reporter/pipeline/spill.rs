@@ -293,6 +293,7 @@ impl State {
         }
         if !closing && now >= spill.adopt_at {
             spill.adopt_at = now + ADOPT_EVERY;
+            spill.index.begin_look();
             return Ok(Spill::Adopt);
         }
         Err(wake.map_or(LONGEST_WAIT, |wake| wake.saturating_duration_since(now).min(LONGEST_WAIT)))

@@ -55,6 +55,16 @@ impl ReadError {
     pub(crate) fn may_pass(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() != io::ErrorKind::NotFound)
     }
+
+    /// Whether the process, or the machine, has too little of something just now.
+    fn is_shortage(&self) -> bool {
+        let Self::Io(error) = self else { return false };
+        #[cfg(unix)]
+        if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOLCK)) {
+            return true;
+        }
+        matches!(error.kind(), io::ErrorKind::OutOfMemory | io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+    }
 }
 
 impl fmt::Display for ReadError {
@@ -134,7 +144,7 @@ impl Folder {
             if path.extension().is_some_and(|end| end == BAD) {
                 names.push(path);
             } else if let Some(folder) = Self::adopt(path) {
-                let batches = folder.batches(&mut left);
+                let batches = folder.batches(&mut left, |number| folder.header(number));
                 if !batches.is_empty() {
                     left.orphans.push((folder, batches));
                 }
@@ -148,28 +158,37 @@ impl Folder {
         left
     }
 
-    /// The batches inside, the oldest first, by what their headers say. What is none is set aside.
-    fn batches(&self, left: &mut Left) -> Vec<Found> {
-        let mut batches = Vec::new();
+    /// The batches inside, the oldest first, by what their headers say. What is none is set aside. None at all where
+    /// something is missing to read them just now: another look finds them.
+    fn batches(&self, left: &mut Left, header: impl Fn(u64) -> Result<Header, ReadError>) -> Vec<Found> {
+        let (mut batches, mut unread) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let Some((stem, BATCH)) = name.to_str().and_then(|name| name.rsplit_once('.')) else { continue };
             let number = u64::from_str_radix(stem, 16).ok().filter(|number| format!("{number:016x}") == stem);
-            match number.map(|number| (number, self.header(number))) {
+            match number.map(|number| (number, header(number))) {
                 Some((number, Ok(header))) => batches.push(Found { number, header }),
-                // Of a later release, or not to be read now: somebody else's, or another time's.
-                Some((_, Err(ReadError::Damage(Damage::Version(_)) | ReadError::Io(_)))) => {
-                    left.aside.extend(Aside::batch(entry.path()));
-                }
-                _ => {
-                    let aside = self.set_aside_file(&entry.path(), stem);
-                    left.bad += u64::from(aside.is_some());
-                    left.aside.extend(aside);
-                }
+                Some((_, Err(error))) if error.is_shortage() => return Vec::new(),
+                Some((_, Err(ReadError::Damage(Damage::Version(_)) | ReadError::Io(_)))) => unread.push(entry.path()),
+                _ => self.put_aside(&entry.path(), left),
+            }
+        }
+        for file in unread {
+            if batches.is_empty() {
+                // Of another release's tracer, whose folder it stays: one tracer writes one format.
+                left.aside.extend(Aside::batch(file));
+            } else {
+                self.put_aside(&file, left);
             }
         }
         batches.sort_by_key(|batch| batch.number);
         batches
+    }
+
+    fn put_aside(&self, file: &Path, left: &mut Left) {
+        let aside = file.file_stem().and_then(|stem| self.set_aside_file(file, &stem.to_string_lossy()));
+        left.bad += u64::from(aside.is_some());
+        left.aside.extend(aside);
     }
 
     fn header(&self, number: u64) -> Result<Header, ReadError> {
@@ -268,4 +287,64 @@ impl Drop for Folder {
 fn sync_folder(path: &Path) -> io::Result<()> {
     // Windows has no such call, and keeps names in a journal.
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    const LIST: &[u8] = b"[{}]";
+
+    /// A folder with three batches, whose tracer is gone.
+    fn left_behind(spool: &Path) -> PathBuf {
+        let folder = Folder::create(spool).unwrap();
+        for number in 1..=3 {
+            folder.write(number, LIST, 1).unwrap();
+        }
+        folder.path.clone()
+    }
+
+    fn look(spool: &Path) -> (Vec<usize>, u64, usize) {
+        let left = Folder::left_in(spool);
+        (left.orphans.iter().map(|(_, batches)| batches.len()).collect(), left.bad, left.aside.len())
+    }
+
+    /// Too many open files in the middle of a look.
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_is_left_alone_while_its_batches_cannot_be_read() {
+        let spool = tempfile::tempdir().unwrap();
+        let folder = Folder::adopt(left_behind(spool.path())).unwrap();
+        let mut left = Left::default();
+        let none = folder.batches(&mut left, |number| match number {
+            2 => Err(io::Error::from_raw_os_error(libc::EMFILE).into()),
+            _ => folder.header(number),
+        });
+        assert_eq!((none.len(), left.bad, left.aside.len()), (0, 0, 0));
+        drop(folder);
+        assert_eq!(look(spool.path()), (vec![3], 0, 0), "all are there for the next look");
+    }
+
+    #[test]
+    fn a_file_of_another_format_among_batches_is_damaged_and_alone_it_is_another_releases() {
+        let spool = tempfile::tempdir().unwrap();
+        let path = left_behind(spool.path());
+        let spoil = |number: u64| {
+            let file = path.join(format!("{number:016x}.spool"));
+            let mut bytes = fs::read(&file).unwrap();
+            bytes[8] = 9;
+            fs::write(&file, bytes).unwrap();
+            file
+        };
+        let damaged = spoil(1);
+        assert_eq!(look(spool.path()), (vec![2], 1, 1));
+        assert!(!damaged.exists(), "it was renamed");
+        let newer = [spoil(2), spoil(3)];
+        let left = Folder::left_in(spool.path());
+        assert_eq!((left.orphans.len(), left.bad, left.aside.len()), (0, 0, 3));
+        // Nobody has its folder: they can go when there is no room.
+        assert!(left.aside.iter().all(Aside::remove));
+        assert!(newer.iter().all(|file| !file.exists()) && !path.exists());
+    }
 }

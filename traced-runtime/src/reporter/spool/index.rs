@@ -61,6 +61,8 @@ pub(crate) struct Index {
     /// What was set aside, and batches of other releases; the first to go is the last one.
     aside: Vec<Aside>,
     aside_bytes: u64,
+    /// Those that were added since the last look at the directory began, which may or may not have found them.
+    aside_since: Vec<Aside>,
     bound: u64,
     folders: u32,
 }
@@ -68,7 +70,15 @@ pub(crate) struct Index {
 impl Index {
     /// An empty index for up to `bound` bytes of files.
     pub(crate) const fn new(bound: u64) -> Self {
-        Self { batches: BTreeMap::new(), bytes: 0, aside: Vec::new(), aside_bytes: 0, bound, folders: 0 }
+        Self {
+            batches: BTreeMap::new(),
+            bytes: 0,
+            aside: Vec::new(),
+            aside_bytes: 0,
+            aside_since: Vec::new(),
+            bound,
+            folders: 0,
+        }
     }
 
     /// Bytes of all batches, in whole blocks.
@@ -146,18 +156,33 @@ impl Index {
         Some(stored)
     }
 
-    /// Notes a file that was set aside just now.
-    pub(crate) fn add_aside(&mut self, aside: Aside) {
-        self.aside_bytes += aside.bytes();
-        let at = self.aside.partition_point(|other| *other > aside);
-        self.aside.insert(at, aside);
+    /// A look at the directory begins, which ends with [`swap_aside`](Self::swap_aside).
+    pub(crate) fn begin_look(&mut self) {
+        self.aside_since.clear();
     }
 
-    /// Notes all files that are not batches to send, as they were found, the first to go at the end, and gives back what was
+    /// Notes a file that was set aside just now, unless a look has found it.
+    pub(crate) fn add_aside(&mut self, aside: Aside) {
+        self.aside_since.push(aside.clone());
+        self.insert_aside(aside);
+    }
+
+    fn insert_aside(&mut self, aside: Aside) {
+        // The greatest comes first.
+        if let Err(at) = self.aside.binary_search_by(|other| aside.cmp(other)) {
+            self.aside_bytes += aside.bytes();
+            self.aside.insert(at, aside);
+        }
+    }
+
+    /// Notes all files that are not batches to send, as a look found them, the first to go at the end, and gives back what was
     /// known of before; takes out those that have no room.
     pub(crate) fn swap_aside(&mut self, aside: &mut Vec<Aside>) -> Vec<Aside> {
         self.aside_bytes = aside.iter().map(Aside::bytes).sum();
         mem::swap(&mut self.aside, aside);
+        for aside in mem::take(&mut self.aside_since) {
+            self.insert_aside(aside);
+        }
         self.aside_beyond(0)
     }
 
@@ -166,6 +191,7 @@ impl Index {
         while self.bytes + self.aside_bytes + more > self.bound {
             let Some(aside) = self.aside.pop() else { break };
             self.aside_bytes -= aside.bytes();
+            self.aside_since.retain(|since| *since != aside);
             out.push(aside);
         }
         out
@@ -182,5 +208,43 @@ impl Index {
             out.batches.extend(self.remove(place).map(|stored| (place, stored)));
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::fs;
+
+    use super::*;
+
+    /// What is set aside while somebody looks at the directory is counted once, whether the look finds it or not.
+    #[test]
+    fn files_set_aside_during_a_look_are_neither_forgotten_nor_counted_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let aside = |number: u64| {
+            let path = directory.path().join(format!("00c0ffee00c0ffee-{number:016x}.bad"));
+            fs::write(&path, "torn").unwrap();
+            Aside::bad(path).unwrap()
+        };
+        let (early, found, missed, late) = (aside(1), aside(2), aside(3), aside(4));
+        let mut index = Index::new(1 << 20);
+        index.begin_look();
+        index.add_aside(early.clone());
+        index.begin_look();
+        index.add_aside(found.clone());
+        index.add_aside(missed);
+        let mut look = vec![found, early];
+        look.sort_unstable_by(|one, other| other.cmp(one));
+        let late_but_found = late.clone();
+        look.insert(0, late);
+        assert!(index.swap_aside(&mut look).is_empty());
+        index.add_aside(late_but_found);
+        assert_eq!((index.aside.len(), index.aside_bytes), (4, 4 * 4_096));
+        assert!(index.aside.is_sorted_by(|one, other| one > other), "{:?}", index.aside);
+        // What has gone does not come back with the next look.
+        assert_eq!(index.make_room(1 << 20, None).aside.len(), 4);
+        assert!(index.swap_aside(&mut Vec::new()).is_empty());
+        assert_eq!((index.aside.len(), index.aside_bytes), (0, 0));
     }
 }
