@@ -65,6 +65,45 @@ fn a_million_spans_flat_out_are_sent_or_dropped_and_counted() {
     );
 }
 
+/// Takes a millisecond for each batch.
+struct Slow(Count);
+
+impl Reporter for Slow {
+    fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
+        thread::sleep(Duration::from_millis(1));
+        self.0.report(batch)
+    }
+}
+
+/// Who flushes wants to read what others wait to hand on, and nobody's spans are dropped for that.
+#[test]
+fn flushes_at_once_cost_no_spans_though_the_queue_is_small() {
+    const THREADS: u64 = 4;
+    const TIMES: u64 = 30;
+    const SPANS: u64 = 12;
+    let count = Arc::new(AtomicU64::new(0));
+    let tracer = Tracer::builder("counts")
+        .reporter(Slow(Count(count.clone())))
+        .queue_bytes(2 << 10)
+        .batch_bytes(2 << 10)
+        .on_notice(|_| ())
+        .build()
+        .expect("a tracer");
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..TIMES {
+                    tracer.context().run(|| (0..SPANS).for_each(|_| leaf()));
+                    let tally = tracer.flush(DEADLINE);
+                    assert_eq!(tally.dropped(), 0, "{tally:?}");
+                }
+            });
+        }
+    });
+    assert_eq!(tracer.shutdown(DEADLINE).sent(), THREADS * TIMES * SPANS);
+    assert_eq!(count.load(Ordering::Relaxed), THREADS * TIMES * SPANS);
+}
+
 #[test]
 fn a_tiny_log_loses_spans_and_counts_each() {
     for log_bytes in [0, 1, 1 << 10, 1200, 2 << 10, 4 << 10, 16 << 10, 100 << 10] {

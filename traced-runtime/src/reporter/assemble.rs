@@ -169,6 +169,9 @@ struct Spans {
     /// Ended in this round, and in the one before.
     ended: Vec<Ended>,
     held: Vec<Ended>,
+    /// Found no room in their tracer's queue when somebody wanted the round to end.
+    left_over: Vec<(u32, Block)>,
+    /// Bytes of all of them.
     ended_bytes: usize,
     /// The tracer looked up last: mostly it is the next one, too.
     tracer: Option<(u32, Arc<Core>)>,
@@ -192,6 +195,7 @@ impl Assembler {
             loose_bytes: 0,
             ended: Vec::new(),
             held: Vec::new(),
+            left_over: Vec::new(),
             ended_bytes: 0,
             tracer: None,
             uncounted: (0, 0),
@@ -215,7 +219,7 @@ impl Assembler {
         logs.extend(registry.take_incoming().into_iter().map(LogState::new));
         // All tails before any reading: what happened before an end that is read is read in this round or the next.
         let tails: Vec<_> = logs.iter().map(|log| log.reader.tail()).collect();
-        let mut any = !spans.held.is_empty();
+        let mut any = !spans.held.is_empty() || spans.has_left_over();
         for (log, tail) in logs.iter_mut().zip(&tails) {
             let LogState { reader, scope, inner, open, last, released } = log;
             let key = reader.log().key();
@@ -250,6 +254,11 @@ impl Assembler {
     #[cfg(test)]
     pub(crate) const fn loose_bytes(&self) -> usize {
         self.spans.loose_bytes
+    }
+
+    /// Whether the last round was ended before all that it had to hand on found room.
+    pub(crate) fn has_left_over(&self) -> bool {
+        self.spans.has_left_over()
     }
 
     /// How long the rate of ticks has been measured for.
@@ -296,7 +305,9 @@ impl Assembler {
                 spans.remove(&(trace, id));
             }
         }
-        for record in self.spans.ended.iter().chain(&self.spans.held).flat_map(|ended| ended.block.spans()) {
+        let late = self.spans.ended.iter().chain(&self.spans.held).map(|ended| &ended.block);
+        let left_over = self.spans.left_over.iter().map(|(_, block)| block);
+        for record in late.chain(left_over).flat_map(Block::spans) {
             spans.remove(&(record.trace, record.id));
         }
     }
@@ -329,7 +340,9 @@ impl Assembler {
         let waiting = mem::take(&mut spans.held).into_iter().chain(mem::take(&mut spans.ended));
         let (ready, waiting) = waiting.partition(|ended| ended.tracer == tracer);
         spans.ended = waiting;
+        spans.offer_left_over();
         spans.deliver(ready);
+        spans.drop_left_over(tracer);
         let late: Vec<u64> =
             spans.loose.iter().filter(|(_, loose)| loose.tracer == tracer).map(|(&key, _)| key).collect();
         for key in late {
@@ -574,8 +587,51 @@ impl Spans {
     /// Hands on what ended in the round before, with the tags that came meanwhile.
     fn hand_on(&mut self) {
         self.count_now();
+        self.offer_left_over();
         let ready = mem::replace(&mut self.held, mem::take(&mut self.ended));
         self.deliver(ready);
+    }
+
+    fn has_left_over(&self) -> bool {
+        !self.left_over.is_empty()
+    }
+
+    /// Offers what found no room the last time.
+    fn offer_left_over(&mut self) {
+        for (tracer, block) in mem::take(&mut self.left_over) {
+            self.ended_bytes = self.ended_bytes.saturating_sub(block.bytes());
+            if self.core(tracer).is_none() {
+                continue;
+            }
+            if let Some((_, core)) = &self.tracer {
+                let left_over = core.pipeline().offer(vec![block], &mut self.buffers, &mut self.patience);
+                self.keep_left_over(tracer, left_over);
+            }
+        }
+    }
+
+    /// Keeps what found no room, for the next round; not more than may wait for late tags.
+    fn keep_left_over(&mut self, tracer: u32, blocks: Vec<Block>) {
+        for block in blocks {
+            if self.ended_bytes + block.bytes() <= HELD_BYTES {
+                self.ended_bytes += block.bytes();
+                self.left_over.push((tracer, block));
+            } else if let Some(core) = self.core(tracer) {
+                core.pipeline().no_room(block);
+            }
+        }
+    }
+
+    /// There is no next round for this tracer.
+    fn drop_left_over(&mut self, tracer: u32) {
+        let (dropped, kept) = mem::take(&mut self.left_over).into_iter().partition(|(of, _)| *of == tracer);
+        self.left_over = kept;
+        for (_, block) in dropped {
+            self.ended_bytes = self.ended_bytes.saturating_sub(block.bytes());
+            if let Some(core) = self.core(tracer) {
+                core.pipeline().no_room(block);
+            }
+        }
     }
 
     fn deliver(&mut self, ready: Vec<Ended>) {
@@ -600,7 +656,8 @@ impl Spans {
             return;
         }
         if let Some((_, core)) = &self.tracer {
-            core.offer(blocks, &mut self.buffers, &mut self.patience);
+            let left_over = core.offer(blocks, &mut self.buffers, &mut self.patience);
+            self.keep_left_over(tracer, left_over);
         }
     }
 

@@ -22,6 +22,9 @@ const BUSY: Duration = Duration::from_millis(20);
 /// busy rounds only if much of the budget is used.
 const IDLE: Duration = Duration::from_millis(320);
 
+/// How long whoever gives way to others stays away.
+const AFTER_OTHERS: Duration = Duration::from_millis(1);
+
 /// A registry of logs, and the state of those who read them.
 #[derive(Debug)]
 pub(crate) struct Drain {
@@ -98,6 +101,13 @@ impl Drain {
         let mut assembler = self.assembler();
         self.settle_clock(&assembler);
         for _ in 0..2 {
+            assembler.round(&self.registry, Patience::until(deadline, &self.wanted));
+        }
+        // Others wanted to read: after them.
+        while assembler.has_left_over() && Instant::now() < deadline {
+            drop(assembler);
+            std::thread::sleep(AFTER_OTHERS);
+            assembler = self.assembler();
             assembler.round(&self.registry, Patience::until(deadline, &self.wanted));
         }
     }

@@ -161,16 +161,17 @@ impl Pipeline {
         }
     }
 
-    /// Takes spans that [`ended`](Self::ended) before: they are queued, or dropped for want of room, after some patience. Gives
-    /// back buffers of spans that were sent.
-    pub(crate) fn offer(&self, blocks: Vec<Block>, buffers: &mut Buffers, patience: &mut Patience) {
+    /// Takes spans that [`ended`](Self::ended) before: they are queued, or dropped for want of room, after some patience. Takes
+    /// back buffers of spans that were sent. Gives back what found no room by the time that somebody wanted the round to end:
+    /// that is still held.
+    pub(crate) fn offer(&self, blocks: Vec<Block>, buffers: &mut Buffers, patience: &mut Patience) -> Vec<Block> {
         let now = Instant::now();
-        let mut no_room = Vec::new();
+        let (mut no_room, mut left_over) = (Vec::new(), Vec::new());
         let mut state = self.shared.lock();
         if state.closed {
             // Counted when they ended, or by the shutdown.
             drop(state);
-            return;
+            return left_over;
         }
         buffers.take_over(&mut state.spent);
         let was_empty = state.queue.is_empty();
@@ -184,23 +185,27 @@ impl Pipeline {
                 state.collected.extend(block.into_spans());
                 continue;
             }
-            let mut rest = state.queue_block(block, now);
+            let mut rest = if left_over.is_empty() { state.queue_block(block, now) } else { Some(block) };
             while let Some(block) = rest {
-                let left = patience.next().filter(|_| self.can_wait() && state.can_get_room(&block));
-                let Some(left) = left else {
-                    no_room.push(state.drop_block(block));
+                let can_wait = self.can_wait() && state.can_get_room(&block);
+                let Some(time) = patience.next().filter(|_| can_wait) else {
+                    if can_wait && patience.is_hurried() {
+                        left_over.push(block);
+                    } else {
+                        no_room.push(state.drop_block(block));
+                    }
                     break;
                 };
                 state.wants_room = true;
                 self.shared.work.notify_all();
                 let before = Instant::now();
-                state = self.shared.settled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                state = self.shared.settled.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0;
                 state.wants_room = false;
                 patience.wear(before.elapsed());
                 if state.closed {
                     // What is held was counted by the shutdown.
                     drop(state);
-                    return;
+                    return Vec::new();
                 }
                 rest = state.queue_block(block, now);
             }
@@ -212,6 +217,20 @@ impl Pipeline {
         // Freed after the lock is given back.
         drop(state);
         drop(no_room);
+        left_over
+    }
+
+    /// Drops what an [offer](Self::offer) gave back.
+    pub(crate) fn no_room(&self, block: Block) {
+        let mut state = self.shared.lock();
+        if state.closed {
+            // Counted by the shutdown.
+            return;
+        }
+        let block = state.drop_block(block);
+        self.shared.work.notify_all();
+        drop(state);
+        drop(block);
     }
 
     /// Counts spans of which nothing is left but their number.

@@ -206,12 +206,13 @@ impl Core {
         self.pipeline.ended(spans);
     }
 
-    /// Takes finished spans, and gives back buffers of others. Waits for room until `patience` at most.
-    pub(crate) fn offer(&self, blocks: Vec<Block>, buffers: &mut Buffers, patience: &mut Patience) {
+    /// Takes finished spans, and gives back buffers of others. Waits for room until `patience` at most, and gives back what
+    /// found none when somebody wanted that to end: to be offered to the pipeline again.
+    pub(crate) fn offer(&self, blocks: Vec<Block>, buffers: &mut Buffers, patience: &mut Patience) -> Vec<Block> {
         if let Some(trees) = &self.trees {
             trees.print(blocks.iter().flat_map(|block| block.spans().iter().cloned()).collect());
         }
-        self.pipeline.offer(blocks, buffers, patience);
+        self.pipeline.offer(blocks, buffers, patience)
     }
 
     /// Changes the sampler.

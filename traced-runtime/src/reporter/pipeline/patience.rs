@@ -33,10 +33,14 @@ impl Patience {
         Self { left, wanted: Some(Arc::clone(wanted)) }
     }
 
+    /// Whether somebody wants the round to end.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.load(Ordering::Acquire) > 0)
+    }
+
     /// How long to wait now, if at all.
     pub(super) fn next(&self) -> Option<Duration> {
-        let hurry = self.wanted.as_ref().is_some_and(|wanted| wanted.load(Ordering::Acquire) > 0);
-        (!self.left.is_zero() && !hurry).then_some(self.left.min(STEP))
+        (!self.left.is_zero() && !self.is_hurried()).then_some(self.left.min(STEP))
     }
 
     /// So much was waited.

@@ -632,34 +632,68 @@ fn every_span_is_accounted_for_at_every_instant() {
 #[cfg(feature = "spool")]
 mod spool;
 
-/// Offers 40 spans to a queue with room for four and a sender that takes its time, and tells how many were sent.
-fn sent_of_forty(
-    patience: &mut Patience,
-    sender: impl FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static,
-) -> u64 {
+/// A pipeline of which 40 spans are held, with a queue that has room for four.
+fn with_forty_held(sender: impl FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static) -> Arc<Pipeline> {
     let (mut config, _notes) = config(Output::Zipkin(Box::new(Fake(sender))));
     config.queue_bytes = 4 * spans(1..=1)[0].size();
     config.batch_bytes = config.queue_bytes;
     let pipeline = start(config);
     pipeline.ended(40);
-    pipeline.offer(vec![Block::new(spans(1..=40))], &mut Buffers::default(), patience);
+    pipeline
+}
+
+/// Offers them, and tells how many were sent.
+fn sent_of_forty(
+    patience: &mut Patience,
+    sender: impl FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static,
+) -> u64 {
+    let pipeline = with_forty_held(sender);
+    let left_over = pipeline.offer(vec![Block::new(spans(1..=40))], &mut Buffers::default(), patience);
+    assert!(left_over.is_empty());
     let tally = pipeline.shutdown(soon());
     assert_eq!((tally.recorded(), tally.sent() + tally.dropped()), (40, 40), "{tally:?}");
     tally.sent()
 }
 
+fn slow(_: Vec<u64>) -> Result<(), SendError> {
+    std::thread::sleep(Duration::from_millis(2));
+    Ok(())
+}
+
 #[test]
 fn a_full_queue_is_waited_for_while_it_empties() {
-    let slow = |_| {
-        std::thread::sleep(Duration::from_millis(2));
-        Ok(())
-    };
     assert_eq!(sent_of_forty(&mut Patience::of_a_round(&Arc::default()), slow), 40);
     assert!(sent_of_forty(&mut Patience::default(), slow) < 40);
-    // Somebody wants to read.
-    let wanted = Arc::new(std::sync::atomic::AtomicUsize::new(1));
-    assert!(sent_of_forty(&mut Patience::of_a_round(&wanted), slow) < 40);
     assert!(sent_of_forty(&mut Patience::until(Instant::now(), &Arc::default()), slow) < 40);
+}
+
+/// Somebody wants to read, who must not wait for a queue: what has no room yet comes once more.
+#[test]
+fn what_finds_no_room_before_the_round_is_to_end_is_given_back_and_held() {
+    let pipeline = with_forty_held(slow);
+    let wanted = Arc::new(std::sync::atomic::AtomicUsize::new(1));
+    let mut patience = Patience::of_a_round(&wanted);
+    let blocks = vec![Block::new(spans(1..=20)), Block::new(spans(21..=40))];
+    let left_over = pipeline.offer(blocks, &mut Buffers::default(), &mut patience);
+    let ids: Vec<_> = left_over.iter().flat_map(Block::spans).map(|span| span.id.get()).collect();
+    assert!(ids.len() >= 20 && ids == (41 - ids.len() as u64..=40).collect::<Vec<_>>(), "{ids:?}");
+    assert_eq!((pipeline.tally().dropped(), pipeline.tally().sent() + pipeline.tally().queued()), (0, 40));
+    wanted.store(0, std::sync::atomic::Ordering::Release);
+    assert!(pipeline.offer(left_over, &mut Buffers::default(), &mut patience).is_empty());
+    assert_eq!(pipeline.shutdown(soon()).sent(), 40);
+}
+
+#[test]
+fn what_is_given_back_may_be_dropped_and_is_counted() {
+    let pipeline = with_forty_held(slow);
+    let wanted = Arc::new(std::sync::atomic::AtomicUsize::new(1));
+    let mut patience = Patience::of_a_round(&wanted);
+    let left_over = pipeline.offer(vec![Block::new(spans(1..=40))], &mut Buffers::default(), &mut patience);
+    let left = left_over.iter().map(|block| block.len() as u64).sum();
+    left_over.into_iter().for_each(|block| pipeline.no_room(block));
+    let tally = pipeline.shutdown(soon());
+    assert_eq!(drops(&tally), [(DropReason::QueueFull, left)]);
+    assert_eq!(tally.sent(), 40 - left);
 }
 
 #[test]
