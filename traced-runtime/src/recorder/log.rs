@@ -111,7 +111,6 @@ impl Log {
     }
 
     /// Whether the writer is done.
-    #[cfg(test)]
     pub(crate) fn is_closed(&self) -> bool {
         is_closed(self.generation.load(Ordering::Acquire))
     }

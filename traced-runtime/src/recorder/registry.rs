@@ -100,6 +100,16 @@ impl Registry {
         self.free.push(log);
     }
 
+    /// Takes closed logs out but for so many: nobody will write them.
+    ///
+    /// Threads that start while another one looks for a log find none and make more, and each keeps its last chunk.
+    pub(crate) fn withdraw(&self, keep: usize) -> Vec<Arc<Log>> {
+        let mut free = self.free.take_all();
+        let withdrawn = free.split_off(keep.min(free.len()));
+        free.into_iter().for_each(|log| self.free.push(log));
+        withdrawn
+    }
+
     /// Logs that came since the last call, the oldest first.
     pub(crate) fn take_incoming(&self) -> Vec<Arc<Log>> {
         let mut logs = self.incoming.take_all();
@@ -153,6 +163,25 @@ mod tests {
         assert_eq!(third.number(), first.number());
         assert!(!third.is_closed());
         assert!(registry.take_incoming().is_empty());
+    }
+
+    #[test]
+    fn closed_logs_that_are_too_many_give_their_bytes_back() {
+        let registry = Registry::of_test(Clock::Os, 1 << 20, 0);
+        let logs: Vec<_> = (0..10).map(|_| registry.acquire().expect("room")).collect();
+        let used = registry.budget().used();
+        for log in logs {
+            log.close();
+            registry.release(log);
+        }
+        assert_eq!(registry.withdraw(10).len(), 0);
+        drop(registry.take_incoming());
+        assert_eq!(registry.withdraw(4).len(), 6);
+        assert_eq!(registry.budget().used(), used / 10 * 4);
+        for _ in 0..4 {
+            drop(registry.acquire().expect("room"));
+        }
+        assert_eq!(registry.take_incoming().len(), 0, "those that are kept are used again");
     }
 
     #[test]

@@ -33,6 +33,9 @@ use crate::tracer::span::EXPLICIT;
 /// Bytes of spans that wait for late tags. Beyond it they are handed on at once.
 pub(crate) const HELD_BYTES: usize = 1 << 20;
 
+/// Logs of ended threads that are kept for new ones, besides as many as are being written.
+const FREE_LOGS: usize = 16;
+
 /// Bytes of tags that wait for spans which have not ended. Beyond it the oldest go, and are counted as late.
 pub(crate) const LOOSE_BYTES: usize = 4 << 20;
 
@@ -247,7 +250,25 @@ impl Assembler {
             registry.budget().free_kept();
         }
         spans.hand_on();
+        self.forget_logs(registry);
         any
+    }
+
+    /// Gives up logs of ended threads, if there are many more of them than of others.
+    fn forget_logs(&mut self, registry: &Registry) {
+        let free = self.logs.iter().filter(|log| log.released != 0 && log.reader.log().is_closed()).count();
+        let written = self.logs.len() - free;
+        if free <= written + 2 * FREE_LOGS {
+            return;
+        }
+        let withdrawn = registry.withdraw(written + FREE_LOGS);
+        let numbers: HashSet<u64> = withdrawn.iter().map(|log| log.number()).collect();
+        self.logs.retain(|log| !numbers.contains(&log.reader.log().number()));
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn logs(&self) -> usize {
+        self.logs.len()
     }
 
     /// Bytes of what waits for its span.
@@ -731,8 +752,9 @@ impl Spans {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
+    use super::FREE_LOGS;
     use crate::tracer::span::Span;
     use crate::{span, testing};
 
@@ -784,6 +806,33 @@ mod tests {
         assert!(late > 0);
         spans(1_000);
         assert_eq!(waiting(), late);
+    }
+
+    /// A log keeps its last chunk, and the drain looks at each: those of a crowd of threads go with it.
+    #[test]
+    fn logs_of_ended_threads_are_kept_for_as_many_as_there_are_and_a_few() {
+        const CROWD: usize = 300;
+        let tracer = testing::Tracer::options().log_bytes(4 << 20).build().unwrap();
+        let together = std::sync::Barrier::new(CROWD);
+        let crowd = || {
+            std::thread::scope(|scope| {
+                for _ in 0..CROWD {
+                    scope.spawn(|| {
+                        tracer.run(|| drop(span!("one of many")));
+                        together.wait();
+                    });
+                }
+            });
+        };
+        for round in 1..=3 {
+            crowd();
+            // A scope does not wait for the ends of thread locals.
+            let late = Instant::now() + Duration::from_secs(20);
+            while tracer.flush(Duration::ZERO).recorded() < CROWD as u64 * round || tracer.logs() > 2 * FREE_LOGS {
+                assert!(Instant::now() < late, "{} logs", tracer.logs());
+            }
+        }
+        assert_eq!(tracer.shutdown(Duration::ZERO).sent(), CROWD as u64 * 3);
     }
 
     /// Threads take over the logs of ended ones while these are read: no log may have two writers.

@@ -89,6 +89,11 @@ impl Drain {
         self.assembler().loose_bytes()
     }
 
+    #[cfg(test)]
+    pub(crate) fn logs(&self) -> usize {
+        self.assembler().logs()
+    }
+
     fn round(&self) -> bool {
         // It can wait: whoever has the assembler now reads what is there, and is not to hurry for this.
         self.lock().round(&self.registry, Patience::of_a_round(&self.wanted))

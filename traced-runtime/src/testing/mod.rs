@@ -172,6 +172,12 @@ impl Tracer {
         self.core().loose_bytes()
     }
 
+    /// Logs that are kept.
+    #[cfg(test)]
+    pub(crate) fn logs(&self) -> usize {
+        self.core().logs()
+    }
+
     /// All spans that have ended so far, in the order in which their ends were read.
     #[must_use]
     pub fn spans(&self) -> Vec<SpanRecord> {

@@ -191,6 +191,12 @@ impl Core {
         self.drain.loose_bytes()
     }
 
+    /// Logs that are kept.
+    #[cfg(test)]
+    pub(crate) fn logs(&self) -> usize {
+        self.drain.logs()
+    }
+
     /// Where its finished spans go.
     pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
