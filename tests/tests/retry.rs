@@ -1,13 +1,15 @@
 //! A collector that answers badly, over a real socket: what becomes of the spans, and what the operator is told.
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use traced_runtime::{Builder, DropReason, Tally, Tracer, span};
-use traced_tests::{Answer, Collector, Received};
+use traced_tests::{Answer, Collector, Program, Received, eventually, peer};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -320,6 +322,39 @@ fn a_name_that_does_not_resolve_is_trouble_that_may_pass() {
         "{notes:?}"
     );
     assert!(notes.last().unwrap().contains("3 spans dropped at shutdown"), "{notes:?}");
+}
+
+/// The resolver of a program fails, and heals: its name service knows the name as soon as there is a file.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_name_that_resolves_later_is_found_then() {
+    if let Err(reason) = peer::tool("cc", "install a C compiler (`apt install build-essential`)") {
+        return peer::skip(&reason).unwrap_or_default();
+    }
+    let (collector, folder) = (Collector::start(), tempfile::tempdir().unwrap());
+    let [library, known] = ["names.so", "known"].map(|name| folder.path().join(name));
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/names/names.c");
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").status();
+    assert!(compiled.unwrap().success());
+    let url = collector.url().replace("127.0.0.1", "zipkin.test");
+    let program = Program::example_of("traced-tests", "spools").arg("keep").arg(10);
+    let program = program.env("LD_PRELOAD", library.display()).env("NAMES_FILE", known.display());
+    let program = program.env("TRACED_SPOOL", folder.path().join("spool").display());
+    let mut program = program.env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", url).start();
+    assert_eq!(program.line("spooled ", SOON), "10");
+    assert_eq!(collector.connections(), 0);
+    File::create(&known).unwrap();
+    collector.wait_for_spans(10);
+    // Each file goes after the answer for it, and that is told before.
+    let folders = || fs::read_dir(folder.path().join("spool")).unwrap().map(|entry| entry.unwrap().path());
+    let files = || folders().map(|folder| fs::read_dir(folder).unwrap().count() - 1).sum::<usize>();
+    eventually("an empty spool", SOON, || (files() == 0).then_some(()));
+    program.signal("KILL");
+    let told = program.wait(SOON).stderr;
+    let told: Vec<_> = told.lines().collect();
+    assert!(told[0].starts_with("traced: cannot reach http://zipkin.test:"), "{told:?}");
+    assert!(told[1].starts_with("traced: the backend takes spans again after "), "{told:?}");
+    assert_eq!(told.len(), 2, "{told:?}");
 }
 
 /// Whatever goes wrong: user, password and query of the URL are in no notice and in no `Debug`.
