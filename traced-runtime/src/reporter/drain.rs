@@ -23,7 +23,7 @@ const BUSY: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(320);
 
 /// How long whoever gives way to others stays away.
-const AFTER_OTHERS: Duration = Duration::from_millis(1);
+const AFTER_OTHERS: Duration = Duration::from_millis(5);
 
 /// A registry of logs, and the state of those who read them.
 #[derive(Debug)]
