@@ -4,8 +4,29 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
-/// The endpoints that tracers of this process have had: one for each service and port.
-static INTERNED: Mutex<Vec<&'static Endpoint>> = Mutex::new(Vec::new());
+/// The endpoints that tracers of this process have had.
+static INTERNED: Interner = Interner::new();
+
+/// Endpoints that stay for the rest of the process: one for each service, address and port.
+struct Interner(Mutex<Vec<&'static Endpoint>>);
+
+impl Interner {
+    const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// The one that is equal to `endpoint`, which takes no memory if there was one before.
+    fn intern(&self, endpoint: Endpoint) -> &'static Endpoint {
+        // Not waited for: in a forked child a thread that is not there may hold it for ever.
+        let Ok(mut interned) = self.0.try_lock() else { return Box::leak(Box::new(endpoint)) };
+        if let Some(equal) = interned.iter().find(|interned| ***interned == endpoint) {
+            return equal;
+        }
+        let endpoint: &'static Endpoint = Box::leak(Box::new(endpoint));
+        interned.push(endpoint);
+        endpoint
+    }
+}
 
 /// A node of the network, as Zipkin records it: service name, IP address, port; each may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,16 +72,9 @@ impl Endpoint {
     }
 
     /// The same for the rest of the process: every span names the endpoint of its tracer, and counting the references would
-    /// cost more than writing it. One that is equal to an earlier one takes no memory.
+    /// cost more than writing it.
     pub(crate) fn interned(self) -> &'static Self {
-        // Not waited for: in a forked child a thread that is not there may hold it for ever.
-        let Ok(mut interned) = INTERNED.try_lock() else { return Box::leak(Box::new(self)) };
-        if let Some(endpoint) = interned.iter().find(|endpoint| ***endpoint == self) {
-            return endpoint;
-        }
-        let endpoint: &'static Self = Box::leak(Box::new(self));
-        interned.push(endpoint);
-        endpoint
+        INTERNED.intern(self)
     }
 
     /// The service name, if there is one.
@@ -104,13 +118,26 @@ impl From<String> for Endpoint {
 mod tests {
     use super::*;
 
+    fn endpoint() -> Endpoint {
+        Endpoint::named("interned").port(80)
+    }
+
     #[test]
     fn equal_endpoints_are_kept_once() {
-        let endpoint = || Endpoint::named("interned").port(80);
-        let first = endpoint().interned();
+        let interner = Interner::new();
+        let first = interner.intern(endpoint());
         assert_eq!(first, &endpoint());
-        // Another test may hold the table, and then it is another one.
-        assert!((0..100).any(|_| std::ptr::eq(endpoint().interned(), first)));
-        assert!(!std::ptr::eq(endpoint().port(81).interned(), first));
+        assert!(std::ptr::eq(interner.intern(endpoint()), first));
+        assert!(!std::ptr::eq(interner.intern(endpoint().port(81)), first));
+    }
+
+    #[test]
+    fn an_endpoint_is_interned_though_others_are_at_it() {
+        let interner = Interner::new();
+        let first = interner.intern(endpoint());
+        let held = interner.0.try_lock().expect("nobody else has it");
+        assert_eq!(interner.intern(endpoint()), first);
+        drop(held);
+        assert!(std::ptr::eq(interner.intern(endpoint()), first));
     }
 }
