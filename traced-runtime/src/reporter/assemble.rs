@@ -212,7 +212,6 @@ impl Assembler {
     /// was there to read or to hand on.
     pub(crate) fn round(&mut self, registry: &Registry, patience: Patience) -> bool {
         let Self { logs, spans, scratch } = self;
-        spans.tracer = None;
         spans.patience = patience;
         spans.round += 1;
         let round = spans.round;
@@ -250,6 +249,7 @@ impl Assembler {
             registry.budget().free_kept();
         }
         spans.hand_on();
+        spans.forget_tracer();
         self.forget_logs(registry);
         any
     }
@@ -369,6 +369,7 @@ impl Assembler {
         for key in late {
             spans.drop_loose(key);
         }
+        spans.forget_tracer();
     }
 }
 
@@ -605,6 +606,11 @@ impl Spans {
         self.tracer.as_ref().map(|(_, core)| core)
     }
 
+    /// Between rounds none is kept: a test's tracer owns the drain that would keep it.
+    fn forget_tracer(&mut self) {
+        self.tracer = None;
+    }
+
     /// Hands on what ended in the round before, with the tags that came meanwhile.
     fn hand_on(&mut self) {
         self.count_now();
@@ -752,6 +758,7 @@ impl Spans {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use super::FREE_LOGS;
@@ -776,6 +783,21 @@ mod tests {
         );
         assert_eq!(tracer.open_spans().len(), 0);
         assert_eq!(tracer.shutdown(Duration::ZERO).recorded(), 2);
+    }
+
+    /// It owns the drain, which must not own it in turn.
+    #[test]
+    fn of_a_tests_tracer_that_is_dropped_nothing_is_left() {
+        for rounds in 0..3 {
+            let tracer = testing::Tracer::new();
+            let core = Arc::downgrade(tracer.core());
+            let open = tracer.run(|| [Span::start("open"), Span::start("ends")]);
+            drop(tracer.run(|| span!("sync")));
+            (0..rounds).for_each(|_| drop(tracer.spans()));
+            drop(tracer);
+            assert!(core.upgrade().is_none(), "{rounds} rounds");
+            drop(open);
+        }
     }
 
     /// What is told by key counts as long as it waits, and no longer, whatever else waits beside it.

@@ -62,7 +62,7 @@ impl Tracer {
     }
 
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn core(&self) -> &Core {
+    pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }
 
