@@ -227,12 +227,12 @@ impl Worker {
         self.roots.clear();
         let mut list = Body::new(self.shared.batch_bytes);
         let mut read = batch.folder.read(batch.number, &mut list);
-        if matches!(&read, Err(error) if error.may_pass()) {
+        if matches!(&read, Err(error) if error.is_shortage()) {
             // Too many open files, say: nothing is wrong with the batch.
             let again = self.persist(|_| {
                 read = batch.folder.read(batch.number, &mut list);
                 match &read {
-                    Err(error) if error.may_pass() => Err(Failure {
+                    Err(error) if error.is_shortage() => Err(Failure {
                         fate: Fate::Retry { after: None },
                         text: format!("cannot read a batch of the spool: {error}"),
                     }),

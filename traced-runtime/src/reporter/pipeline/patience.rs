@@ -33,6 +33,12 @@ impl Patience {
         Self { left, wanted: Some(Arc::clone(wanted)) }
     }
 
+    /// As long as it takes, for a test that is not to fail where a disk is slow.
+    #[cfg(all(test, feature = "spool"))]
+    pub(crate) fn of_a_test() -> Self {
+        Self { left: Duration::from_secs(60), wanted: None }
+    }
+
     /// Whether somebody wants the round to end.
     pub(super) fn is_hurried(&self) -> bool {
         self.wanted.as_ref().is_some_and(|wanted| wanted.load(Ordering::Acquire) > 0)

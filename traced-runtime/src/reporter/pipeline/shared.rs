@@ -187,7 +187,10 @@ impl State {
     /// Whether the queue is full of what will soon be gone, and then there will be room for the first span of a block.
     pub(super) fn can_get_room(&self, block: &Block) -> bool {
         let fits = block.spans().first().is_some_and(|span| span.size() <= self.queue.bound());
-        !self.trouble && self.queue.bytes() > 0 && fits
+        let empties = !self.trouble;
+        #[cfg(feature = "spool")]
+        let empties = empties || self.spool_takes();
+        empties && self.queue.bytes() > 0 && fits
     }
 
     /// Whether the threads have something to do, or to wait for.

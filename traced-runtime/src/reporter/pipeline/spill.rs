@@ -204,6 +204,15 @@ impl State {
         self.spill.as_ref().is_some_and(|spill| spill.given_up)
     }
 
+    /// Whether what waits in the queue is on its way to the disk.
+    pub(super) fn spool_takes(&self) -> bool {
+        let waiting = self.queue.waiting_bytes();
+        self.spill.as_ref().is_some_and(|spill| {
+            let begins = waiting > self.queue.bound() / 2 || (waiting > 0 && spill.lasting);
+            spill.writing > 0 || (begins && spill.can_write(Instant::now()))
+        })
+    }
+
     /// Gives the backend up, if what is in memory can be spooled.
     pub(super) fn spool_instead(&mut self) -> bool {
         let Some(spill) = &mut self.spill else { return false };
@@ -273,7 +282,8 @@ impl State {
             }
             if let Some(since) = self.queue.since().filter(|_| !self.encoding) {
                 let waiting = self.queue.waiting_bytes();
-                let hurry = urgent || self.flushes.current.is_some() || waiting >= batch_bytes || now >= since + linger;
+                let hurry = urgent || self.wants_room || self.flushes.current.is_some();
+                let hurry = hurry || waiting >= batch_bytes || now >= since + linger;
                 if waiting > self.queue.bound() / 2 || urgent || (spill.lasting && hurry) {
                     let spans = self.queue.take_to_spill(batch_bytes, now).into_spans();
                     self.encoding = true;

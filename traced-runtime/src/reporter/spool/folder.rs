@@ -51,13 +51,9 @@ pub(crate) enum ReadError {
 }
 
 impl ReadError {
-    /// Whether the file may be whole all the same, and read another time.
-    pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::Io(error) if error.kind() != io::ErrorKind::NotFound)
-    }
-
-    /// Whether the process, or the machine, has too little of something just now.
-    fn is_shortage(&self) -> bool {
+    /// Whether the process, or the machine, has too little of something just now: the file may be whole all the same, and is
+    /// read another time.
+    pub(crate) fn is_shortage(&self) -> bool {
         let Self::Io(error) = self else { return false };
         #[cfg(unix)]
         if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOLCK)) {

@@ -126,6 +126,38 @@ fn flushes_in_an_outage_do_not_keep_spans_from_the_disk() {
     assert_eq!(pipeline.shutdown(soon()).sent(), 20);
 }
 
+/// The disk takes what the collector does not: that is waited for, and not for a disk that failed.
+#[test]
+fn a_full_queue_is_waited_for_while_it_goes_to_the_disk() {
+    for is_there in [true, false] {
+        let (folder, collector) = (folder(), Switch::default());
+        let directory = folder.path().join("spool");
+        let (mut config, _) = config_with(&directory, collector.sender());
+        let size = spans(1..=1)[0].size();
+        (config.queue_bytes, config.batch_bytes) = (8 * size, 2 * size);
+        let pipeline = start(config);
+        spool_each(&pipeline, 1..=2);
+        if !is_there {
+            fs::remove_dir_all(&directory).unwrap();
+            fs::write(&directory, "no folder").unwrap();
+            offer(&pipeline, 3..=3);
+            until(&pipeline, |stats| stats.spool_failures() > 0);
+        }
+        pipeline.ended(100);
+        let blocks = vec![Block::new(spans(101..=200))];
+        let began = Instant::now();
+        assert!(pipeline.offer(blocks, &mut Buffers::default(), &mut Patience::of_a_test()).is_empty());
+        let dropped = pipeline.tally().dropped();
+        assert!(
+            if is_there { dropped == 0 } else { dropped > 90 && began.elapsed() < Duration::from_secs(30) },
+            "{dropped}"
+        );
+        collector.on(true);
+        let tally = pipeline.shutdown(soon());
+        assert!(tally.sent() >= if is_there { 102 } else { 1 }, "{tally:?}");
+    }
+}
+
 #[test]
 fn a_pipeline_that_is_never_in_trouble_writes_nothing() {
     let (folder, collector) = (folder(), Switch::default());
@@ -259,6 +291,28 @@ fn torn_and_foreign_files_are_set_aside_and_the_rest_is_sent() {
 }
 
 /// Bytes of all files below, each as whole blocks.
+/// It may lie on a bad block, or its rights were changed: those behind it are sent all the same.
+#[test]
+fn a_batch_that_cannot_be_read_holds_up_no_other() {
+    let (folder, collector) = (folder(), Switch::default());
+    let (config, notes) = config_with(folder.path(), collector.sender());
+    let pipeline = start(config);
+    spool_each(&pipeline, 1..=5);
+    let unreadable = &batches(folder.path())[2];
+    fs::remove_file(unreadable).unwrap();
+    fs::create_dir(unreadable).unwrap();
+    collector.on(true);
+    let tally = pipeline.flush(soon());
+    assert_eq!(drops(&tally), [(DropReason::SpoolDamaged, 1)]);
+    assert_eq!((tally.sent(), pipeline.stats().set_aside()), (4, 1));
+    assert_eq!(collector.ids(), [1, 2, 4, 5]);
+    let notes = notes.lock().unwrap();
+    assert!(
+        notes.iter().any(|note| note.starts_with("1 span in the spool lost: a file cannot be read back: ")),
+        "{notes:?}"
+    );
+}
+
 fn bytes(directory: &Path) -> u64 {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries
