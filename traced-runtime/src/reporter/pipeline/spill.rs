@@ -208,7 +208,7 @@ impl State {
     pub(super) fn spool_takes(&self) -> bool {
         let waiting = self.queue.waiting_bytes();
         self.spill.as_ref().is_some_and(|spill| {
-            let begins = waiting > self.queue.bound() / 2 || (waiting > 0 && spill.lasting);
+            let begins = waiting > self.queue.bound() / 2 || (waiting > 0 && (spill.lasting || spill.given_up));
             spill.writing > 0 || (begins && spill.can_write(Instant::now()))
         })
     }
