@@ -35,7 +35,7 @@ impl Aside {
     }
 
     fn new(path: PathBuf, is_batch: bool) -> Option<Self> {
-        let data = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        let data = fs::symlink_metadata(&path).ok().filter(|data| !data.is_dir())?;
         let modified = data.modified().unwrap_or(SystemTime::UNIX_EPOCH);
         Some(Self { is_batch, modified, bytes: data.len().div_ceil(BLOCK) * BLOCK, path })
     }
