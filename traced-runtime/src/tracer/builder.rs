@@ -250,9 +250,10 @@ impl Builder {
     /// program. Default: spans wait in memory alone, within [`queue_bytes`](Self::queue_bytes).
     ///
     /// Spans go there when sending has failed twice in a row, when the queue is half full, and when a shutdown gives up; the
-    /// oldest are sent first, whoever recorded them, unless a flush waits for this tracer's own. A batch is on the disk, synced, before it counts as [`spooled`](crate::Tally::spooled): a kill
-    /// loses what was in memory alone, and repeats one batch at most. What a collector refuses for good (401, 403, 404) is
-    /// kept, too, for somebody to set it right.
+    /// oldest are sent first, whoever recorded them, unless a flush waits for this tracer's own. A batch is on the disk,
+    /// synced, before it counts as [`spooled`](crate::Tally::spooled): a kill loses what was in memory alone, and repeats one
+    /// batch at most. What a collector refuses for good (401, 403, 404) is kept, too, for somebody to set it right. A program
+    /// sends what others left while it runs, and its end does not wait for that: the rest is the next one's.
     ///
     /// Any number of tracers and processes may share the directory: each makes a folder of its own there when it has something
     /// to keep, and adopts those whose tracers are gone. It is made when it is missing, for this user alone. A directory that

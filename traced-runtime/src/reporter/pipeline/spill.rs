@@ -421,13 +421,15 @@ impl Shared {
                 state.queue.spilled(rest, Instant::now());
             }
         }
-        if state.has_given_up() && !state.closed {
-            let (spans, left) = state.abandon();
+        let lost = (state.has_given_up() && !state.closed).then(|| state.abandon());
+        if let Some((spans, _)) = lost {
             state.drop_spans(DropReason::Unreachable, spans);
             self.settled.notify_all();
-            drop(left);
         }
         self.work.notify_all();
+        // Spans are freed without the lock.
+        drop(state);
+        drop(lost);
     }
 
     /// Spans that were taken to be spooled are dropped instead.
