@@ -336,10 +336,11 @@ impl Shared {
         }
     }
 
-    /// Makes room for a body of this size: what is set aside goes, then the oldest batches are dropped.
-    pub(crate) fn make_room(&self, body_bytes: usize) -> Room {
+    /// Makes room for a body of this size: what is set aside goes, then the oldest batches are dropped. `None`: the pipeline is
+    /// closed, the body's spans are counted as dropped, and it is not to be written.
+    pub(crate) fn make_room(&self, body_bytes: usize) -> Option<Room> {
         let mut state = self.lock();
-        let State { spill: Some(spill), stats, settled, .. } = &mut *state else { return Room::default() };
+        let State { closed: false, spill: Some(spill), stats, settled, .. } = &mut *state else { return None };
         let out = spill.index.make_room(body_bytes as u64, spill.pinned());
         let mut room = Room { aside: out.aside, ..Room::default() };
         for (place, stored) in out.batches {
@@ -355,7 +356,7 @@ impl Shared {
             room.batches.push(stored);
         }
         self.settled.notify_all();
-        room
+        Some(room)
     }
 
     /// The batch in flight is on the disk, unless it was sent meanwhile: then its file is to be removed, `false`.

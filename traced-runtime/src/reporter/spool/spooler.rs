@@ -50,7 +50,8 @@ impl Spooler {
     /// Writes the batch that is being sent.
     fn save(&mut self, number: u64, body: &Body) {
         match self.write(number, body.list(), body.spans()) {
-            Ok(written) => {
+            Ok(None) => {}
+            Ok(Some(written)) => {
                 let folder = Arc::clone(&written.folder);
                 if !self.shared.saved(written) {
                     folder.remove(number);
@@ -74,7 +75,7 @@ impl Spooler {
         body.clear();
         let filled = body.fill(spans.iter_mut(), |_, _| ());
         let encoded = body.spans();
-        let written = if encoded == 0 { Ok(None) } else { self.write(number, body.list(), encoded).map(Some) };
+        let written = if encoded == 0 { Ok(None) } else { self.write(number, body.list(), encoded) };
         self.body = body;
         match written {
             Ok(written) => {
@@ -91,9 +92,9 @@ impl Spooler {
         }
     }
 
-    /// Writes a batch, after room was made for it.
-    fn write(&mut self, number: u64, body: &[u8], spans: usize) -> io::Result<Written> {
-        let room = self.shared.make_room(body.len());
+    /// Writes a batch, after room was made for it; `None` when the pipeline is closed.
+    fn write(&mut self, number: u64, body: &[u8], spans: usize) -> io::Result<Option<Written>> {
+        let Some(room) = self.shared.make_room(body.len()) else { return Ok(None) };
         self.remove(&room.aside);
         for batch in &room.batches {
             batch.folder.remove(batch.number);
@@ -115,7 +116,7 @@ impl Spooler {
         folder.write(number, body, spans)?;
         self.folder = Some(Arc::clone(&folder));
         self.failing = false;
-        Ok(Written { folder, number, bytes: body.len() })
+        Ok(Some(Written { folder, number, bytes: body.len() }))
     }
 
     /// Takes over the folders of tracers that are gone.

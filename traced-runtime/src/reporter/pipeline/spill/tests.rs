@@ -86,7 +86,7 @@ fn what_was_sent_of_a_batch_that_is_given_up_is_not_dropped_with_it() {
     assert_eq!((steps.tally().sent(), steps.tally().spooled()), (6, 4));
     assert!(steps.shared.spool_instead());
     assert_eq!((steps.tally().sent(), steps.tally().spooled()), (6, 4));
-    let room = steps.shared.make_room(1_000);
+    let room = steps.shared.make_room(1_000).unwrap();
     assert_eq!((room.batches.len(), room.spans), (1, 4));
     let tally = steps.tally();
     assert_eq!(
@@ -108,7 +108,7 @@ fn what_was_sent_of_a_batch_from_the_disk_is_not_dropped_with_it() {
     steps.offer(5);
     steps.spill();
     assert_eq!((steps.tally().spooled(), steps.tally().queued()), (9, 9));
-    assert_eq!(steps.shared.make_room(1_000).spans, 9);
+    assert_eq!(steps.shared.make_room(1_000).unwrap().spans, 9);
     assert_eq!((steps.tally().dropped(), steps.tally().queued()), (9, 0));
 }
 
@@ -122,6 +122,22 @@ fn spans_too_large_for_a_request_are_never_in_a_saved_batch() {
     let tally = steps.tally();
     assert_eq!((tally.dropped_by(DropReason::TooLarge), tally.spooled()), (3, 7));
     assert!(steps.shared.spool_instead());
-    assert_eq!(steps.shared.make_room(1_000).spans, 7);
+    assert_eq!(steps.shared.make_room(1_000).unwrap().spans, 7);
     assert_eq!((steps.tally().dropped(), steps.tally().queued()), (10, 0));
+}
+
+/// Nothing moves after the end: what was told then is what the next start finds.
+#[test]
+fn a_batch_that_comes_after_the_end_drops_no_other() {
+    let steps = Steps::new(4_096);
+    steps.offer(10);
+    steps.spill();
+    steps.offer(5);
+    steps.shared.trouble(true, true);
+    let Spill::Queue { .. } = steps.shared.next_spill() else { panic!("spans wait in the queue") };
+    steps.shared.close();
+    let end = steps.tally();
+    assert_eq!((end.spooled(), end.queued(), end.dropped_by(DropReason::Unreachable)), (10, 10, 5));
+    assert!(steps.shared.make_room(1_000).is_none());
+    assert_eq!(steps.tally(), end);
 }
