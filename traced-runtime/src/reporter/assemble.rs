@@ -33,6 +33,9 @@ use crate::tracer::span::EXPLICIT;
 /// Bytes of spans that wait for late tags. Beyond it they are handed on at once.
 pub(crate) const HELD_BYTES: usize = 1 << 20;
 
+/// Bytes of spans that found no room when a round had to end. Beyond it they are dropped.
+const LEFT_BYTES: usize = 1 << 20;
+
 /// Logs of ended threads that are kept for new ones, besides as many as are being written.
 const FREE_LOGS: usize = 16;
 
@@ -138,6 +141,14 @@ struct Ended {
     keys: Vec<(u64, u64)>,
 }
 
+/// What is left of a tracer's spans when it shuts down.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    /// Was handed on, and found no room.
+    pub(crate) left_over: Vec<Block>,
+    pub(crate) last: Vec<Block>,
+}
+
 /// One log and what is open in it.
 #[derive(Debug)]
 struct LogState {
@@ -172,10 +183,12 @@ struct Spans {
     /// Ended in this round, and in the one before.
     ended: Vec<Ended>,
     held: Vec<Ended>,
-    /// Found no room in their tracer's queue when somebody wanted the round to end.
-    left_over: Vec<(u32, Block)>,
-    /// Bytes of all of them.
+    /// Bytes of both.
     ended_bytes: usize,
+    /// Found no room in their tracer's queue when somebody wanted the round to end. They have bytes of their own: they do not
+    /// take others the time in which late tags come, and are not offered again with each span that ends.
+    left_over: Vec<(u32, Block)>,
+    left_bytes: usize,
     /// The tracer looked up last: mostly it is the next one, too.
     tracer: Option<(u32, Arc<Core>)>,
     /// Spans of a tracer that have ended and are not counted yet.
@@ -198,8 +211,9 @@ impl Assembler {
             loose_bytes: 0,
             ended: Vec::new(),
             held: Vec::new(),
-            left_over: Vec::new(),
             ended_bytes: 0,
+            left_over: Vec::new(),
+            left_bytes: 0,
             tracer: None,
             uncounted: (0, 0),
             buffers: Buffers::default(),
@@ -333,11 +347,10 @@ impl Assembler {
         }
     }
 
-    /// Reports what a tracer has open as unfinished, and forgets it; hands on all spans of that tracer. For a tracer that
-    /// shuts down, after two rounds: spans of others still wait for late tags.
-    pub(crate) fn finish(&mut self, tracer: u32, patience: Patience) {
+    /// Reports what a tracer has open as unfinished, and forgets it; gives all spans of that tracer that were not handed on. For
+    /// a tracer that shuts down, after two rounds: spans of others still wait for late tags.
+    pub(crate) fn finish(&mut self, tracer: u32) -> Rest {
         let spans = &mut self.spans;
-        spans.patience = patience;
         let mut unfinished: Vec<_> = spans.begun.iter().filter(|(_, begun)| begun.ids.tracer == tracer).collect();
         unfinished.sort_unstable_by_key(|(key, begun)| (begun.start, **key));
         let unfinished: Vec<u64> = unfinished.into_iter().map(|(&key, _)| key).collect();
@@ -361,15 +374,15 @@ impl Assembler {
         let waiting = mem::take(&mut spans.held).into_iter().chain(mem::take(&mut spans.ended));
         let (ready, waiting) = waiting.partition(|ended| ended.tracer == tracer);
         spans.ended = waiting;
-        spans.offer_left_over();
-        spans.deliver(ready);
-        spans.drop_left_over(tracer);
+        let left_over = spans.take_left_over(tracer);
+        let last = Vec::into_iter(ready).map(|ended| spans.complete(ended)).collect();
         let late: Vec<u64> =
             spans.loose.iter().filter(|(_, loose)| loose.tracer == tracer).map(|(&key, _)| key).collect();
         for key in late {
             spans.drop_loose(key);
         }
         spans.forget_tracer();
+        Rest { left_over, last }
     }
 }
 
@@ -625,8 +638,8 @@ impl Spans {
 
     /// Offers what found no room the last time.
     fn offer_left_over(&mut self) {
+        self.left_bytes = 0;
         for (tracer, block) in mem::take(&mut self.left_over) {
-            self.ended_bytes = self.ended_bytes.saturating_sub(block.bytes());
             if self.core(tracer).is_none() {
                 continue;
             }
@@ -637,11 +650,11 @@ impl Spans {
         }
     }
 
-    /// Keeps what found no room, for the next round; not more than may wait for late tags.
+    /// Keeps what found no room, for the next round; not more than its bound.
     fn keep_left_over(&mut self, tracer: u32, blocks: Vec<Block>) {
         for block in blocks {
-            if self.ended_bytes + block.bytes() <= HELD_BYTES {
-                self.ended_bytes += block.bytes();
+            if self.left_bytes + block.bytes() <= LEFT_BYTES {
+                self.left_bytes += block.bytes();
                 self.left_over.push((tracer, block));
             } else if let Some(core) = self.core(tracer) {
                 core.pipeline().no_room(block);
@@ -650,25 +663,20 @@ impl Spans {
     }
 
     /// There is no next round for this tracer.
-    fn drop_left_over(&mut self, tracer: u32) {
-        let (dropped, kept) = mem::take(&mut self.left_over).into_iter().partition(|(of, _)| *of == tracer);
+    fn take_left_over(&mut self, tracer: u32) -> Vec<Block> {
+        let (taken, kept) = mem::take(&mut self.left_over).into_iter().partition(|(of, _)| *of == tracer);
         self.left_over = kept;
-        for (_, block) in dropped {
-            self.ended_bytes = self.ended_bytes.saturating_sub(block.bytes());
-            if let Some(core) = self.core(tracer) {
-                core.pipeline().no_room(block);
-            }
-        }
+        let blocks: Vec<Block> = Vec::into_iter(taken).map(|(_, block)| block).collect();
+        self.left_bytes -= blocks.iter().map(Block::bytes).sum::<usize>();
+        blocks
     }
 
     fn deliver(&mut self, ready: Vec<Ended>) {
         let mut blocks = Vec::with_capacity(ready.len());
         let mut of = 0;
-        for Ended { tracer, mut block, keys } in ready {
-            self.ended_bytes = self.ended_bytes.saturating_sub(block.bytes());
-            if !self.loose.is_empty() {
-                block = self.merge(block, &keys, tracer);
-            }
+        for ended in ready {
+            let tracer = ended.tracer;
+            let block = self.complete(ended);
             if tracer != of {
                 self.offer(of, mem::take(&mut blocks));
             }
@@ -676,6 +684,12 @@ impl Spans {
             blocks.push(block);
         }
         self.offer(of, blocks);
+    }
+
+    /// Spans that wait for late tags no longer.
+    fn complete(&mut self, Ended { tracer, block, keys }: Ended) -> Block {
+        self.ended_bytes = self.ended_bytes.saturating_sub(block.bytes());
+        if self.loose.is_empty() { block } else { self.merge(block, &keys, tracer) }
     }
 
     fn offer(&mut self, tracer: u32, blocks: Vec<Block>) {

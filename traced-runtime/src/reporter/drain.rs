@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::recorder::registry::Registry;
 use crate::recorder::waker::Sleep;
-use crate::reporter::assemble::{Assembler, OpenSpan};
+use crate::reporter::assemble::{Assembler, OpenSpan, Rest};
 use crate::reporter::pipeline::Patience;
 use crate::reporter::thread::spawn_quiet;
 use crate::tracer::fork::PerProcess;
@@ -94,6 +94,24 @@ impl Drain {
         self.assembler().logs()
     }
 
+    /// Whoever has the assembler hurries, as long as this lives.
+    #[cfg(test)]
+    pub(crate) fn wanted(&self) -> impl Drop + use<> {
+        struct Wanted(Arc<AtomicUsize>);
+        impl Drop for Wanted {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
+        self.wanted.fetch_add(1, Ordering::AcqRel);
+        Wanted(Arc::clone(&self.wanted))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn round_now(&self) {
+        self.round();
+    }
+
     fn round(&self) -> bool {
         // It can wait: whoever has the assembler now reads what is there, and is not to hurry for this.
         self.lock().round(&self.registry, Patience::of_a_round(&self.wanted))
@@ -117,16 +135,18 @@ impl Drain {
         }
     }
 
-    /// The same, and reports what a tracer has open as unfinished. It `ends` before anybody reads on: what was reported as
-    /// unfinished may end now, and would be recorded twice.
-    pub(crate) fn finish(&self, tracer: u32, deadline: Instant, ends: impl FnOnce()) {
+    /// Reads everything that was written before the call, and reports what a tracer has open as unfinished. Gives what was not
+    /// handed on: the last of it, and what found no room because others wanted to read. It `ends` before anybody reads on: what
+    /// was reported as unfinished may end now, and would be recorded twice.
+    pub(crate) fn finish(&self, tracer: u32, deadline: Instant, ends: impl FnOnce()) -> Rest {
         let mut assembler = self.assembler();
         self.settle_clock(&assembler);
         for _ in 0..2 {
             assembler.round(&self.registry, Patience::until(deadline, &self.wanted));
         }
-        assembler.finish(tracer, Patience::until(deadline, &self.wanted));
+        let rest = assembler.finish(tracer);
         ends();
+        rest
     }
 
     /// What a tracer has open now.

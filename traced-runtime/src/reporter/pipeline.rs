@@ -289,7 +289,7 @@ impl Pipeline {
     /// collector that refuses connections gets one last attempt, and the deadline is not waited for. With a spool, what is left
     /// goes there; it counts as queued for ever.
     ///
-    /// Called again, it tells how things stand.
+    /// Called again, it waits for the threads to end, and tells how things stand.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Tally {
         if self.can_wait() {
             {
@@ -338,7 +338,8 @@ impl Pipeline {
         state.stats()
     }
 
-    fn can_wait(&self) -> bool {
+    /// Whether there is a thread to wait for, and the caller is none of the pipeline's own.
+    pub(crate) fn can_wait(&self) -> bool {
         !self.own.is_empty() && !self.own.contains(&std::thread::current().id())
     }
 }

@@ -542,4 +542,4 @@ impl fmt::Debug for Worker {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

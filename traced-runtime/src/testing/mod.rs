@@ -112,6 +112,11 @@ impl Options {
         self
     }
 
+    #[cfg(test)]
+    pub(crate) fn slot_settings(self) -> SlotSettings {
+        self.settings
+    }
+
     /// The tracer.
     ///
     /// # Errors

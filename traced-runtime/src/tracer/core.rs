@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
 use crate::recorder::registry::Registry;
-use crate::reporter::assemble::OpenSpan;
+use crate::reporter::assemble::{OpenSpan, Rest};
 use crate::reporter::block::Block;
 use crate::reporter::buffers::Buffers;
 use crate::reporter::drain::Drain;
@@ -17,6 +16,7 @@ use crate::reporter::pipeline::{Patience, Pipeline};
 use crate::reporter::stats::{Count, Stats, Tally};
 use crate::reporter::tree::terminal::{Printed, Terminal};
 use crate::tracer::blueprint::{Blueprint, Parts};
+use crate::tracer::end::End;
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
 use crate::tracer::fork;
@@ -45,7 +45,7 @@ pub(crate) struct Core {
     trees: Option<Terminal>,
     local: &'static Endpoint,
     crossing: Crossing,
-    down: AtomicBool,
+    end: End,
     /// The process it belongs to: a forked child must not touch its locks.
     process: u32,
     /// What a forked child makes it of; `None`: it is a test's, and stays behind.
@@ -87,7 +87,7 @@ impl Core {
             trees,
             local: self.local,
             crossing: self.crossing.clone(),
-            down: AtomicBool::new(false),
+            end: End::default(),
             process: std::process::id(),
             blueprint: Some(blueprint.clone()),
             left_behind: !blueprint.has_backend_again(),
@@ -115,6 +115,17 @@ impl Core {
     ) -> Result<Arc<Self>, ConfigError> {
         let drain = Drain::new(Registry::of_test(clock, log_bytes, settings.counted_ids.unwrap_or(0)));
         let parts = Parts { drain, pipeline: Pipeline::collecting(), trees: None };
+        Self::of_parts(parts, settings, endpoint, crossing)
+    }
+
+    /// The same, of these parts.
+    #[cfg(any(test, feature = "testing"))]
+    fn of_parts(
+        parts: Parts,
+        settings: SlotSettings,
+        endpoint: Endpoint,
+        crossing: Crossing,
+    ) -> Result<Arc<Self>, ConfigError> {
         Self::with(settings, parts, None, endpoint.interned(), crossing)
     }
 
@@ -128,7 +139,7 @@ impl Core {
             trees: None,
             local: endpoint.interned(),
             crossing,
-            down: AtomicBool::new(false),
+            end: End::default(),
             process: std::process::id(),
             blueprint: None,
             left_behind: false,
@@ -152,7 +163,7 @@ impl Core {
             trees,
             local,
             crossing,
-            down: AtomicBool::new(false),
+            end: End::default(),
             process: std::process::id(),
             blueprint,
             left_behind: false,
@@ -249,6 +260,9 @@ impl Core {
             if core.slot().is_some() {
                 core.drain.flush(deadline);
                 core.fold_lost();
+            } else if core.pipeline.can_wait() {
+                // A shutdown that is on its way has the last spans.
+                core.end.wait(deadline);
             }
             let printed = core.trees.as_ref().map(Terminal::flush);
             Self::wait_a_little(printed.as_ref(), deadline);
@@ -259,14 +273,23 @@ impl Core {
         self.here(flush).unwrap_or_default()
     }
 
-    /// Flushes, reports what is open as unfinished, and ends the tracer's thread.
+    /// Flushes, reports what is open as unfinished, and ends the tracer's thread. Once: whoever calls it meanwhile waits for that,
+    /// and whoever calls it later is told how things stand.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Tally {
         let shutdown = |core: &Self| {
-            if let Some(slot) = core.slot().filter(|_| !core.down.swap(true, Ordering::AcqRel)) {
-                core.drain.finish(core.reference, deadline, || {
+            let Some(_ending) = core.end.begin() else {
+                // On the pipeline's own threads nobody waits for what needs these threads.
+                if core.pipeline.can_wait() {
+                    core.end.wait(deadline);
+                }
+                return core.pipeline.tally();
+            };
+            if let Some(slot) = core.slot() {
+                let rest = core.drain.finish(core.reference, deadline, || {
                     core.fold_lost();
                     slot.give_back();
                 });
+                core.offer_rest(rest, deadline);
             }
             let printed = core.trees.as_ref().map(Terminal::finish);
             Self::wait_a_little(printed.as_ref(), deadline);
@@ -275,6 +298,16 @@ impl Core {
             tally
         };
         self.here(shutdown).unwrap_or_default()
+    }
+
+    /// Hands on the last spans. Nobody who reads logs waits for this, so it may take three quarters of the time until there is
+    /// room; the rest is for sending them.
+    fn offer_rest(&self, rest: Rest, deadline: Instant) {
+        let time = deadline.saturating_duration_since(Instant::now());
+        let mut patience = Patience::alone(time - time / 4);
+        let mut buffers = Buffers::default();
+        self.pipeline.offer(rest.left_over, &mut buffers, &mut patience);
+        self.offer(rest.last, &mut buffers, &mut patience);
     }
 
     /// Lets the trees be printed before the backend is waited for, so that they stand before what is told of it. A terminal that
@@ -350,5 +383,125 @@ impl Core {
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core").field("local", &self.local).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread;
+
+    use super::*;
+    use crate::Context;
+    use crate::reporter::backend::{ReportError, Reporter};
+    use crate::reporter::pipeline::Output;
+    use crate::reporter::record::SpanRecord;
+    use crate::reporter::worker::tests::{config, soon};
+    use crate::{Span, span, testing};
+
+    /// Tells when spans arrive, and takes them when it is let.
+    struct Gate {
+        arrived: Sender<usize>,
+        go: Receiver<()>,
+    }
+
+    impl Reporter for Gate {
+        fn report(&mut self, spans: &[SpanRecord]) -> Result<(), ReportError> {
+            self.arrived.send(spans.len()).ok();
+            // When the test is over nothing is waited for.
+            self.go.recv().ok();
+            Ok(())
+        }
+    }
+
+    /// A tracer without a drain's thread, with a queue for four spans and a backend that has the first one in its hands.
+    struct Held {
+        core: Arc<Core>,
+        arrived: Receiver<usize>,
+        go: Sender<()>,
+    }
+
+    impl Held {
+        fn new() -> Self {
+            let (tell, arrived) = channel();
+            let (go, wait) = channel();
+            let (mut config, _) = config(Output::Reporter(Box::new(Gate { arrived: tell, go: wait })));
+            config.queue_bytes = 4 * SpanRecord::sample("span", 1, 1, 0).size();
+            config.batch_bytes = config.queue_bytes;
+            config.linger = Duration::ZERO;
+            let pipeline = Pipeline::start(config).unwrap();
+            let drain = Drain::new(Registry::of_test(Clock::Os, 64 << 20, 1));
+            let parts = Parts { drain, pipeline, trees: None };
+            let settings = testing::Tracer::options().slot_settings();
+            let core = Core::of_parts(parts, settings, Endpoint::named("test"), Crossing::default()).unwrap();
+            let held = Self { core, arrived, go };
+            held.context().run(|| drop(span!("first")));
+            held.core.drain.flush(soon());
+            assert_eq!(held.arrived.recv().unwrap(), 1);
+            held
+        }
+
+        fn context(&self) -> Context {
+            Context::new(crate::recorder::event::Ids::of_tracer(self.core.reference), None)
+        }
+
+        /// The backend takes everything from now on.
+        fn open(&self) {
+            (0..10_000).for_each(|_| self.go.send(()).unwrap());
+        }
+    }
+
+    /// What found no room when a round had to end is no reason to hand on at once what ends later: late tags still find it.
+    #[test]
+    fn what_is_left_over_takes_no_other_span_its_time() {
+        let held = Held::new();
+        let _wanted = held.core.drain.wanted();
+        held.context().run(|| (0..20_000).for_each(|_| drop(span!("too many"))));
+        held.core.drain.flush(Instant::now());
+        assert!(held.core.stats().tally().dropped() > 0, "more than is kept");
+        let span = held.context().run(|| Span::start("tagged later"));
+        let context = span.context();
+        span.finish();
+        held.context().run(|| (0..500).for_each(|_| drop(span!("more than has room beside what is left over"))));
+        held.core.drain.round_now();
+        context.tag("late", 1);
+        held.core.drain.round_now();
+        held.open();
+        held.core.shutdown(soon());
+        assert_eq!(held.core.pipeline.stats().late_tags(), 0);
+    }
+
+    #[test]
+    fn a_shutdown_beside_others_who_read_waits_for_room() {
+        let held = Held::new();
+        let _wanted = held.core.drain.wanted();
+        held.context().run(|| (0..500).for_each(|_| drop(span!("many"))));
+        let open = held.context().run(|| Span::start("open"));
+        held.open();
+        let tally = held.core.shutdown(soon());
+        assert_eq!((tally.recorded(), tally.sent()), (502, 502), "{tally}");
+        drop(open);
+    }
+
+    #[test]
+    fn a_second_shutdown_takes_nothing_from_the_first() {
+        let held = Held::new();
+        held.context().run(|| (0..500).for_each(|_| drop(span!("many"))));
+        thread::scope(|scope| {
+            let first = scope.spawn(|| held.core.shutdown(soon()));
+            while held.core.end.is_far() {
+                thread::yield_now();
+            }
+            let impatient = held.core.shutdown(Instant::now());
+            assert_eq!(impatient.sent(), 0, "{impatient}");
+            assert!(impatient.is_conserved());
+            let second = scope.spawn(|| held.core.shutdown(soon()));
+            held.open();
+            let (first, second) = (first.join().unwrap(), second.join().unwrap());
+            assert_eq!((first.recorded(), first.sent()), (501, 501), "{first}");
+            assert_eq!(second, first);
+            assert_eq!(held.core.shutdown(Instant::now()), first);
+        });
     }
 }

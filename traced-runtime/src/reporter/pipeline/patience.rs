@@ -33,10 +33,15 @@ impl Patience {
         Self { left, wanted: Some(Arc::clone(wanted)) }
     }
 
+    /// That of somebody for whom nobody waits.
+    pub(crate) const fn alone(time: Duration) -> Self {
+        Self { left: time, wanted: None }
+    }
+
     /// As long as it takes, for a test that is not to fail where a disk is slow.
     #[cfg(all(test, feature = "spool"))]
-    pub(crate) fn of_a_test() -> Self {
-        Self { left: Duration::from_secs(60), wanted: None }
+    pub(crate) const fn of_a_test() -> Self {
+        Self::alone(Duration::from_secs(60))
     }
 
     /// Whether somebody wants the round to end.

@@ -27,10 +27,10 @@ impl<F: FnMut(Vec<u64>) -> Result<(), SendError> + Send + 'static> Sender for Fa
     }
 }
 
-type Notes = Arc<Mutex<Vec<String>>>;
+pub(crate) type Notes = Arc<Mutex<Vec<String>>>;
 
 /// Limits that nothing reaches, and pauses that take no time.
-fn config(output: Output) -> (PipelineConfig, Notes) {
+pub(crate) fn config(output: Output) -> (PipelineConfig, Notes) {
     let notes = Notes::default();
     let sink = Arc::clone(&notes);
     let notice = NoticeHook::new(move |notice: &Notice| sink.lock().unwrap().push(notice.to_string()));
@@ -75,7 +75,7 @@ fn hand_on(pipeline: &Pipeline, spans: Vec<SpanRecord>) {
     pipeline.offer(vec![Block::new(spans)], &mut Buffers::default(), &mut Patience::default());
 }
 
-fn soon() -> Instant {
+pub(crate) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
