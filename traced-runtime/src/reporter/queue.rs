@@ -103,15 +103,20 @@ impl Queue {
 
     /// Puts the end of a taken batch back to where it was.
     pub(crate) fn put_back(&mut self, spans: Vec<SpanRecord>, now: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(self.push_front(spans, now));
+    }
+
+    fn push_front(&mut self, spans: Vec<SpanRecord>, now: Instant) -> usize {
         if spans.is_empty() {
-            return;
+            return 0;
         }
         let block = Block::new(spans);
+        let bytes = block.bytes();
         self.spans += block.len();
-        self.waiting += block.bytes();
-        self.in_flight = self.in_flight.saturating_sub(block.bytes());
+        self.waiting += bytes;
         self.since.get_or_insert(now);
         self.blocks.push_front(block);
+        bytes
     }
 
     /// The taken batch is settled.
@@ -130,13 +135,16 @@ impl Queue {
         batch
     }
 
-    /// The batch taken for the spool is written, but for these spans, which are put back to where they were.
+    /// Puts spans of the batch taken for the spool back to where they were.
     #[cfg(feature = "spool")]
-    pub(crate) fn spilled(&mut self, rest: Vec<SpanRecord>, now: Instant) {
+    pub(crate) fn put_back_spilling(&mut self, spans: Vec<SpanRecord>, now: Instant) {
+        self.spilling = self.spilling.saturating_sub(self.push_front(spans, now));
+    }
+
+    /// Nothing is being written.
+    #[cfg(feature = "spool")]
+    pub(crate) const fn release_spilling(&mut self) {
         self.spilling = 0;
-        let in_flight = self.in_flight;
-        self.put_back(rest, now);
-        self.in_flight = in_flight;
     }
 
     /// Bytes that it holds at most.

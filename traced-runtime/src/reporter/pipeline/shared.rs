@@ -44,10 +44,13 @@ pub(super) struct State {
     pub(super) encoding: bool,
     /// Taken from the queue to be sent, and neither sent nor dropped yet.
     pub(super) in_flight: u64,
+    /// How many spans came before the first of these.
+    pub(super) in_flight_after: u64,
     pub(super) collected: Vec<SpanRecord>,
-    /// Spans that were ever queued, and those of them that were sent or dropped; spans leave in the order they came.
+    /// Spans that were ever queued.
     pub(super) offered: u64,
-    pub(super) settled: u64,
+    /// How many of them came before the first one that is queued now, or a few less.
+    pub(super) queue_after: u64,
     /// Dropped because the queue was full, since the thread last told.
     pub(super) overflow: u64,
     /// Whether the last attempt to send failed in a way that may pass.
@@ -129,9 +132,10 @@ impl State {
             spent: Buffers::default(),
             encoding: false,
             in_flight: 0,
+            in_flight_after: 0,
             collected: Vec::new(),
             offered: 0,
-            settled: 0,
+            queue_after: 0,
             overflow: 0,
             trouble: false,
             flushes: Flushes::default(),
@@ -164,11 +168,38 @@ impl State {
     /// Queues the spans of a block that are held; those for which there is no room stay held, and come back.
     pub(super) fn queue_block(&mut self, mut block: Block, now: Instant) -> Option<Block> {
         let spans = block.len();
+        if self.queue.is_empty() {
+            self.queue_after = self.offered;
+        }
         self.queue.push(&mut block, now);
         let queued = (spans - block.len()) as u64;
         self.offered += queued;
         self.held = self.held.saturating_sub(queued);
         (!block.is_empty()).then_some(block)
+    }
+
+    /// Takes the oldest spans out of the queue with `take`; tells how many came before them.
+    pub(super) fn take_batch(&mut self, take: impl FnOnce(&mut Queue) -> Batch) -> (Batch, u64) {
+        let batch = take(&mut self.queue);
+        let after = self.queue_after;
+        self.queue_after += batch.len() as u64;
+        (batch, after)
+    }
+
+    /// Spans that came after so many others are in the queue again.
+    pub(super) fn are_queued_again(&mut self, after: u64) {
+        // Others that came later may have been taken meanwhile: so for a while it may be less than it could be.
+        self.queue_after = self.queue_after.min(after);
+    }
+
+    /// How many spans came before the oldest one that is neither sent nor dropped; `None`: there is no such.
+    fn settled(&self) -> Option<u64> {
+        let queued = (!self.queue.is_empty()).then_some(self.queue_after);
+        let in_flight = (self.in_flight > 0).then_some(self.in_flight_after);
+        let in_memory = queued.into_iter().chain(in_flight).min();
+        #[cfg(feature = "spool")]
+        let in_memory = in_memory.into_iter().chain(self.settled_of_spool()).min();
+        in_memory
     }
 
     /// Counts held spans as dropped for want of room, and gives them back to be freed.
@@ -210,7 +241,6 @@ impl State {
             return own;
         }
         self.in_flight = self.in_flight.saturating_sub(spans);
-        self.settled += spans;
         if self.in_flight == 0 {
             self.queue.release();
         }
@@ -226,18 +256,18 @@ impl State {
         #[cfg(feature = "spool")]
         let spans = spans + self.abandon_spilling();
         self.in_flight = 0;
-        self.settled = self.offered;
         (spans, self.queue.empty())
     }
 
     /// Whether a flush needs wait no longer: all before it are settled, or it is known that no more will be.
-    fn flush_is_ready(&mut self) -> Option<Flush> {
+    pub(super) fn flush_is_ready(&mut self) -> Option<Flush> {
         #[cfg(feature = "spool")]
         if self.has_given_up() {
-            let all_safe = self.in_flight == 0 && self.queue.is_empty() && !self.encoding;
+            let all_safe = self.in_flight == 0 && self.queue.is_empty() && !self.is_spilling();
             return if all_safe { self.flushes.ready(u64::MAX) } else { None };
         }
-        self.flushes.ready(self.settled)
+        let settled = self.settled().unwrap_or(u64::MAX);
+        self.flushes.ready(settled)
     }
 }
 
@@ -320,8 +350,8 @@ impl Shared {
             state = match wait {
                 None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => {
-                    let spans = state.queue.take(self.batch_bytes, now);
-                    state.in_flight = spans.len() as u64;
+                    let (spans, after) = state.take_batch(|queue| queue.take(self.batch_bytes, now));
+                    (state.in_flight, state.in_flight_after) = (spans.len() as u64, after);
                     state.encoding = true;
                     return Task::Send(spans);
                 }
@@ -351,8 +381,11 @@ impl Shared {
         state.encoding = false;
         state.stats.cut_tags += cut_tags;
         if !state.closed {
-            state.in_flight = state.in_flight.saturating_sub(rest.len() as u64);
+            let back = rest.len() as u64;
+            state.in_flight = state.in_flight.saturating_sub(back);
+            let after = state.queue_after.saturating_sub(back);
             state.queue.put_back(rest, Instant::now());
+            state.are_queued_again(after);
             if too_large > 0 {
                 state.settle(too_large as u64);
                 state.drop_spans(DropReason::TooLarge, too_large as u64);
@@ -425,6 +458,8 @@ impl Shared {
         if state.closed {
             return;
         }
+        #[cfg(feature = "spool")]
+        state.stop_sending();
         let (spans, left) = state.abandon();
         state.drop_spans(DropReason::Unreachable, spans);
         self.settled.notify_all();

@@ -30,6 +30,8 @@ pub(super) struct Spilling {
     in_hand: InHand,
     /// Spans that are being written.
     writing: u64,
+    /// How many spans came before the first of these.
+    writing_after: u64,
     /// This tracer's own spans on the disk, without those that are still in flight.
     spooled: u64,
     adopted: u64,
@@ -100,6 +102,7 @@ impl Spilling {
             taken: 0,
             in_hand: InHand::Nothing,
             writing: 0,
+            writing_after: 0,
             spooled: 0,
             adopted: 0,
             lasting: false,
@@ -170,7 +173,6 @@ impl State {
         }
         if place.is_own() {
             spill.spooled = spill.spooled.saturating_sub(spans);
-            self.settled += spans;
         } else {
             spill.adopted = spill.adopted.saturating_sub(spans);
         }
@@ -194,6 +196,19 @@ impl State {
         }
     }
 
+    /// How many spans came before the oldest of this tracer's own that is in the spool, or on its way there.
+    pub(super) fn settled_of_spool(&self) -> Option<u64> {
+        let spill = self.spill.as_ref()?;
+        let stored = spill.index.oldest_own().and_then(|place| spill.index.get(place)).map(|stored| stored.after);
+        let writing = (spill.writing > 0).then_some(spill.writing_after);
+        stored.into_iter().chain(writing).min()
+    }
+
+    /// Whether spans are on their way to the disk.
+    pub(super) fn is_spilling(&self) -> bool {
+        self.spill.as_ref().is_some_and(|spill| spill.writing > 0)
+    }
+
     /// Forgets what is being written; returns how many spans that are.
     pub(super) fn abandon_spilling(&mut self) -> u64 {
         self.spill.as_mut().map_or(0, |spill| mem::take(&mut spill.writing))
@@ -204,11 +219,13 @@ impl State {
         self.spill.as_ref().is_some_and(|spill| spill.given_up)
     }
 
-    /// Whether what waits in the queue is on its way to the disk.
+    /// Whether what is in memory is on its way to the disk.
     pub(super) fn spool_takes(&self) -> bool {
         let waiting = self.queue.waiting_bytes();
         self.spill.as_ref().is_some_and(|spill| {
-            let begins = waiting > self.queue.bound() / 2 || (waiting > 0 && (spill.lasting || spill.given_up));
+            let lasting = spill.lasting || spill.given_up;
+            let in_flight = self.in_flight > 0 && matches!(spill.in_hand, InHand::Queue { saved: false, .. });
+            let begins = waiting > self.queue.bound() / 2 || (lasting && (waiting > 0 || in_flight));
             spill.writing > 0 || (begins && spill.can_write(Instant::now()))
         })
     }
@@ -222,6 +239,13 @@ impl State {
         spill.given_up = true;
         self.keep_saved();
         true
+    }
+
+    /// The backend is given up, and what is in memory cannot be spooled.
+    pub(super) fn stop_sending(&mut self) {
+        if let Some(spill) = &mut self.spill {
+            spill.given_up = true;
+        }
     }
 
     /// Notes whether sending has failed for a while; whether that is news.
@@ -267,6 +291,12 @@ impl State {
         Some(mem::replace(&mut spill.index, Index::new(0)))
     }
 
+    fn are_writing(&mut self, spans: u64, after: u64) {
+        if let Some(spill) = &mut self.spill {
+            (spill.writing, spill.writing_after) = (spans, after);
+        }
+    }
+
     /// What is to be written now, or when to look again.
     fn next_spill(&mut self, batch_bytes: usize, linger: Duration) -> Result<Spill, Duration> {
         let Some(spill) = &mut self.spill else { return Ok(Spill::Stop) };
@@ -285,11 +315,13 @@ impl State {
                 let hurry = urgent || self.wants_room || self.flushes.current.is_some();
                 let hurry = hurry || waiting >= batch_bytes || now >= since + linger;
                 if waiting > self.queue.bound() / 2 || urgent || (spill.lasting && hurry) {
-                    let spans = self.queue.take_to_spill(batch_bytes, now).into_spans();
-                    self.encoding = true;
                     spill.taken += 1;
-                    spill.writing = spans.len() as u64;
-                    return Ok(Spill::Queue { number: spill.taken, spans });
+                    let number = spill.taken;
+                    let (batch, after) = self.take_batch(|queue| queue.take_to_spill(batch_bytes, now));
+                    let spans = batch.into_spans();
+                    self.encoding = true;
+                    self.are_writing(spans.len() as u64, after);
+                    return Ok(Spill::Queue { number, spans });
                 }
                 if spill.lasting {
                     wake = Some(wake.map_or(since + linger, |wake| wake.min(since + linger)));
@@ -340,14 +372,13 @@ impl Shared {
     /// closed, the body's spans are counted as dropped, and it is not to be written.
     pub(crate) fn make_room(&self, body_bytes: usize) -> Option<Room> {
         let mut state = self.lock();
-        let State { closed: false, spill: Some(spill), stats, settled, .. } = &mut *state else { return None };
+        let State { closed: false, spill: Some(spill), stats, .. } = &mut *state else { return None };
         let out = spill.index.make_room(body_bytes as u64, spill.pinned());
         let mut room = Room { aside: out.aside, ..Room::default() };
         for (place, stored) in out.batches {
             if place.is_own() {
                 spill.spooled = spill.spooled.saturating_sub(stored.spans);
                 stats.tally.dropped[DropReason::SpoolFull as usize] += stored.spans;
-                *settled += stored.spans;
             } else {
                 spill.adopted = spill.adopted.saturating_sub(stored.spans);
                 stats.adopted.dropped += stored.spans;
@@ -362,65 +393,78 @@ impl Shared {
     /// The batch in flight is on the disk, unless it was sent meanwhile: then its file is to be removed, `false`.
     pub(crate) fn saved(&self, written: Written) -> bool {
         let mut state = self.lock();
-        let in_flight = state.in_flight;
+        let (in_flight, after) = (state.in_flight, state.in_flight_after);
         let Some(spill) = &mut state.spill else { return false };
         spill.not_before = None;
         match &mut spill.in_hand {
             InHand::Queue { number, saved, .. } if *number == written.number => {
                 *saved = true;
-                spill.index.add(written.folder, written.number, in_flight, written.bytes as u64);
+                spill.index.add(written.folder, written.number, after, in_flight, written.bytes as u64);
             }
             _ => return false,
         }
-        if spill.given_up {
+        let given_up = spill.given_up;
+        // It is memory's no longer: whoever waits for room gets it.
+        state.queue.release();
+        self.settled.notify_all();
+        if given_up {
             state.keep_saved();
         }
         self.work.notify_all();
         true
     }
 
-    /// Spans from the queue are on the disk, but for those that found no room in the batch and those that are too large.
-    pub(crate) fn spilled(
-        &self,
-        written: Option<Written>,
-        spans: usize,
-        too_large: usize,
-        cut_tags: u64,
-        rest: Vec<SpanRecord>,
-    ) {
+    /// Spans that were taken to be spooled are encoded, but for these, which found no room in the batch. While the others are
+    /// written, which may take long, the sending thread may have what is queued.
+    pub(crate) fn spill_encoded(&self, rest: Vec<SpanRecord>) {
         let mut state = self.lock();
         state.encoding = false;
+        let back = rest.len() as u64;
+        if let Some(spill) = state.spill.as_mut().filter(|spill| spill.writing > 0) {
+            spill.writing = spill.writing.saturating_sub(back);
+        }
+        if !state.closed {
+            let after = state.queue_after.saturating_sub(back);
+            state.queue.put_back_spilling(rest, Instant::now());
+            state.are_queued_again(after);
+        }
+        self.work.notify_all();
+    }
+
+    /// They are on the disk, but for those that are too large.
+    pub(crate) fn spilled(&self, written: Option<Written>, spans: usize, too_large: usize, cut_tags: u64) {
+        let mut state = self.lock();
         state.stats.cut_tags += cut_tags;
         if state.closed {
             // They were counted as dropped; the file is somebody else's to send.
             return;
         }
-        state.queue.spilled(rest, Instant::now());
+        state.queue.release_spilling();
         state.drop_spans(DropReason::TooLarge, too_large as u64);
-        state.settled += too_large as u64;
         if let Some(spill) = &mut state.spill {
             spill.writing = 0;
             spill.not_before = None;
             if let Some(Written { folder, number, bytes }) = written {
                 spill.spooled += spans as u64;
-                spill.index.add(folder, number, spans as u64, bytes as u64);
+                spill.index.add(folder, number, spill.writing_after, spans as u64, bytes as u64);
             }
         }
         self.work.notify_all();
         self.settled.notify_all();
     }
 
-    /// Nothing could be written: spans stay in memory, and `rest` goes back there.
-    pub(crate) fn spill_failed(&self, rest: Vec<SpanRecord>) {
+    /// Nothing could be written: spans stay in memory, and those that were taken go back there.
+    pub(crate) fn spill_failed(&self, taken: Vec<SpanRecord>, cut_tags: u64) {
         let mut state = self.lock();
         state.stats.spool_failures += 1;
+        state.stats.cut_tags += cut_tags;
         let Some(spill) = &mut state.spill else { return };
         spill.not_before = Some(Instant::now() + AFTER_FAILURE);
         if mem::take(&mut spill.writing) > 0 {
-            state.encoding = false;
-            if !state.closed {
-                state.queue.spilled(rest, Instant::now());
-            }
+            let after = spill.writing_after;
+            state.queue.release_spilling();
+            state.queue.put_back_spilling(taken, Instant::now());
+            state.are_queued_again(after);
         }
         let lost = (state.has_given_up() && !state.closed).then(|| state.abandon());
         if let Some((spans, _)) = lost {
@@ -439,7 +483,6 @@ impl Shared {
         let mut state = self.lock();
         let State { closed: false, spill: Some(spill), .. } = &mut *state else { return };
         spill.writing = spill.writing.saturating_sub(spans);
-        state.settled += spans;
         state.drop_spans(reason, spans);
         self.settled.notify_all();
     }

@@ -39,6 +39,8 @@ impl Place {
 pub(crate) struct Stored {
     pub(crate) folder: Arc<Folder>,
     pub(crate) number: u64,
+    /// How many spans this tracer had queued before the first of these; 0 if it is adopted.
+    pub(crate) after: u64,
     /// Those that are neither sent nor dropped; in the file are all of them.
     pub(crate) spans: u64,
     bytes: u64,
@@ -116,9 +118,9 @@ impl Index {
     }
 
     /// Adds a batch that was written into this tracer's folder just now.
-    pub(crate) fn add(&mut self, folder: Arc<Folder>, number: u64, spans: u64, body_bytes: u64) {
+    pub(crate) fn add(&mut self, folder: Arc<Folder>, number: u64, after: u64, spans: u64, body_bytes: u64) {
         let (bytes, written) = (blocks(body_bytes), milliseconds());
-        self.insert(Place::own(number), Stored { folder, number, spans, bytes, written });
+        self.insert(Place::own(number), Stored { folder, number, after, spans, bytes, written });
     }
 
     /// How many spans of a batch are not settled.
@@ -135,7 +137,7 @@ impl Index {
             written = header.written.max(written);
             spans += u64::from(header.spans);
             let (bytes, folder) = (blocks(header.length), Arc::clone(&folder));
-            let stored = Stored { folder, number, spans: u64::from(header.spans), bytes, written };
+            let stored = Stored { folder, number, after: 0, spans: u64::from(header.spans), bytes, written };
             self.insert(Place::Adopted { written, folder: self.folders, number }, stored);
         }
         self.folders = self.folders.wrapping_add(1);

@@ -59,7 +59,7 @@ impl Spooler {
             }
             Err(error) => {
                 self.tell_failure(&error);
-                self.shared.spill_failed(Vec::new());
+                self.shared.spill_failed(Vec::new(), 0);
             }
         }
     }
@@ -75,6 +75,7 @@ impl Spooler {
         body.clear();
         let filled = body.fill(spans.iter_mut(), |_, _| ());
         let encoded = body.spans();
+        self.shared.spill_encoded(spans.split_off(filled.taken));
         let written = if encoded == 0 { Ok(None) } else { self.write(number, body.list(), encoded) };
         self.body = body;
         match written {
@@ -82,12 +83,11 @@ impl Spooler {
                 if filled.too_large > 0 {
                     self.notices.tell(NoticeKind::TooLarge, filled.too_large as u64, Instant::now(), too_large);
                 }
-                let rest = spans.split_off(filled.taken);
-                self.shared.spilled(written, encoded, filled.too_large, filled.cut_tags, rest);
+                self.shared.spilled(written, encoded, filled.too_large, filled.cut_tags);
             }
             Err(error) => {
                 self.tell_failure(&error);
-                self.shared.spill_failed(spans);
+                self.shared.spill_failed(spans, filled.cut_tags);
             }
         }
     }

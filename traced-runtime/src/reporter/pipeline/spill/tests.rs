@@ -58,14 +58,25 @@ impl Steps {
         let Spill::Queue { number, mut spans } = self.shared.next_spill() else { panic!("spans wait in the queue") };
         let mut body = Body::new(1 << 20);
         let filled = body.fill(spans.iter_mut(), |_, _| ());
-        let rest = spans.split_off(filled.taken);
-        self.shared.spilled(Some(self.write(number, &body)), body.spans(), 0, 0, rest);
+        self.shared.spill_encoded(spans.split_off(filled.taken));
+        self.shared.spilled(Some(self.write(number, &body)), body.spans(), 0, 0);
     }
 
     fn write(&self, number: u64, body: &Body) -> Written {
         let folder = Arc::new(Folder::create(self.directory.path()).unwrap());
         folder.write(number, body.list(), body.spans()).unwrap();
         Written { folder, number, bytes: body.list().len() }
+    }
+
+    /// Asks for a flush of what was offered so far.
+    fn ask_to_flush(&self) {
+        let mut state = self.shared.lock();
+        let offered = state.offered;
+        state.flushes.ask(offered, Instant::now());
+    }
+
+    fn flush_is_done(&self) -> bool {
+        self.shared.lock().flush_is_ready().is_some()
     }
 
     fn tally(&self) -> Tally {
@@ -140,4 +151,80 @@ fn a_batch_that_comes_after_the_end_drops_no_other() {
     assert_eq!((end.spooled(), end.queued(), end.dropped_by(DropReason::Unreachable)), (10, 10, 5));
     assert!(steps.shared.make_room(1_000).is_none());
     assert_eq!(steps.tally(), end);
+}
+
+/// A disk that stands still holds up no collector that does not.
+#[test]
+fn while_a_batch_is_written_the_rest_is_sent() {
+    let steps = Steps::new(4_096);
+    steps.offer(10);
+    steps.ask_to_flush();
+    steps.shared.trouble(true, true);
+    let Spill::Queue { mut spans, .. } = steps.shared.next_spill() else { panic!("spans wait in the queue") };
+    steps.shared.spill_encoded(spans.split_off(8));
+    steps.offer(5);
+    steps.take(0);
+    assert_eq!((steps.tally().queued(), steps.tally().recorded()), (15, 15));
+    steps.shared.sent(7, 1_000);
+    drop(steps.shared.finished());
+    assert!(!steps.flush_is_done(), "eight are being written");
+    // And then the disk fails: they are sent, too.
+    steps.shared.spill_failed(spans, 3);
+    assert_eq!((steps.tally().queued(), steps.shared.lock().stats().cut_tags()), (8, 3));
+    assert!(!steps.flush_is_done());
+    steps.take(0);
+    assert!(!steps.flush_is_done());
+    steps.shared.sent(8, 1_000);
+    drop(steps.shared.finished());
+    assert!(steps.flush_is_done());
+    assert_eq!(steps.tally().sent(), 15);
+}
+
+/// Spans do not leave in the order they came: those that are lost beside older ones settle nothing for these.
+#[test]
+fn a_flush_waits_for_what_is_on_the_disk_whatever_is_lost_beside_it() {
+    let steps = Steps::new(2 * 4_096);
+    steps.offer(2);
+    steps.spill();
+    steps.ask_to_flush();
+    assert!(matches!(steps.shared.next(), Task::SendStored(batch) if batch.spans == 2));
+    // Later ones are lost on their way to the disk, or because it is full.
+    steps.offer(5);
+    let Spill::Queue { .. } = steps.shared.next_spill() else { panic!("spans wait in the queue") };
+    steps.shared.dropped_instead(5, DropReason::RedactionFailed);
+    steps.shared.spill_encoded(Vec::new());
+    steps.shared.spilled(None, 0, 0, 0);
+    steps.offer(3);
+    steps.spill();
+    assert_eq!(steps.shared.make_room(4_096).unwrap().spans, 3);
+    assert!(!steps.flush_is_done());
+    steps.shared.sent(1, 1_000);
+    assert!(!steps.flush_is_done());
+    steps.shared.sent(1, 1_000);
+    drop(steps.shared.finished());
+    assert!(steps.flush_is_done());
+    assert_eq!((steps.tally().sent(), steps.tally().dropped()), (2, 8));
+}
+
+/// What was accepted of a batch is not sent once more by the one who gave it up.
+#[test]
+fn a_batch_that_was_sent_in_part_is_not_sent_whole_after_it_was_given_up() {
+    let steps = Steps::new(1 << 20);
+    steps.offer(10);
+    steps.take(0);
+    steps.save();
+    steps.shared.sent(6, 1_000);
+    steps.offer(3);
+    let Spill::Queue { spans, .. } = steps.shared.next_spill() else { panic!("spans wait in the queue") };
+    steps.shared.spill_encoded(Vec::new());
+    steps.shared.spill_failed(spans, 0);
+    steps.shared.lock().closing = Some(Instant::now());
+    steps.ask_to_flush();
+    assert!(!steps.shared.spool_instead(), "the disk failed just now");
+    steps.shared.give_up();
+    assert!(matches!(steps.shared.next(), Task::Flush(_)));
+    steps.shared.close();
+    assert!(matches!(steps.shared.next(), Task::Stop));
+    let tally = steps.tally();
+    assert_eq!((tally.sent(), tally.spooled(), tally.dropped_by(DropReason::Unreachable)), (6, 4, 3));
 }
