@@ -163,6 +163,143 @@ fn loom_a_full_queue_is_waited_for() {
     }
 }
 
+/// With a spool: a thread that sends, to a backend that is there at last or never, one that writes, and the end.
+#[cfg(feature = "spool")]
+mod with_a_spool {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::reporter::encode::Body;
+    use crate::reporter::pipeline::{Pause, Spill, Spilling, Written};
+    use crate::reporter::spool::{Folder, Left, SpoolSettings};
+
+    /// Every batch is in this one, which is gone: what is explored here is the counts, and no file is touched.
+    fn folder() -> Arc<Folder> {
+        static FOLDER: OnceLock<Arc<Folder>> = OnceLock::new();
+        let create = || {
+            let directory = tempfile::tempdir().expect("a directory");
+            Arc::new(Folder::create(directory.path()).expect("a folder in it"))
+        };
+        Arc::clone(FOLDER.get_or_init(create))
+    }
+
+    /// The thread that sends, as `Worker` is. The backend is unreachable, until so many attempts were made.
+    fn work(shared: &Arc<Shared>, mut failures: u32) {
+        let _stopped = Stopped(Arc::clone(shared));
+        loop {
+            let spans = match shared.next() {
+                Task::Send(mut batch) => {
+                    let mut body = Body::new(1 << 20);
+                    let filled = body.fill(batch.spans_mut(), |_, _| ());
+                    let mut spent = Buffers::default();
+                    let rest = batch.spend(filled.taken, &mut spent);
+                    let spans = body.spans();
+                    shared.encoded(rest, 0, 0, &Arc::new(body), &mut spent);
+                    spans
+                }
+                Task::SendStored(batch) => usize::try_from(batch.spans).expect("a few"),
+                Task::Flush(flush) => {
+                    shared.flushed(flush);
+                    continue;
+                }
+                Task::Stop => break,
+                Task::TellOverflow(_) => continue,
+            };
+            if persist(shared, &mut failures) {
+                shared.sent(spans, 0);
+                drop(shared.finished());
+            }
+        }
+    }
+
+    /// Whether the batch in hand was taken.
+    fn persist(shared: &Shared, failures: &mut u32) -> bool {
+        loop {
+            let Some(attempt) = shared.attempt(false) else { return false };
+            if *failures == 0 {
+                shared.trouble(false, false);
+                return true;
+            }
+            *failures -= 1;
+            shared.trouble(true, true);
+            match shared.pause(Duration::from_secs(3_600), false, true, attempt) {
+                Pause::Over | Pause::Hurried => {}
+                Pause::GiveUp => {
+                    if !shared.spool_instead() {
+                        shared.give_up();
+                    }
+                    return false;
+                }
+                Pause::Closed => return false,
+            }
+        }
+    }
+
+    /// The thread that writes, as `Spooler` is, to a disk that works or does not.
+    fn write(shared: &Arc<Shared>, works: bool) {
+        let _stopped = Stopped(Arc::clone(shared));
+        let written = |number| Written { folder: folder(), number, bytes: 100 };
+        loop {
+            match shared.next_spill() {
+                Spill::Adopt => drop(shared.adopted(&mut Left::default())),
+                Spill::Stop => break,
+                Spill::InFlight { .. } | Spill::Queue { .. } if shared.make_room(100).is_none() => {}
+                Spill::InFlight { number, .. } if works => {
+                    shared.saved(written(number));
+                }
+                Spill::Queue { number, spans } if works => {
+                    shared.spill_encoded(Vec::new());
+                    shared.spilled(Some(written(number)), spans.len(), 0, 0);
+                }
+                Spill::InFlight { .. } => shared.spill_failed(Vec::new(), 0),
+                Spill::Queue { spans, .. } => {
+                    shared.spill_encoded(Vec::new());
+                    shared.spill_failed(spans, 0);
+                }
+            }
+        }
+    }
+
+    fn explore(failures: u32, disk_works: bool, check_end: impl Fn(Tally) + Copy + Send + Sync + 'static) {
+        // Not inside the model: each run of it is the same.
+        drop(folder());
+        model(move || {
+            let mut state = State::new(1 << 20);
+            let settings = SpoolSettings { directory: PathBuf::new(), bytes: 1 << 20 };
+            state.spill = Some(Spilling::new(&settings));
+            state.threads = 2;
+            let shared = Shared::new(state, 1 << 20, Duration::ZERO, false);
+            let pipeline = Pipeline { shared, own: vec![elsewhere()], threads: Mutex::default() };
+            let (sends, writes) = (Arc::clone(&pipeline.shared), Arc::clone(&pipeline.shared));
+            let sender = thread::spawn(move || work(&sends, failures));
+            let writer = thread::spawn(move || write(&writes, disk_works));
+            offer(&pipeline, 1);
+            check(pipeline.tally());
+            offer(&pipeline, 2);
+            let end = check(pipeline.shutdown(far()));
+            sender.join().expect("no panic");
+            writer.join().expect("no panic");
+            assert_eq!(check(pipeline.tally()), end, "nothing moves after the end");
+            check_end(end);
+        });
+    }
+
+    #[test]
+    fn loom_what_nobody_takes_is_in_the_spool() {
+        explore(u32::MAX, true, |end| assert_eq!((end.spooled(), end.queued(), end.dropped()), (2, 2, 0), "{end:?}"));
+    }
+
+    #[test]
+    fn loom_what_is_taken_late_is_not_in_the_spool() {
+        explore(1, true, |end| assert_eq!(end.sent() + end.spooled(), 2, "{end:?}"));
+    }
+
+    #[test]
+    fn loom_what_no_disk_takes_is_dropped() {
+        explore(u32::MAX, false, |end| assert_eq!((end.queued(), end.dropped()), (0, 2), "{end:?}"));
+    }
+}
+
 /// Two who flush at once: both come back.
 #[test]
 fn loom_two_flushes_come_back() {
