@@ -1,13 +1,17 @@
 //! All logs of a process, or of one test's tracer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::budget::Budget;
 use super::clock::Clock;
 use super::log::Log;
 use super::stack::Stack;
 use super::waker::Waker;
+use crate::reporter::stats::DropReason;
+
+/// Ends that could not be written and wait for the drain's next round, at most. What is beyond stays open to the reader.
+const UNWRITTEN: usize = 1 << 16;
 
 /// The logs that one drain reads, with the clock they are written by and the bytes they may hold.
 #[derive(Debug)]
@@ -21,6 +25,20 @@ pub(crate) struct Registry {
     incoming: Stack<Arc<Log>>,
     /// Closed logs that were read to their end, for new threads.
     free: Stack<Arc<Log>>,
+    /// Ends that found no room in a log, for the drain.
+    unwritten: Stack<Unwritten>,
+    /// How many of them there are.
+    unwritten_count: AtomicUsize,
+}
+
+/// The end of an async or explicit span that could not be written.
+#[derive(Debug)]
+pub(crate) struct Unwritten {
+    pub(crate) tracer: u32,
+    /// The span's local key.
+    pub(crate) key: u64,
+    /// Why; `None`: it was to be forgotten, and is not counted.
+    pub(crate) reason: Option<DropReason>,
 }
 
 /// Where the keys of logs come from.
@@ -56,6 +74,8 @@ impl Registry {
             keys,
             incoming: Stack::default(),
             free: Stack::default(),
+            unwritten: Stack::default(),
+            unwritten_count: AtomicUsize::new(0),
         }
     }
 
@@ -115,6 +135,22 @@ impl Registry {
         let mut logs = self.incoming.take_all();
         logs.reverse();
         logs
+    }
+
+    /// Tells the drain of an end for which no log had room. It allocates.
+    pub(crate) fn note_unwritten(&self, end: Unwritten) {
+        if self.unwritten_count.fetch_add(1, Ordering::Relaxed) < UNWRITTEN {
+            self.unwritten.push(end);
+        } else {
+            self.unwritten_count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The ends that were noted since the last call.
+    pub(crate) fn take_unwritten(&self) -> Vec<Unwritten> {
+        let ends = self.unwritten.take_all();
+        self.unwritten_count.fetch_sub(ends.len(), Ordering::Relaxed);
+        ends
     }
 
     fn key(&self) -> u64 {
@@ -182,6 +218,18 @@ mod tests {
             drop(registry.acquire().expect("room"));
         }
         assert_eq!(registry.take_incoming().len(), 0, "those that are kept are used again");
+    }
+
+    #[test]
+    fn ends_without_room_are_kept_up_to_a_bound_until_they_are_taken() {
+        let registry = Registry::of_test(Clock::Os, 0, 0);
+        for _ in 0..2 {
+            for key in 0..UNWRITTEN as u64 + 10 {
+                registry.note_unwritten(Unwritten { tracer: 1, key, reason: Some(DropReason::LogFull) });
+            }
+            assert_eq!(registry.take_unwritten().len(), UNWRITTEN);
+            assert_eq!(registry.take_unwritten().len(), 0);
+        }
     }
 
     #[test]

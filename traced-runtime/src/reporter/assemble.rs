@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use crate::recorder::clock::Timeline;
 use crate::recorder::event::{self, Event, Ids, What};
 use crate::recorder::log::{Log, Reader};
-use crate::recorder::registry::{Registry, mix};
+use crate::recorder::registry::{Registry, Unwritten, mix};
 use crate::reporter::block::{BLOCK_SPANS, Block};
 use crate::reporter::buffers::Buffers;
 use crate::reporter::details::{Details, More};
@@ -232,6 +232,8 @@ impl Assembler {
         // A beginning is written before the end: it is read in the same round or the next.
         spans.early.retain(|_, ended| *ended + 1 >= round);
         spans.timeline.measure();
+        // Before the tails: where these spans began is read by the end of this round.
+        let unwritten = registry.take_unwritten();
         logs.extend(registry.take_incoming().into_iter().map(LogState::new));
         // All tails before any reading: what happened before an end that is read is read in this round or the next.
         let tails: Vec<_> = logs.iter().map(|log| log.reader.tail()).collect();
@@ -258,6 +260,9 @@ impl Assembler {
                 state.cut(spans);
                 registry.release(reader.log().clone());
             }
+        }
+        for end in unwritten {
+            spans.end_unwritten(&end);
         }
         if !any {
             registry.budget().free_kept();
@@ -508,6 +513,15 @@ impl Spans {
     fn forget_begun(&mut self, key: u64) {
         if self.begun.remove(&key).is_none() {
             self.early.insert(key, self.round);
+        }
+    }
+
+    /// A span has ended, and found no room to say so: it is lost, with what was told about it.
+    fn end_unwritten(&mut self, end: &Unwritten) {
+        self.begun.remove(&end.key);
+        self.take_loose(end.key);
+        if let (Some(reason), Some(core)) = (end.reason, self.core(end.tracer)) {
+            core.pipeline().lost(reason, 1);
         }
     }
 
@@ -775,9 +789,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use super::FREE_LOGS;
+    use super::{FREE_LOGS, OPEN_SPANS};
     use crate::tracer::span::Span;
-    use crate::{span, testing};
+    use crate::{DropReason, Outcome, span, testing};
 
     /// The log of the thread that ends the span is read before that of the thread where it began.
     #[test]
@@ -812,6 +826,76 @@ mod tests {
             assert!(core.upgrade().is_none(), "{rounds} rounds");
             drop(open);
         }
+    }
+
+    /// A tracer with so many open spans of which the reader was told, and logs that have no room left, for an end either; and
+    /// how many other spans ended there.
+    fn with_full_logs(spans: usize) -> (testing::Tracer, Vec<Span>, u64) {
+        const MANY: usize = 100;
+        let tracer = testing::Tracer::options().log_bytes(16 << 10).build().unwrap();
+        let mut open = Vec::new();
+        while open.len() < spans {
+            let more = MANY.min(spans - open.len());
+            tracer.run(|| open.extend((0..more).map(|_| Span::start("open"))));
+            tracer.flush(Duration::ZERO);
+        }
+        let mut others = 0;
+        while tracer.stats().tally().dropped_by(DropReason::LogFull) == 0 {
+            // Those that found no room to begin end first: their ends take what is left.
+            let many: Vec<_> = tracer.run(|| (0..MANY).map(|_| Span::start("other")).collect());
+            many.into_iter().rev().for_each(Span::finish);
+            others += MANY as u64;
+        }
+        (tracer, open, others)
+    }
+
+    fn unfinished(tracer: &testing::Tracer) -> usize {
+        tracer.spans().iter().filter(|span| span.outcome() == Outcome::Unfinished).count()
+    }
+
+    #[test]
+    fn a_span_whose_end_found_no_room_is_lost_once_and_not_unfinished() {
+        let (tracer, open, others) = with_full_logs(20);
+        open.into_iter().for_each(Span::finish);
+        assert!(tracer.stats().tally().is_conserved());
+        assert_eq!(tracer.open_spans().len(), 0);
+        let tally = tracer.shutdown(Duration::ZERO);
+        assert!(tally.is_conserved(), "{tally:?}");
+        assert_eq!(tally.recorded(), others + 20);
+        assert_eq!(tally.dropped(), tally.dropped_by(DropReason::LogFull), "{tally:?}");
+        assert_eq!(unfinished(&tracer), 0);
+        assert!(tracer.spans().iter().all(|span| span.name() == "other"));
+        let late = tracer.stats().late_tags();
+        assert!(late < 20, "{late} names of spans that were lost did not go with them");
+    }
+
+    #[test]
+    fn a_span_that_is_abandoned_without_room_is_forgotten() {
+        let (tracer, open, others) = with_full_logs(20);
+        open.into_iter().for_each(Span::abandon);
+        assert_eq!(tracer.open_spans().len(), 0);
+        assert_eq!(tracer.shutdown(Duration::ZERO).recorded(), others);
+    }
+
+    #[test]
+    fn what_was_told_as_unfinished_is_not_lost_as_well() {
+        let (tracer, mut open, others) = with_full_logs(2);
+        open.remove(0).finish();
+        let tally = tracer.shutdown(Duration::ZERO);
+        assert_eq!((tally.recorded(), unfinished(&tracer)), (others + 2, 1), "{tally:?}");
+        open.remove(0).finish();
+        assert_eq!(tracer.shutdown(Duration::ZERO), tally);
+    }
+
+    /// They cannot be told as unfinished.
+    #[test]
+    fn a_span_beyond_those_that_are_listed_is_lost_once_too() {
+        const BEYOND: usize = 10;
+        let (tracer, mut open, others) = with_full_logs(OPEN_SPANS + BEYOND);
+        open.drain(OPEN_SPANS..).for_each(Span::finish);
+        let tally = tracer.shutdown(Duration::ZERO);
+        assert_eq!(tally.recorded(), others + (OPEN_SPANS + BEYOND) as u64, "{tally:?}");
+        assert_eq!(unfinished(&tracer), OPEN_SPANS);
     }
 
     /// What is told by key counts as long as it waits, and no longer, whatever else waits beside it.

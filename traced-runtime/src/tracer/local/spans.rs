@@ -7,6 +7,7 @@ use crate::recorder::budget::Need;
 use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, Ids, kind};
 use crate::recorder::log::Space;
+use crate::recorder::registry::Unwritten;
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::{Callsite, Roots};
 use crate::tracer::context::Context;
@@ -120,8 +121,7 @@ impl Local {
         written.is_ok()
     }
 
-    /// Writes a span that has ended. Where that is not possible it is counted as lost, unless the reader knows that it
-    /// [began](Self::begin): then it stays open there, and is reported as unfinished at the tracer's end.
+    /// Writes a span that has ended. Where that is not possible it is lost, and counted.
     pub(crate) fn finish(
         &self,
         site: &'static Callsite,
@@ -142,22 +142,43 @@ impl Local {
                 space.put(3 + event::IDS, event::last(polls, begun));
             }
         });
-        if let (Err(reason), false) = (written, begun) {
-            if let Some(slot) = Slot::find(ids.tracer) {
-                slot.lose(reason, 1);
-            }
+        if let Err(reason) = written {
+            self.lose_end(ids, reason, begun);
         }
+    }
+
+    /// Counts a span whose end could not be written. One of which the reader knows that it [began](Self::begin) is counted
+    /// there, where it is reported as unfinished otherwise: it must not be both.
+    #[cold]
+    fn lose_end(&self, ids: &Ids, reason: DropReason, begun: bool) {
+        if begun {
+            self.note_unwritten(ids, Some(reason));
+        } else if let Some(slot) = Slot::find(ids.tracer) {
+            slot.lose(reason, 1);
+        }
+    }
+
+    /// Tells the reader beside the log that a span is open no more.
+    #[cold]
+    fn note_unwritten(&self, ids: &Ids, reason: Option<DropReason>) {
+        // A tracer that has shut down has told what was open.
+        let Some(core) = Slot::find(ids.tracer).and_then(Slot::core) else { return };
+        let end = Unwritten { tracer: ids.tracer, key: ids.key, reason };
+        self.busy(|| core.registry().note_unwritten(end));
     }
 
     /// Tells the reader to forget a span that began.
     pub(crate) fn abandon(&self, ids: &Ids) {
-        let _ = self.write(ids.tracer, event::ABANDON_WORDS, Need::End, |space| {
+        let written = self.write(ids.tracer, event::ABANDON_WORDS, Need::End, |space| {
             // SAFETY: `write` has made room.
             unsafe {
                 space.put(0, kind::ABANDON);
                 space.put(1, ids.key);
             }
         });
+        if written.is_err() {
+            self.note_unwritten(ids, None);
+        }
     }
 }
 
