@@ -790,6 +790,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::{FREE_LOGS, OPEN_SPANS};
+    use crate::recorder::event;
     use crate::tracer::span::Span;
     use crate::{DropReason, Outcome, span, testing};
 
@@ -896,6 +897,36 @@ mod tests {
         let tally = tracer.shutdown(Duration::ZERO);
         assert_eq!(tally.recorded(), others + (OPEN_SPANS + BEYOND) as u64, "{tally:?}");
         assert_eq!(unfinished(&tracer), OPEN_SPANS);
+    }
+
+    /// Room is kept for the ends of guards. Those in the wrong order may take what is kept for others.
+    #[test]
+    fn guards_in_the_wrong_order_whose_ends_found_no_room_are_unfinished_once() {
+        let tracer = testing::Tracer::options().log_bytes(16 << 10).build().unwrap();
+        let mut started = 4;
+        tracer.run(|| {
+            let root = span!("root");
+            let [first, second, third] = [span!("first"), span!("second"), span!("third")];
+            drop(first);
+            let is_full = || tracer.stats().tally().dropped_by(DropReason::LogFull) > 0;
+            while !is_full() {
+                let many: Vec<_> = (0..100).map(|_| Span::start("other")).collect();
+                many.into_iter().rev().for_each(Span::finish);
+                started += 100;
+            }
+            for _ in 0..event::EXIT_WORDS {
+                // What fits between the last one and the reserve.
+                drop(span!("small"));
+                started += 1;
+            }
+            drop([third, second]);
+            drop(root);
+        });
+        let open = tracer.open_spans();
+        assert_eq!((open.len(), open[0].name()), (1, "root"));
+        let tally = tracer.shutdown(Duration::ZERO);
+        assert!(tally.is_conserved(), "{tally:?}");
+        assert_eq!((tally.recorded(), unfinished(&tracer)), (started, 1), "{tally:?}");
     }
 
     /// What is told by key counts as long as it waits, and no longer, whatever else waits beside it.
