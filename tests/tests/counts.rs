@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context as Task, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +11,11 @@ use traced_tests::Checked;
 
 #[traced]
 fn leaf() {}
+
+#[traced]
+async fn waits() {
+    tokio::task::yield_now().await;
+}
 
 struct Count(Arc<AtomicU64>);
 
@@ -89,6 +95,31 @@ fn a_tiny_log_loses_spans_and_counts_each() {
         assert_eq!(tally.dropped(), tally.dropped_by(DropReason::LogFull), "{tally:?}");
         assert!(log_bytes > 2 << 10 || tally.dropped() > 0, "{log_bytes} bytes: {tally:?}");
     }
+}
+
+/// Futures whose spans were told as begun while there was room, and end when there is none.
+#[test]
+fn futures_that_end_without_room_are_lost_and_not_unfinished() {
+    let tracer = Checked::with(testing::Tracer::options().log_bytes(16 << 10));
+    let mut task = Task::from_waker(Waker::noop());
+    let mut waiting: Vec<_> = (0..20).map(|_| Box::pin(tracer.run_async(waits()))).collect();
+    assert!(waiting.iter_mut().all(|future| future.as_mut().poll(&mut task).is_pending()));
+    assert_eq!(tracer.open_spans().len(), 20);
+    let mut started = 20;
+    while tracer.stats().tally().dropped() == 0 {
+        // Those that found no room to begin end first: their ends take what is left.
+        let many: Vec<_> = tracer.run(|| (0..100).map(|_| Span::start("many")).collect());
+        many.into_iter().rev().for_each(Span::finish);
+        started += 100;
+    }
+    // Half of them are done, half are cancelled.
+    assert!(waiting.drain(..10).all(|mut future| future.as_mut().poll(&mut task).is_ready()));
+    drop(waiting);
+    assert_eq!(tracer.open_spans().len(), 0);
+    let tally = tracer.shutdown(Duration::ZERO);
+    assert_eq!(tally.recorded(), started, "{tally:?}");
+    assert_eq!(tally.dropped(), tally.dropped_by(DropReason::LogFull), "{tally:?}");
+    assert!(tracer.spans().iter().all(|span| span.name() == "many" && span.duration().is_some()));
 }
 
 /// When the log has been read there is room again.
