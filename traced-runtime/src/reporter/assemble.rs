@@ -447,7 +447,9 @@ impl Replay<'_> {
             }
             Event::Begin { site, ids, start } => {
                 *self.last = start;
-                if spans.early.remove(&ids.key).is_none() && spans.begun.len() < OPEN_SPANS {
+                let is_open = spans.early.remove(&ids.key).is_none();
+                // One of a tracer that has gone would stay: its end is not written any more.
+                if is_open && spans.begun.len() < OPEN_SPANS && spans.core(ids.tracer).is_some() {
                     spans.begun.insert(ids.key, Begun { site, ids, start });
                 }
             }
@@ -789,8 +791,10 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use super::{FREE_LOGS, OPEN_SPANS};
+    use super::{Assembler, EXPLICIT, Event, FREE_LOGS, Ids, OPEN_SPANS, Replay};
+    use crate::recorder::clock::Clock;
     use crate::recorder::event;
+    use crate::recorder::registry::Registry;
     use crate::tracer::span::Span;
     use crate::{DropReason, Outcome, span, testing};
 
@@ -927,6 +931,26 @@ mod tests {
         let tally = tracer.shutdown(Duration::ZERO);
         assert!(tally.is_conserved(), "{tally:?}");
         assert_eq!((tally.recorded(), unfinished(&tracer)), (started, 1), "{tally:?}");
+    }
+
+    /// A thread writes on for the tracer that it knew last.
+    #[test]
+    fn a_span_that_begins_after_its_tracer_has_gone_takes_no_place_among_the_open_ones() {
+        let mut assembler = Assembler::new(&Registry::of_test(Clock::Os, 0, 0));
+        let mut begin = |tracer| {
+            let ids = Ids { trace_low: 1, span: 1, key: 1, tracer, ..Ids::NONE };
+            let (mut scope, mut inner, mut open, mut last) = (Ids::NONE, 0, Vec::new(), 0);
+            let (scope, inner, open, last) = (&mut scope, &mut inner, &mut open, &mut last);
+            let mut replay = Replay { scope, inner, open, last, key: 0 };
+            replay.apply(Event::Begin { site: &EXPLICIT, ids, start: 1 }, 8, &mut assembler.spans);
+            assembler.spans.forget_tracer();
+            assembler.spans.begun.drain().count()
+        };
+        let tracer = testing::Tracer::new();
+        let reference = tracer.core().reference();
+        assert_eq!(begin(reference), 1);
+        drop(tracer);
+        assert_eq!(begin(reference), 0);
     }
 
     /// What is told by key counts as long as it waits, and no longer, whatever else waits beside it.
