@@ -6,7 +6,9 @@ use std::task::{Context as Task, Waker};
 use std::thread;
 use std::time::Duration;
 
-use traced_runtime::{DropReason, ReportError, Reporter, Span, SpanRecord, Tracer, span, tag, testing, traced};
+use traced_runtime::{
+    Context, DropReason, ReportError, Reporter, Span, SpanRecord, Tracer, span, tag, testing, traced,
+};
 use traced_tests::Checked;
 
 #[traced]
@@ -151,14 +153,28 @@ fn a_full_log_of_one_tracer_costs_another_nothing() {
 }
 
 #[test]
+fn a_span_that_finds_no_room_in_anothers_log_leaves_the_current_one_as_it_is() {
+    let full = Checked::with(testing::Tracer::options().service("full").log_bytes(16 << 10));
+    let tracer = Checked::new();
+    tracer.run(|| {
+        let _span = span!("current");
+        let current = Context::current();
+        while full.stats().tally().dropped() == 0 {
+            Span::child_of(full.context(), "elsewhere").finish();
+            assert_eq!(Context::current(), current);
+        }
+    });
+}
+
+#[test]
 fn what_is_lost_is_lost_with_all_below_it_and_its_ids_are_passed_on() {
     let tracer = Checked::with(testing::Tracer::options().log_bytes(0));
     tracer.run(|| {
         let _root = span!("root");
-        let context = traced_runtime::Context::current();
+        let context = Context::current();
         assert!(context.trace_id().is_some() && context.span_id().is_some());
         let _child = span!("child");
-        assert_eq!(traced_runtime::Context::current(), context);
+        assert_eq!(Context::current(), context);
         leaf();
         let explicit = Span::start("explicit");
         assert_eq!(explicit.context().trace_id(), context.trace_id());

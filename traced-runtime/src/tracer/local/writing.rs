@@ -27,7 +27,7 @@ impl Local {
         let log = self.log.get();
         self.reach_log(tracer)?;
         if !self.writer.has_room(words + self.reserve()) {
-            self.extend(words, need)?;
+            self.extend_or_return(words, need)?;
         }
         let space = self.writer.space();
         put(space);
@@ -37,6 +37,12 @@ impl Local {
             self.return_to_inner();
         }
         Ok(())
+    }
+
+    /// [Extends](Self::extend) a log that may be another one than the current span's; without room that one is current again.
+    #[cold]
+    fn extend_or_return(&self, words: usize, need: Need) -> Result<(), DropReason> {
+        self.extend(words, need).inspect_err(|_| self.return_to_inner())
     }
 
     /// Words kept for the ends of open spans.
