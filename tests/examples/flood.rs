@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use traced_runtime::{
-    Context, DropReason, ReportError, Reporter, SendError, Sender, Span, SpanRecord, Tracer, span, tag,
+    Context, DropReason, Notice, NoticeKind, ReportError, Reporter, SendError, Sender, Span, SpanRecord, Tracer, span,
+    tag,
 };
 use traced_tests::tags;
 
@@ -123,6 +125,26 @@ fn producers(seconds: u64, pause: Duration) {
     assert!(grown < MEMORY, "{grown} bytes");
 }
 
+/// What finds no room in the log is told while it happens, to a program that never asks.
+fn told() {
+    let (tell, notices) = channel();
+    let hook = move |notice: &Notice| _ = tell.send((notice.kind(), notice.to_string()));
+    let _tracing = Tracer::builder("flood").log_bytes(16 << 10).on_notice(hook).summary(false).install().unwrap();
+    let end = Instant::now() + DEADLINE;
+    let text = loop {
+        trace();
+        let told = notices.try_iter().find(|(kind, _)| *kind == NoticeKind::LogFull);
+        if let Some((_, text)) = told {
+            break text;
+        }
+        assert!(Instant::now() < end, "nothing was told");
+    };
+    let expected =
+        " dropped because the log was full: they end faster than they are read; raise log_bytes, or sample less";
+    assert!(text.ends_with(expected), "{text}");
+    println!("{text}");
+}
+
 /// Traces of which each has a span that never ends, and tags on them.
 fn never_finished(traces: u64) {
     struct Counts;
@@ -213,6 +235,7 @@ fn main() {
     let number = arguments.next().map_or(1, |number| number.parse().unwrap());
     match scenario.as_deref() {
         Some("fast") => producers(number, Duration::ZERO),
+        Some("told") => told(),
         Some("slow") => producers(number, Duration::from_millis(50)),
         Some("large tags") => large_tags(number),
         Some("never finished") => never_finished(number),

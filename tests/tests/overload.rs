@@ -33,6 +33,11 @@ fn producers_that_never_rest_and_a_slow_backend() {
 }
 
 #[test]
+fn a_log_that_is_full_is_told_at_once() {
+    flood("told", 0);
+}
+
+#[test]
 fn a_million_traces_that_never_end() {
     flood("never finished", 1_000_000);
 }

@@ -14,6 +14,7 @@ use crate::reporter::thread::spawn_quiet;
 use crate::tracer::fork::PerProcess;
 use crate::tracer::id::{SpanId, TraceId};
 use crate::tracer::local;
+use crate::tracer::slot::Slot;
 
 /// Time between two rounds while spans come.
 const BUSY: Duration = Duration::from_millis(20);
@@ -76,6 +77,8 @@ impl Drain {
             std::thread::park_timeout(pause);
             waker.sleeping(Sleep::Awake);
             pause = if self.round() { BUSY } else { (pause * 2).min(IDLE) };
+            // So that it is told while it goes on.
+            Slot::fold_lost(self.registry.id());
         }
     }
 

@@ -51,6 +51,8 @@ pub enum NoticeKind {
     Recovered,
     /// The queue was full although the backend answers.
     QueueFull,
+    /// The byte budget of the process's logs was used up.
+    LogFull,
     /// The backend refused spans.
     Rejected,
     /// Spans were too large to be sent.

@@ -238,6 +238,10 @@ impl Pipeline {
         let mut state = self.shared.lock();
         state.stats.tally.recorded += spans;
         state.drop_spans(reason, spans);
+        if reason == DropReason::LogFull {
+            state.log_full += spans;
+            self.shared.work.notify_all();
+        }
     }
 
     /// Counts tags and annotations that came after their span was offered.

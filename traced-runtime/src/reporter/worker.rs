@@ -159,6 +159,15 @@ impl Worker {
                         )
                     });
                 }
+                Task::TellLogFull(spans) => {
+                    self.tell(NoticeKind::LogFull, spans, |spans| {
+                        format!(
+                            "{} dropped because the log was full: they end faster than they are read; raise log_bytes, or \
+                             sample less",
+                            Count(spans, "span")
+                        )
+                    });
+                }
                 Task::Stop => break,
             }
         }

@@ -345,7 +345,7 @@ impl Core {
     }
 
     /// Takes over what the user's threads counted: spans that could not be recorded, values that were cut.
-    fn fold_lost(&self) {
+    pub(crate) fn fold_lost(&self) {
         let Some(slot) = self.slot() else { return };
         for (reason, spans) in slot.take_lost() {
             self.pipeline.lost(reason, spans);

@@ -354,6 +354,18 @@ impl Slot {
             .filter(|&(_, lost)| lost > 0)
     }
 
+    /// Lets the tracers that log in a registry take over what their threads lost, where there is such.
+    pub(crate) fn fold_lost(registry: u32) {
+        // The table is filled from its beginning.
+        for slot in SLOTS.iter().map_while(load).filter(|slot| slot.registry_id() == registry) {
+            if slot.lost.iter().any(|lost| lost.load(Ordering::Relaxed) > 0) {
+                if let Some(core) = slot.core() {
+                    core.fold_lost();
+                }
+            }
+        }
+    }
+
     /// Counts a trace that began here and was not sampled.
     pub(crate) fn count_unsampled(&self) {
         self.unsampled.fetch_add(1, Ordering::Relaxed);

@@ -203,7 +203,7 @@ mod with_a_spool {
                     continue;
                 }
                 Task::Stop => break,
-                Task::TellOverflow(_) => continue,
+                Task::TellOverflow(_) | Task::TellLogFull(_) => continue,
             };
             if persist(shared, &mut failures) {
                 shared.sent(spans, 0);

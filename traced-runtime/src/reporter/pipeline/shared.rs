@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) queue_after: u64,
     /// Dropped because the queue was full, since the thread last told.
     pub(super) overflow: u64,
+    /// Dropped because the log was full, since the thread last told.
+    pub(super) log_full: u64,
     /// Whether the last attempt to send failed in a way that may pass.
     pub(super) trouble: bool,
     pub(super) flushes: Flushes,
@@ -78,6 +80,8 @@ pub(crate) enum Task {
     Flush(Flush),
     /// Tell that this many spans were dropped because the queue was full.
     TellOverflow(u64),
+    /// The same of the log.
+    TellLogFull(u64),
     Stop,
 }
 
@@ -137,6 +141,7 @@ impl State {
             offered: 0,
             queue_after: 0,
             overflow: 0,
+            log_full: 0,
             trouble: false,
             flushes: Flushes::default(),
             closing: None,
@@ -327,6 +332,9 @@ impl Shared {
             }
             if state.overflow > 0 {
                 return Task::TellOverflow(mem::take(&mut state.overflow));
+            }
+            if state.log_full > 0 {
+                return Task::TellLogFull(mem::take(&mut state.log_full));
             }
             if let Some(flush) = state.flush_is_ready() {
                 return Task::Flush(flush);
