@@ -128,7 +128,7 @@ fn producers(seconds: u64, pause: Duration) {
 /// What finds no room in the log is told while it happens, to a program that never asks.
 fn told() {
     let (tell, notices) = channel();
-    let hook = move |notice: &Notice| _ = tell.send((notice.kind(), notice.to_string()));
+    let hook = move |notice: &Notice| tell.send((notice.kind(), notice.to_string())).unwrap_or_default();
     let _tracing = Tracer::builder("flood").log_bytes(16 << 10).on_notice(hook).summary(false).install().unwrap();
     let end = Instant::now() + DEADLINE;
     let text = loop {
