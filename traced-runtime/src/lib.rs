@@ -82,10 +82,10 @@ pub mod limits {
 pub use propagation::baggage::BaggageField;
 pub use propagation::carrier::{Carrier, CarrierMut};
 pub use propagation::{Propagation, ServerSpan};
-pub use reporter::assemble::OpenSpan;
 pub use reporter::attributes::TagValue;
 pub use reporter::backend::{ReportError, Reporter};
 pub use reporter::notice::{Notice, NoticeKind};
+pub use reporter::open::OpenSpan;
 pub use reporter::record::SpanRecord;
 pub use reporter::send::{SendError, Sender};
 pub use reporter::stats::{Adopted, DropReason, Stats, Tally};

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::recorder::registry::Registry;
 use crate::recorder::waker::Sleep;
-use crate::reporter::assemble::{Assembler, OpenSpan, Rest};
+use crate::reporter::assemble::{Assembler, Rest};
+use crate::reporter::open::OpenSpan;
 use crate::reporter::pipeline::Patience;
 use crate::reporter::thread::spawn_quiet;
 use crate::tracer::fork::PerProcess;

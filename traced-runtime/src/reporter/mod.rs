@@ -10,6 +10,7 @@ pub(crate) mod details;
 pub(crate) mod drain;
 pub(crate) mod encode;
 pub(crate) mod notice;
+pub(crate) mod open;
 pub(crate) mod pipeline;
 pub(crate) mod queue;
 pub(crate) mod record;

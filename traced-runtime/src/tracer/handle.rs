@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::propagation::carrier::Carrier;
 use crate::recorder::event::Ids;
-use crate::reporter::assemble::OpenSpan;
 use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
+use crate::reporter::open::OpenSpan;
 use crate::reporter::stats::{Stats, Tally};
 use crate::reporter::stderr::print_within;
 use crate::tracer::builder::Builder;
