@@ -34,6 +34,7 @@ mod spooler;
 use std::path::PathBuf;
 
 pub(crate) use crate::reporter::spool::aside::Aside;
+pub(crate) use crate::reporter::spool::file::LONGEST_BODY;
 pub(crate) use crate::reporter::spool::folder::{Folder, Left};
 pub(crate) use crate::reporter::spool::index::{Index, Place, Stored};
 pub(crate) use crate::reporter::spool::spooler::Spooler;

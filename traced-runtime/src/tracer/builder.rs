@@ -234,7 +234,8 @@ impl Builder {
 
     /// Limits one request, in bytes before compression. Default: [`BATCH_BYTES`](Self::BATCH_BYTES), or the whole queue if that is less.
     ///
-    /// Zipkin takes 10 MiB.
+    /// Zipkin takes 10 MiB. With a spool more than 64 MiB are an error: a batch is one file there, and a longer one is not read
+    /// back.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
         self.batch_bytes = Some(bytes);
         self
@@ -260,7 +261,8 @@ impl Builder {
     /// cannot be written is one notice and a count, and spans wait in memory. It has to be on a disk that keeps locks
     /// (`flock`): not every network file system does.
     ///
-    /// It is for a collector or a [`sender`](Self::sender): together with a [`reporter`](Self::reporter) it is an error.
+    /// It is for a collector or a [`sender`](Self::sender): together with a [`reporter`](Self::reporter) it is an error, and so
+    /// it is with [`batch_bytes`](Self::batch_bytes) of more than 64 MiB.
     #[cfg(feature = "spool")]
     pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
         self.spool = Some(directory.into());
@@ -616,6 +618,22 @@ mod tests {
         assert!(error(builder().spool("")).contains("spool(\"\")"));
         let small = error(builder().spool("/x").spool_bytes(1 << 20));
         assert!(small.contains("spool_bytes(1048576)"), "{small}");
+    }
+
+    /// What is written to the spool can be read back: a body as long as its bound can, and one byte more cannot.
+    #[cfg(feature = "spool")]
+    #[test]
+    fn a_batch_is_no_longer_than_a_file_of_the_spool() {
+        const LONGEST: usize = 64 << 20;
+        let batches = |bytes| builder().queue_bytes(2 * LONGEST).batch_bytes(bytes);
+        let longest = settings(batches(LONGEST).spool("/x"));
+        assert_eq!((longest.batch_bytes, longest.spool.is_some()), (LONGEST, true));
+        assert_eq!(
+            error(batches(LONGEST + 1).spool("/x")),
+            "cannot build a tracer with batch_bytes(67108865) and a spool: a batch is one file there, and the longest \
+             that is read back holds 67108864; give at most 67108864, or leave the spool out"
+        );
+        assert_eq!(settings(batches(LONGEST + 1)).batch_bytes, LONGEST + 1);
     }
 
     #[cfg(not(feature = "spool"))]

@@ -39,6 +39,9 @@ pub(crate) enum Kind {
     /// A spool without a directory.
     #[cfg(feature = "spool")]
     NoSpool,
+    /// A full batch would make a file that is not read back.
+    #[cfg(feature = "spool")]
+    BatchOverFile { batch: usize, most: u64 },
     /// A spool that does not hold two batches.
     #[cfg(feature = "spool")]
     SmallSpool { bytes: u64, least: u64 },
@@ -105,6 +108,12 @@ impl fmt::Display for ConfigError {
             #[cfg(feature = "spool")]
             Kind::NoSpool => f.write_str(
                 "cannot build a tracer with spool(\"\"): spans are kept in a directory; name one, or leave it out",
+            ),
+            #[cfg(feature = "spool")]
+            Kind::BatchOverFile { batch, most } => write!(
+                f,
+                "cannot build a tracer with batch_bytes({batch}) and a spool: a batch is one file there, and the longest that \
+                 is read back holds {most}; give at most {most}, or leave the spool out"
             ),
             #[cfg(feature = "spool")]
             Kind::SmallSpool { bytes, least } => write!(

@@ -11,7 +11,7 @@ use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
 use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;
 #[cfg(feature = "spool")]
-use crate::reporter::spool::{BLOCK, SpoolSettings};
+use crate::reporter::spool::{BLOCK, LONGEST_BODY, SpoolSettings};
 use crate::tracer::builder::Builder;
 use crate::tracer::core::Crossing;
 use crate::tracer::endpoint::Endpoint;
@@ -152,6 +152,10 @@ pub(super) fn spool_settings(
             None => return Ok(None),
         },
     };
+    // A body may be as long as its bound. One more byte, and what was written is set aside as damaged.
+    if batch as u64 > LONGEST_BODY {
+        return Err(Kind::BatchOverFile { batch, most: LONGEST_BODY }.into());
+    }
     // Room for one that is being sent beside one that comes.
     let least = 2 * (batch as u64 + BLOCK).next_multiple_of(BLOCK);
     if bytes < least {
