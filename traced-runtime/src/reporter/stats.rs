@@ -260,7 +260,8 @@ impl Stats {
         self.late_tags
     }
 
-    /// Values that were too long for the log and were cut.
+    /// Values and keys that were too long for the log and were cut; and tags, annotations and errors that are lost, because the
+    /// log had no room for them (`log_bytes`) or their thread was just ending.
     #[must_use]
     pub const fn cut_values(&self) -> u64 {
         self.cut_values

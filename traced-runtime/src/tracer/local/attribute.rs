@@ -94,7 +94,8 @@ impl Local {
         goes.then_some(key.len() as u16)
     }
 
-    /// Writes an attribute. What is too long is cut and counted; without room it is lost and counted as cut.
+    /// Writes an attribute. What is too long is cut and counted; without room it is lost and counted as cut, too: nobody else
+    /// counts it.
     pub(crate) fn attribute(&self, target: Target, what: What, key: &str, value: AttributeValue<'_>) {
         let (tracer, by_key) = match target {
             Target::Key { tracer, key } => (tracer, key),
