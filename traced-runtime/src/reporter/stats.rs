@@ -120,7 +120,8 @@ impl Tally {
         self.spooled
     }
 
-    /// Requests that the backend accepted, or calls of a reporter that succeeded.
+    /// Requests that the backend accepted, or calls of a reporter that succeeded. Those with what other tracers left in the spool
+    /// are not among them: those spans are in no tally of this tracer.
     #[must_use]
     pub const fn batches(&self) -> u64 {
         self.batches
@@ -235,7 +236,8 @@ impl Stats {
         self.tally
     }
 
-    /// Bytes of encoded spans that the backend accepted, before compression; 0 with a reporter of one's own.
+    /// Bytes of encoded spans that the backend accepted, before compression; 0 with a reporter of one's own. What other tracers
+    /// left in the spool counts, too, unlike in [`Tally::sent`] and [`Tally::batches`].
     #[must_use]
     pub const fn bytes_sent(&self) -> u64 {
         self.bytes_sent
@@ -248,7 +250,7 @@ impl Stats {
         self.queued_bytes
     }
 
-    /// Requests, or calls of a reporter, that were made again.
+    /// Requests, or calls of a reporter, that were made again; those with what other tracers left in the spool, too.
     #[must_use]
     pub const fn retries(&self) -> u64 {
         self.retries
