@@ -15,7 +15,7 @@ use crate::reporter::notice::{NoticeHook, NoticeKind, Notices, contain};
 use crate::reporter::pipeline::{AcceptHook, Attempt, Output, Pause, Shared, Task};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::{Redaction, failed_text};
-use crate::reporter::send::{Fate, Sender};
+use crate::reporter::send::{Fate, SendError, Sender};
 #[cfg(feature = "spool")]
 use crate::reporter::spool::Stored;
 use crate::reporter::stats::{Count, DropReason, Number};
@@ -29,7 +29,7 @@ const BISECT_REQUESTS: usize = 64;
 /// dropped as too large: one that finds everything too large is not asked about every span.
 const SPLIT_REQUESTS: usize = 256;
 
-/// The end of every line about a backend that cannot be reached.
+/// The end of a line about a backend that did not answer. One that did is where spans are to go, and its own text says more.
 const WHAT_TO_DO: &str =
     " Check that the backend runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go";
 
@@ -83,6 +83,7 @@ struct Trouble {
 struct GivenUp {
     /// What the last attempt failed by.
     text: String,
+    advice: &'static str,
     /// Spans that the backend had not taken before.
     dropped: u64,
 }
@@ -99,6 +100,8 @@ enum Meanwhile {
 /// Why an attempt failed.
 struct Failure {
     fate: Fate,
+    /// What to do, if the text does not say it: the end of the line.
+    advice: &'static str,
     text: String,
 }
 
@@ -243,6 +246,7 @@ impl Worker {
                 match &read {
                     Err(error) if error.is_shortage() => Err(Failure {
                         fate: Fate::Retry { after: None },
+                        advice: "",
                         text: format!("cannot read a batch of the spool: {error}"),
                     }),
                     _ => Ok(()),
@@ -388,7 +392,7 @@ impl Worker {
         let end = self.shared.pause(pause, heed, hopeless, attempt);
         if end == Pause::GiveUp {
             let cost = self.shared.trouble(true, true);
-            self.given_up = Some(GivenUp { text: failure.text.clone(), dropped: cost.dropped });
+            self.given_up = Some(GivenUp { text: failure.text.clone(), advice: failure.advice, dropped: cost.dropped });
             #[cfg(feature = "spool")]
             if self.shared.spool_instead() {
                 return end;
@@ -401,7 +405,7 @@ impl Worker {
 
     /// Tells what became of the spans that a backend did not take before a shutdown; so many more are dropped now.
     fn tell_given_up(&mut self, now: u64) {
-        let Some(GivenUp { text, dropped }) = self.given_up.take() else { return };
+        let Some(GivenUp { text, advice, dropped }) = self.given_up.take() else { return };
         let cost = self.shared.trouble(true, true);
         let lost = cost.dropped.saturating_sub(dropped) + now;
         let kept = Count(cost.kept, "span");
@@ -411,7 +415,7 @@ impl Worker {
                 (_, 0) => format!("{kept} left in the spool"),
                 (_, lost) => format!("{kept} left in the spool, and {} dropped,", Number(lost)),
             };
-            format!("{text}; {fate} at shutdown.{WHAT_TO_DO}")
+            format!("{text}; {fate} at shutdown.{advice}")
         });
     }
 
@@ -423,28 +427,24 @@ impl Worker {
         let new = Trouble { since: Instant::now(), dropped: cost.dropped, lasting, told: false };
         let mut trouble = Trouble { lasting, ..self.trouble.unwrap_or(new) };
         if lasting && !trouble.told {
-            let text = &failure.text;
+            let Failure { text, advice, .. } = failure;
             let spans = cost.waiting + cost.in_hand;
-            let (kind, fate, advice) = match meanwhile {
+            let (kind, fate) = match meanwhile {
                 Meanwhile::Wait if self.shared.spools() => {
                     let fate = format!(
                         "spans wait in the spool, {} by now; when it is full, the oldest are dropped",
                         Number(spans)
                     );
-                    (NoticeKind::Unreachable, fate, WHAT_TO_DO)
+                    (NoticeKind::Unreachable, fate)
                 }
                 Meanwhile::Wait => {
                     let fate =
                         format!("spans wait in the queue, {} by now; what finds no room is dropped", Number(spans));
-                    (NoticeKind::Unreachable, fate, WHAT_TO_DO)
+                    (NoticeKind::Unreachable, fate)
                 }
                 Meanwhile::Dropped => {
                     let spans = Count(spans, "span");
-                    (
-                        NoticeKind::Rejected,
-                        format!("{spans} dropped, and so are all to come until that is set right"),
-                        "",
-                    )
+                    (NoticeKind::Rejected, format!("{spans} dropped, and so are all to come until that is set right"))
                 }
             };
             trouble.told = self.tell(kind, 0, |_| format!("{text}; {fate}.{advice}"));
@@ -513,7 +513,8 @@ impl Live {
         let result = contain(|| {
             reporter.report(spans).map_err(|error| {
                 let fate = if error.is_retry() { Fate::Retry { after: None } } else { Fate::Failed };
-                Failure { fate, text: format!("the reporter failed: {error}") }
+                // Whoever wrote it knows where its spans go.
+                Failure { fate, advice: "", text: format!("the reporter failed: {error}") }
             })
         });
         result.unwrap_or_else(|panic| Err(Failure::panicked("reporter", &panic)))
@@ -524,8 +525,7 @@ impl Live {
         let Self::Zipkin { sender, scratch, .. } = self else { return Ok(()) };
         let part = body.part(part, scratch);
         *bytes = part.len();
-        let result =
-            contain(|| sender.send(part).map_err(|error| Failure { fate: error.fate, text: error.to_string() }));
+        let result = contain(|| sender.send(part).map_err(|error| Failure::sending(&error)));
         result.unwrap_or_else(|panic| Err(Failure::panicked("sender", &panic)))
     }
 }
@@ -539,8 +539,13 @@ pub(crate) fn too_large(spans: u64) -> String {
 }
 
 impl Failure {
+    fn sending(error: &SendError) -> Self {
+        let advice = if error.no_answer { WHAT_TO_DO } else { "" };
+        Self { fate: error.fate, advice, text: error.to_string() }
+    }
+
     fn panicked(who: &str, message: &str) -> Self {
-        Self { fate: Fate::Failed, text: format!("the {who} panicked: {message}") }
+        Self { fate: Fate::Failed, advice: "", text: format!("the {who} panicked: {message}") }
     }
 }
 

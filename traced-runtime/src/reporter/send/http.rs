@@ -91,7 +91,7 @@ fn config(timeout: Duration) -> Config {
 
 impl Sender for HttpSender {
     fn send(&mut self, body: &[u8]) -> Result<(), SendError> {
-        let response = self.post(body).map_err(|error| self.failed(&error))?;
+        let response = self.post(body).map_err(|error| SendError { no_answer: true, ..self.failed(&error) })?;
         let (parts, mut body) = response.into_parts();
         // Read to its end, or the connection cannot be used again.
         let mut answer = Vec::new();
@@ -293,6 +293,7 @@ mod tests {
     fn error_of(answer: &str) -> (Fate, String) {
         let (address, _seen) = server(&[answer]);
         let error = sender(address).send(b"[]").unwrap_err();
+        assert!(!error.no_answer, "{error}");
         (error.fate, error.to_string().replace(&address.to_string(), "HOST"))
     }
 
@@ -386,13 +387,13 @@ mod tests {
     fn nobody_there_is_told_from_no_answer() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let error = sender(address).send(b"[]").unwrap_err();
-        assert_eq!(error.fate, Fate::Unreachable);
+        assert_eq!((error.fate, error.no_answer), (Fate::Unreachable, true));
         assert!(error.to_string().starts_with(&format!("cannot reach http://{address}/api/v2/spans: ")), "{error}");
 
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", silent.local_addr().unwrap());
         let error = HttpSender::new(&url, Duration::from_millis(20)).unwrap().send(b"[]").unwrap_err();
-        assert_eq!(error.fate, Fate::Retry { after: None });
+        assert_eq!((error.fate, error.no_answer), (Fate::Retry { after: None }, true));
         assert_eq!(error.to_string(), format!("no answer from {url} within 20 ms"));
 
         let mut unknown = HttpSender::new("http://no-such-host.invalid/", Duration::from_secs(5)).unwrap();

@@ -27,6 +27,8 @@ pub trait Sender: Send + 'static {
 #[derive(Debug)]
 pub struct SendError {
     pub(crate) fate: Fate,
+    /// Nobody answered, as far as is known: the address may be wrong.
+    pub(crate) no_answer: bool,
     source: Box<dyn Error + Send + Sync>,
 }
 
@@ -51,43 +53,47 @@ pub(crate) enum Fate {
 }
 
 impl SendError {
+    fn new(fate: Fate, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { fate, no_answer: fate == Fate::Unreachable, source: source.into() }
+    }
+
     /// Nobody is there: the body is kept and sent again with growing pauses. At shutdown there is one last attempt.
     #[must_use]
     pub fn unreachable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { fate: Fate::Unreachable, source: source.into() }
+        Self::new(Fate::Unreachable, source)
     }
 
     /// It may work later, as after a time-out or HTTP's 429 and 503: the body is kept and sent again with growing pauses,
     /// at shutdown until its deadline.
     #[must_use]
     pub fn retry(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { fate: Fate::Retry { after: None }, source: source.into() }
+        Self::new(Fate::Retry { after: None }, source)
     }
 
     /// As [`retry`](Self::retry), and not before this time has passed. More than five minutes count as five.
     #[must_use]
     pub fn retry_after(source: impl Into<Box<dyn Error + Send + Sync>>, after: Duration) -> Self {
-        Self { fate: Fate::Retry { after: Some(after) }, source: source.into() }
+        Self::new(Fate::Retry { after: Some(after) }, source)
     }
 
     /// The collector does not like what the body says, as with HTTP's 400: the body is halved until the spans at fault are
     /// found, and they are dropped.
     #[must_use]
     pub fn rejected(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { fate: Fate::Rejected, source: source.into() }
+        Self::new(Fate::Rejected, source)
     }
 
     /// The body has too many bytes, as with HTTP's 413: it is halved until it fits; a span too large by itself is dropped.
     #[must_use]
     pub fn too_large(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { fate: Fate::TooLarge, source: source.into() }
+        Self::new(Fate::TooLarge, source)
     }
 
     /// The collector takes nothing from here, as with HTTP's 401 and 404: all spans of the body are dropped as rejected. With
     /// a spool they are kept, and sent again with growing pauses: somebody may set it right.
     #[must_use]
     pub fn refused(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { fate: Fate::Refused, source: source.into() }
+        Self::new(Fate::Refused, source)
     }
 }
 

@@ -12,7 +12,6 @@ use crate::reporter::backend::ReportError;
 use crate::reporter::block::Block;
 use crate::reporter::notice::Notice;
 use crate::reporter::pipeline::{Patience, Pipeline, PipelineConfig};
-use crate::reporter::send::SendError;
 use crate::reporter::stats::Tally;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -153,6 +152,27 @@ fn trouble_is_retried_and_told_once_when_it_starts_and_once_when_it_ends() {
             "the backend takes spans again after 0 seconds; 0 spans dropped meanwhile, 0 waiting"
         ]
     );
+}
+
+/// Whoever gets an answer need not look where spans go, nor whether anybody is there.
+#[test]
+fn a_backend_that_answered_is_not_looked_for() {
+    let mut tries = 0;
+    let (pipeline, notes) = with_sender(move |_| {
+        tries += 1;
+        if tries < 5 { Err(SendError::retry("HOST answered 503")) } else { Ok(()) }
+    });
+    offer(&pipeline, 1..=3);
+    assert_eq!(pipeline.flush(soon()).sent(), 3);
+    assert_eq!(
+        notes.lock().unwrap()[0],
+        "HOST answered 503; spans wait in the queue, 3 by now; what finds no room is dropped."
+    );
+    // It asks for more time than there is.
+    let (pipeline, notes) = with_sender(|_| Err(SendError::retry_after("HOST answered 429", TELLING_PAUSE * 4 / 5)));
+    offer(&pipeline, 1..=3);
+    pipeline.shutdown(Instant::now() + TELLING_PAUSE / 2);
+    assert_eq!(*notes.lock().unwrap(), ["HOST answered 429; 3 spans dropped at shutdown."]);
 }
 
 #[test]
