@@ -319,7 +319,7 @@ impl Builder {
         self
     }
 
-    /// Whether shutdown prints a line about what was sent and dropped. Default: yes.
+    /// Whether the end of an [`Installed`](crate::Installed) tracer prints a line about what was sent and dropped. Default: yes.
     pub fn summary(mut self, print: bool) -> Self {
         self.summary = print;
         self

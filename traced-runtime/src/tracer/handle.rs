@@ -9,7 +9,7 @@ use crate::propagation::carrier::Carrier;
 use crate::recorder::event::Ids;
 use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
 use crate::reporter::open::OpenSpan;
-use crate::reporter::stats::{Stats, Tally};
+use crate::reporter::stats::{Adopted, Count, Number, Stats, Tally};
 use crate::reporter::stderr::print_within;
 use crate::tracer::builder::Builder;
 use crate::tracer::context::Context;
@@ -146,7 +146,11 @@ impl fmt::Debug for Tracer {
 }
 
 /// Keeps the installed tracer going. Dropped, it flushes within the deadline, stops, and prints one line of what was
-/// sent and lost.
+/// sent and lost: its [`Tally`], why there is nothing if that is so, and what became of spans that others left in the spool.
+///
+/// ```text
+/// traced: sent 4 spans in 1 batch, 0 dropped; of 150 spans that others left in the spool, 120 sent, 30 still there
+/// ```
 #[must_use = "tracing ends when this is dropped: bind it, as in `let _tracing = …`"]
 pub struct Installed {
     tracer: Tracer,
@@ -194,13 +198,28 @@ impl Drop for Installed {
             ending.notice.tell(&Notice::new(NoticeKind::Settings, text));
         } else if ending.summary {
             // Not a notice: whoever logs notices wants to see this on the terminal, or switches it off.
-            let line = match tally.recorded() {
-                0 => format!("traced: {tally}: {why_nothing}\n"),
-                _ => format!("traced: {tally}\n"),
-            };
-            print_within(line, deadline);
+            let summary = summary(&tally, &why_nothing, self.tracer.stats().adopted());
+            print_within(format!("traced: {summary}\n"), deadline);
         }
     }
+}
+
+/// What became of the spans, in one line: of this tracer's own, and of those that others left.
+fn summary(tally: &Tally, why_nothing: &str, adopted: Adopted) -> String {
+    let mut line = tally.to_string();
+    if tally.recorded() == 0 {
+        line = format!("{line}: {why_nothing}");
+    }
+    if adopted.found() > 0 {
+        let (found, sent) = (Count(adopted.found(), "span"), Number(adopted.sent()));
+        line = format!("{line}; of {found} that others left in the spool, {sent} sent");
+        for (spans, fate) in [(adopted.queued(), "still there"), (adopted.dropped(), "dropped")] {
+            if spans > 0 {
+                line = format!("{line}, {} {fate}", Number(spans));
+            }
+        }
+    }
+    line
 }
 
 impl Builder {
@@ -291,4 +310,37 @@ fn program_name() -> String {
     let program = std::env::current_exe().ok();
     let name = program.as_deref().and_then(std::path::Path::file_stem).map(|name| name.to_string_lossy().into_owned());
     name.unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_tells_what_became_of_spans_that_others_left() {
+        let sent = Tally { recorded: 4, sent: 4, batches: 1, ..Tally::default() };
+        let adopted = |sent, queued, dropped| Adopted { found: sent + queued + dropped, sent, queued, dropped };
+        for (tally, adopted, line) in [
+            (sent, adopted(0, 0, 0), "sent 4 spans in 1 batch, 0 dropped"),
+            (
+                sent,
+                adopted(1_200, 30, 4),
+                "sent 4 spans in 1 batch, 0 dropped; of 1,234 spans that others left in the spool, 1,200 sent, 30 still there, \
+                 4 dropped",
+            ),
+            (
+                sent,
+                adopted(0, 1, 0),
+                "sent 4 spans in 1 batch, 0 dropped; of 1 span that others left in the spool, 0 sent, 1 still there",
+            ),
+            (
+                Tally::default(),
+                adopted(150, 0, 0),
+                "no spans recorded: why; of 150 spans that others left in the spool, 150 sent",
+            ),
+            (Tally::default(), adopted(0, 0, 0), "no spans recorded: why"),
+        ] {
+            assert_eq!(summary(&tally, "why", adopted), line);
+        }
+    }
 }
