@@ -257,9 +257,9 @@ impl Builder {
     /// sends what others left while it runs, and its end does not wait for that: the rest is the next one's.
     ///
     /// Any number of tracers and processes may share the directory: each makes a folder of its own there when it has something
-    /// to keep, and adopts those whose tracers are gone. It is made when it is missing, for this user alone. A directory that
-    /// cannot be written is one notice and a count, and spans wait in memory. It has to be on a disk that keeps locks
-    /// (`flock`): not every network file system does.
+    /// to keep, and adopts those whose tracers are gone, at its start and once a minute. The directory is made when it is missing,
+    /// for this user alone. One that cannot be written is one notice and a count, and spans wait in memory. It has to be on a
+    /// disk that keeps locks (`flock`): not every network file system does.
     ///
     /// It is for a collector or a [`sender`](Self::sender): together with a [`reporter`](Self::reporter) it is an error, and so
     /// it is with [`batch_bytes`](Self::batch_bytes) of more than 64 MiB.
@@ -271,8 +271,12 @@ impl Builder {
 
     /// Limits the files in the spool, in bytes: this tracer's own, those it adopted, those that were set aside (`*.bad`), and
     /// those that only another release of traced can read. Default: [`SPOOL_BYTES`](Self::SPOOL_BYTES). Beyond it files that
-    /// are not to be sent are removed, the oldest first, then the oldest spans are dropped: in a long outage the latest say
-    /// what is wrong.
+    /// are not to be sent are removed, the oldest first, then the oldest spans are dropped, but for the batch that is being sent:
+    /// in a long outage the latest say what is wrong. Room is made when a batch is written: until then what was adopted may be
+    /// beyond it.
+    ///
+    /// It has to hold two batches, each with one block of 4 KiB more and in whole blocks: 1,056,768 bytes where
+    /// [`batch_bytes`](Self::batch_bytes) is the default. Less is an error.
     #[cfg(feature = "spool")]
     pub fn spool_bytes(mut self, bytes: u64) -> Self {
         self.spool_bytes = Some(bytes);
