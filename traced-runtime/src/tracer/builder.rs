@@ -93,7 +93,8 @@ impl Builder {
     #[cfg(feature = "spool")]
     pub const SPOOL_BYTES: u64 = 256 << 20;
 
-    /// How long the end of the program waits for what is still to be sent. What is left then is dropped, and counted.
+    /// How long the end of the program waits for what is still to be sent. What is left then is kept in the spool if there is
+    /// one, else it is dropped, and counted.
     pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
 
     /// How long one request to the collector may take. After it the request has failed, and is tried again.
