@@ -105,7 +105,8 @@ impl Tracer {
     /// writing it, 500 ms at most: with less than some 20 ms in all that may be too short, and what is not written is dropped, and
     /// counted.
     ///
-    /// `std::process::exit` runs no destructors: call this before it, by way of [`Tracer::installed`].
+    /// `std::process::exit` runs no destructors, and neither does a signal that ends the process, as SIGTERM and Ctrl-C do: call
+    /// this before the one, and where the program waits for the other, by way of [`Tracer::installed`].
     pub fn shutdown(&self, within: Duration) -> Tally {
         self.core.shutdown(after(within))
     }
