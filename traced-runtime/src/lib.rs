@@ -33,7 +33,7 @@
 //! | tests | the module `testing` (feature `testing`) |
 //!
 //! # What it promises to the traced program
-//! It does not panic, block or grow without bound on the program's threads: what cannot be recorded is counted, by
+//! Recording does not panic, block or grow without bound on the program's threads: what cannot be recorded is counted, by
 //! reason, in [`Tally`]. Nothing is recorded that is not named. Recording a span allocates nothing, but for texts over
 //! 512 bytes; [`limits`] has the bounds of what a span may hold.
 //!

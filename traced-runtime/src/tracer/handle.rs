@@ -284,9 +284,9 @@ impl Installed {
 /// # drop(_tracing.shutdown(std::time::Duration::ZERO));
 /// ```
 ///
-/// It never blocks and never fails: what is wrong is told on standard error, and the program runs on, with the default
-/// in place of a malformed setting or without tracing. It opens no port and connects to nothing; spans that nobody takes
-/// are counted as unreachable.
+/// It never fails: what is wrong is told on standard error, and the program runs on, with the default in place of a malformed
+/// setting or without tracing. Each such line is waited for, 200 ms at most where nobody reads standard error; nothing else is.
+/// It opens no port and connects to nothing; spans that nobody takes are counted as unreachable.
 ///
 /// A second call warns and returns a guard that ends nothing.
 pub fn init(service: impl Into<String>) -> Installed {
