@@ -254,7 +254,7 @@ impl Pipeline {
         self.shared.lock().stats.cut_tags += tags;
     }
 
-    /// Counts values that were cut because they were too long for the log.
+    /// Counts values that were cut because they were too long for the log, and those for which it had no room.
     pub(crate) fn count_cut_values(&self, values: u64) {
         self.shared.lock().stats.cut_values += values;
     }

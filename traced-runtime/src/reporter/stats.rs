@@ -244,7 +244,7 @@ impl Stats {
     }
 
     /// Bytes that finished spans occupy in the queue and in the batch being sent, an estimate; the bound is
-    /// `queue_bytes`.
+    /// `queue_bytes`. A batch that is in the spool, too, does not count.
     #[must_use]
     pub const fn queued_bytes(&self) -> u64 {
         self.queued_bytes

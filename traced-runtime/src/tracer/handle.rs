@@ -99,7 +99,8 @@ impl Tracer {
     }
 
     /// Flushes, reports open spans as unfinished, and stops. Spans that end later are not reported. Takes this time at
-    /// most; what is left then is dropped, and counted. Called again it tells how things stand.
+    /// most; what is left then is dropped, and counted. While another thread shuts down it waits for that; called later it
+    /// tells how things stand.
     ///
     /// With a spool what is left is kept there, and counts as [spooled](Tally::spooled). The last quarter of the time is for
     /// writing it, 500 ms at most: with less than some 20 ms in all that may be too short, and what is not written is dropped, and
