@@ -123,9 +123,9 @@ impl Assembler {
         self.spans.loose_bytes
     }
 
-    /// Whether the last round was ended before all that it had to hand on found room.
-    pub(crate) fn has_left_over(&self) -> bool {
-        self.spans.has_left_over()
+    /// Whether the last round was ended before all that it had to hand on of a tracer found room.
+    pub(crate) fn has_left_over_of(&self, tracer: u32) -> bool {
+        self.spans.left_over.iter().any(|(of, _)| *of == tracer)
     }
 
     /// How long the rate of ticks has been measured for.

@@ -16,18 +16,35 @@ const BLOCK_BYTES: usize = 32 << 10;
 pub(crate) struct Block {
     spans: Vec<SpanRecord>,
     bytes: usize,
+    /// How many spans were queued before the first, or a few less.
+    after: u64,
 }
 
 impl Block {
     /// These spans.
     pub(crate) fn new(spans: Vec<SpanRecord>) -> Self {
         let bytes = spans.iter().map(SpanRecord::size).sum();
-        Self { spans, bytes }
+        Self { spans, bytes, after: 0 }
+    }
+
+    /// The same, with so many spans queued before the first.
+    pub(crate) fn queued_after(self, spans: u64) -> Self {
+        Self { after: spans, ..self }
+    }
+
+    /// How many spans were queued before the first, or a few less.
+    pub(crate) const fn after(&self) -> u64 {
+        self.after
+    }
+
+    /// Whether what was queued next is the other one.
+    pub(crate) fn is_followed_by(&self, other: &Self) -> bool {
+        self.after + self.len() as u64 == other.after
     }
 
     /// An empty one with room for all the spans of a full one.
     pub(crate) fn with_room() -> Self {
-        Self { spans: Vec::with_capacity(BLOCK_SPANS), bytes: 0 }
+        Self { spans: Vec::with_capacity(BLOCK_SPANS), bytes: 0, after: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -80,7 +97,13 @@ impl Block {
     fn split(&mut self, count: usize, bytes: usize) -> Self {
         let rest = self.spans.split_off(count);
         let bytes_left = self.bytes.saturating_sub(bytes);
-        Self { spans: mem::replace(&mut self.spans, rest), bytes: mem::replace(&mut self.bytes, bytes_left).min(bytes) }
+        let after = self.after;
+        self.after += count as u64;
+        Self {
+            spans: mem::replace(&mut self.spans, rest),
+            bytes: mem::replace(&mut self.bytes, bytes_left).min(bytes),
+            after,
+        }
     }
 
     pub(crate) fn spans(&self) -> &[SpanRecord] {
@@ -106,6 +129,11 @@ impl Batch {
     /// Of these blocks.
     pub(crate) const fn new(blocks: Vec<Block>) -> Self {
         Self { blocks }
+    }
+
+    /// How many spans were queued before the first, or a few less.
+    pub(crate) fn after(&self) -> u64 {
+        self.blocks.first().map_or(0, Block::after)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -122,8 +122,8 @@ impl Drain {
     }
 
     /// Reads everything that was written before the call, and hands it on to the tracers. Where their queues are full it
-    /// waits for room a little, until the deadline at most.
-    pub(crate) fn flush(&self, deadline: Instant) {
+    /// waits for room a little; that of the one that is flushed, until the deadline at most.
+    pub(crate) fn flush(&self, tracer: u32, deadline: Instant) {
         // Whatever round runs now is finished first (the lock); one reads what is there, one picks up the late tags.
         let mut assembler = self.assembler();
         self.settle_clock(&assembler);
@@ -131,7 +131,7 @@ impl Drain {
             assembler.round(&self.registry, Patience::until(deadline, &self.wanted));
         }
         // Others wanted to read: after them.
-        while assembler.has_left_over() && Instant::now() < deadline {
+        while assembler.has_left_over_of(tracer) && Instant::now() < deadline {
             drop(assembler);
             std::thread::sleep(AFTER_OTHERS);
             assembler = self.assembler();

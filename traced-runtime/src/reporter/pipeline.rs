@@ -307,15 +307,26 @@ impl Pipeline {
         }
         self.shared.close();
         if self.can_wait() {
-            let state = self.shared.lock();
-            let stopped = self.shared.wait(state, deadline, |state| state.stopped).stopped;
-            let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-            for thread in threads.into_iter().filter(|_| stopped) {
-                // It has nothing left to do but to end, and its panics were contained.
-                thread.join().ok();
-            }
+            self.join(deadline);
         }
         self.tally()
+    }
+
+    /// After a [shutdown](Self::shutdown) that could not wait itself: waits for the threads, but not beyond the deadline, nor
+    /// beyond one that the shutdown had.
+    pub(crate) fn wait_for_threads(&self, deadline: Instant) {
+        let earlier = self.shared.lock().closing;
+        self.join(earlier.map_or(deadline, |earlier| earlier.min(deadline)));
+    }
+
+    fn join(&self, deadline: Instant) {
+        let state = self.shared.lock();
+        let stopped = self.shared.wait(state, deadline, |state| state.stopped).stopped;
+        let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads.into_iter().filter(|_| stopped) {
+            // It has nothing left to do but to end, and its panics were contained.
+            thread.join().ok();
+        }
     }
 
     /// The spans collected so far, of a [collecting](Self::collecting) pipeline.

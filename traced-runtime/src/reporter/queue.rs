@@ -39,6 +39,11 @@ impl Queue {
         self.spans == 0
     }
 
+    /// How many spans were queued before the oldest that waits, or a few less; `None`: nothing waits.
+    pub(crate) fn after(&self) -> Option<u64> {
+        self.blocks.front().map(Block::after)
+    }
+
     /// Bytes that wait, without the batch in flight.
     pub(crate) const fn waiting_bytes(&self) -> usize {
         self.waiting
@@ -66,7 +71,7 @@ impl Queue {
         self.since.get_or_insert(now);
         match self.blocks.back_mut() {
             // Blocks of a few spans each would take more memory than is counted.
-            Some(last) if last.len() + taken.len() <= BLOCK_SPANS => last.append(taken),
+            Some(last) if last.len() + taken.len() <= BLOCK_SPANS && last.is_followed_by(&taken) => last.append(taken),
             _ => self.blocks.push_back(taken),
         }
     }
@@ -101,21 +106,23 @@ impl Queue {
         Batch::new(taken)
     }
 
-    /// Puts the end of a taken batch back to where it was.
-    pub(crate) fn put_back(&mut self, spans: Vec<SpanRecord>, now: Instant) {
-        self.in_flight = self.in_flight.saturating_sub(self.push_front(spans, now));
+    /// Puts the end of a taken batch back to where it was: so many spans were queued before.
+    pub(crate) fn put_back(&mut self, spans: Vec<SpanRecord>, after: u64, now: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(self.insert(spans, after, now));
     }
 
-    fn push_front(&mut self, spans: Vec<SpanRecord>, now: Instant) -> usize {
+    fn insert(&mut self, spans: Vec<SpanRecord>, after: u64, now: Instant) -> usize {
         if spans.is_empty() {
             return 0;
         }
-        let block = Block::new(spans);
+        let block = Block::new(spans).queued_after(after);
         let bytes = block.bytes();
         self.spans += block.len();
         self.waiting += bytes;
         self.since.get_or_insert(now);
-        self.blocks.push_front(block);
+        // Mostly at the front, but for what another thread put back meanwhile.
+        let at = self.blocks.iter().position(|other| other.after() > after).unwrap_or(self.blocks.len());
+        self.blocks.insert(at, block);
         bytes
     }
 
@@ -137,14 +144,20 @@ impl Queue {
 
     /// Puts spans of the batch taken for the spool back to where they were.
     #[cfg(feature = "spool")]
-    pub(crate) fn put_back_spilling(&mut self, spans: Vec<SpanRecord>, now: Instant) {
-        self.spilling = self.spilling.saturating_sub(self.push_front(spans, now));
+    pub(crate) fn put_back_spilling(&mut self, spans: Vec<SpanRecord>, after: u64, now: Instant) {
+        self.spilling = self.spilling.saturating_sub(self.insert(spans, after, now));
     }
 
     /// Nothing is being written.
     #[cfg(feature = "spool")]
     pub(crate) const fn release_spilling(&mut self) {
         self.spilling = 0;
+    }
+
+    /// What waits, the oldest first.
+    #[cfg(all(test, feature = "spool"))]
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        self.blocks.iter().flat_map(Block::spans).map(|span| span.id.get()).collect()
     }
 
     /// Bytes that it holds at most.
@@ -206,7 +219,7 @@ mod tests {
         assert_eq!(push(&mut queue, 1..=4), [0; 0]);
         let mut taken = queue.take(3 * size, now).into_spans();
         taken.remove(0);
-        queue.put_back(taken, now);
+        queue.put_back(taken, 1, now);
         assert_eq!((queue.waiting_bytes(), queue.len()), (3 * size, 3));
         assert_eq!(ids(queue.take(0, now)), [2]);
         assert_eq!(ids(queue.take(usize::MAX, now)), [3, 4]);

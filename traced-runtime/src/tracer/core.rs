@@ -259,10 +259,14 @@ impl Core {
     pub(crate) fn flush(&self, deadline: Instant) -> Tally {
         let flush = |core: &Self| {
             if core.slot().is_some() {
-                core.drain.flush(deadline);
+                core.drain.flush(core.reference, deadline);
                 core.fold_lost();
-            } else if core.pipeline.can_wait() {
-                // A shutdown that is on its way has the last spans.
+            }
+            if !core.can_wait() {
+                return core.pipeline.tally();
+            }
+            if core.slot().is_none() {
+                // A shutdown that is on its way, or began meanwhile, has the last spans.
                 core.end.wait(deadline);
             }
             let printed = core.trees.as_ref().map(Terminal::flush);
@@ -279,9 +283,8 @@ impl Core {
     pub(crate) fn shutdown(&self, deadline: Instant) -> Tally {
         let shutdown = |core: &Self| {
             let Some(_ending) = core.end.begin() else {
-                // On the pipeline's own threads nobody waits for what needs these threads.
-                if core.pipeline.can_wait() {
-                    core.end.wait(deadline);
+                if core.can_wait() && core.end.wait(deadline) {
+                    core.pipeline.wait_for_threads(deadline);
                 }
                 return core.pipeline.tally();
             };
@@ -292,7 +295,7 @@ impl Core {
                 });
                 core.offer_rest(rest, deadline);
             }
-            let printed = core.trees.as_ref().map(Terminal::finish);
+            let printed = core.trees.as_ref().map(Terminal::finish).filter(|_| core.can_wait());
             Self::wait_a_little(printed.as_ref(), deadline);
             let tally = core.pipeline.shutdown(deadline);
             core.wait_for_trees(printed, deadline);
@@ -311,6 +314,12 @@ impl Core {
         self.offer(rest.last, &mut buffers, &mut patience);
     }
 
+    /// Whether there is a thread to wait for, and the caller is none of those that it needs: user code runs there, which may call
+    /// anything.
+    fn can_wait(&self) -> bool {
+        self.pipeline.can_wait() && !self.trees.as_ref().is_some_and(Terminal::is_here)
+    }
+
     /// Lets the trees be printed before the backend is waited for, so that they stand before what is told of it. A terminal that
     /// is held up takes a little of the time, no more; trees go on meanwhile.
     fn wait_a_little(printed: Option<&Printed>, deadline: Instant) {
@@ -323,6 +332,9 @@ impl Core {
 
     /// Waits until the trees are printed, and then the links of what was accepted.
     fn wait_for_trees(&self, printed: Option<Printed>, deadline: Instant) {
+        if !self.can_wait() {
+            return;
+        }
         for printed in printed.into_iter().chain(self.trees.as_ref().map(Terminal::flush)) {
             printed.wait(deadline);
         }
@@ -390,6 +402,8 @@ impl fmt::Debug for Core {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::thread;
 
@@ -423,33 +437,41 @@ mod tests {
         go: Sender<()>,
     }
 
+    fn context_of(core: &Core) -> Context {
+        Context::new(crate::recorder::event::Ids::of_tracer(core.reference), None)
+    }
+
+    /// A tracer whose queue, and each batch, holds so many bytes.
+    fn of_pipeline(drain: &Arc<Drain>, reporter: impl Reporter, bytes: usize) -> Arc<Core> {
+        let (mut config, _) = config(Output::Reporter(Box::new(reporter)));
+        (config.queue_bytes, config.batch_bytes, config.linger) = (bytes, bytes, Duration::ZERO);
+        let parts = Parts { drain: Arc::clone(drain), pipeline: Pipeline::start(config).unwrap(), trees: None };
+        let settings = testing::Tracer::options().slot_settings();
+        Core::of_parts(parts, settings, Endpoint::named("test"), Crossing::default()).unwrap()
+    }
+
     impl Held {
         fn new() -> Self {
             let (tell, arrived) = channel();
             let (go, wait) = channel();
-            let (mut config, _) = config(Output::Reporter(Box::new(Gate { arrived: tell, go: wait })));
-            config.queue_bytes = 4 * SpanRecord::sample("span", 1, 1, 0).size();
-            config.batch_bytes = config.queue_bytes;
-            config.linger = Duration::ZERO;
-            let pipeline = Pipeline::start(config).unwrap();
             let drain = Drain::new(Registry::of_test(Clock::Os, 64 << 20, 1));
-            let parts = Parts { drain, pipeline, trees: None };
-            let settings = testing::Tracer::options().slot_settings();
-            let core = Core::of_parts(parts, settings, Endpoint::named("test"), Crossing::default()).unwrap();
+            let bytes = 4 * SpanRecord::sample("span", 1, 1, 0).size();
+            let core = of_pipeline(&drain, Gate { arrived: tell, go: wait }, bytes);
             let held = Self { core, arrived, go };
             held.context().run(|| drop(span!("first")));
-            held.core.drain.flush(soon());
+            held.core.drain.flush(held.core.reference, soon());
             assert_eq!(held.arrived.recv().unwrap(), 1);
             held
         }
 
         fn context(&self) -> Context {
-            Context::new(crate::recorder::event::Ids::of_tracer(self.core.reference), None)
+            context_of(&self.core)
         }
 
         /// The backend takes everything from now on.
         fn open(&self) {
-            (0..10_000).for_each(|_| self.go.send(()).unwrap());
+            // When the tracer has ended there is nobody to let.
+            (0..10_000).for_each(|_| self.go.send(()).unwrap_or_default());
         }
     }
 
@@ -459,7 +481,7 @@ mod tests {
         let held = Held::new();
         let _wanted = held.core.drain.wanted();
         held.context().run(|| (0..20_000).for_each(|_| drop(span!("too many"))));
-        held.core.drain.flush(Instant::now());
+        held.core.drain.flush(held.core.reference, Instant::now());
         assert!(held.core.stats().tally().dropped() > 0, "more than is kept");
         let span = held.context().run(|| Span::start("tagged later"));
         let context = span.context();
@@ -504,5 +526,103 @@ mod tests {
             assert_eq!(second, first);
             assert_eq!(held.core.shutdown(Instant::now()), first);
         });
+    }
+
+    /// It may have asked whether the tracer is there just before that ended, and come to read after it.
+    #[test]
+    fn a_flush_beside_a_shutdown_waits_for_the_last_spans_too() {
+        for _ in 0..10 {
+            let held = Held::new();
+            held.context().run(|| (0..3_000).for_each(|_| drop(span!("many"))));
+            thread::scope(|scope| {
+                let first = scope.spawn(|| held.core.shutdown(soon()));
+                while held.core.end.is_far() {
+                    thread::yield_now();
+                }
+                let flush = scope.spawn(|| held.core.flush(soon()));
+                // A backend that is slow, and not stuck.
+                while !flush.is_finished() {
+                    held.go.send(()).unwrap_or_default();
+                    thread::sleep(Duration::from_micros(200));
+                }
+                let tally = flush.join().unwrap();
+                assert_eq!((tally.recorded(), tally.queued()), (3_001, 0), "{tally:?}");
+                held.open();
+                first.join().unwrap();
+            });
+        }
+    }
+
+    /// Its destructor may be what writes the last of it.
+    #[test]
+    fn a_shutdown_after_one_by_the_reporter_waits_for_the_reporter() {
+        struct Ends {
+            core: Arc<OnceLock<Arc<Core>>>,
+            called: Sender<()>,
+            dropped: Arc<AtomicBool>,
+        }
+        impl Reporter for Ends {
+            fn report(&mut self, _: &[SpanRecord]) -> Result<(), ReportError> {
+                self.core.get().unwrap().shutdown(soon());
+                self.called.send(()).unwrap();
+                thread::sleep(Duration::from_millis(50));
+                Ok(())
+            }
+        }
+        impl Drop for Ends {
+            fn drop(&mut self) {
+                self.dropped.store(true, Ordering::Release);
+            }
+        }
+        let (core, dropped, (called, was_called)) = (Arc::default(), Arc::new(AtomicBool::new(false)), channel());
+        let reporter = Ends { core: Arc::clone(&core), called, dropped: Arc::clone(&dropped) };
+        let mine = of_pipeline(&Drain::new(Registry::of_test(Clock::Os, 64 << 20, 1)), reporter, usize::MAX);
+        core.set(Arc::clone(&mine)).unwrap();
+        context_of(&mine).run(|| drop(span!("one")));
+        mine.drain.flush(mine.reference, soon());
+        was_called.recv().unwrap();
+        mine.shutdown(soon());
+        assert!(dropped.load(Ordering::Acquire), "the reporter still reports");
+    }
+
+    struct Takes;
+
+    impl Reporter for Takes {
+        fn report(&mut self, _: &[SpanRecord]) -> Result<(), ReportError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn flushes_do_not_wait_for_another_tracers_backend() {
+        let hangs = Held::new();
+        let takes = of_pipeline(&hangs.core.drain, Takes, usize::MAX);
+        // Who hurries others, and is hurried, waits for no room: what is left over is the other tracer's.
+        let _wanted = hangs.core.drain.wanted();
+        hangs.context().run(|| (0..500).for_each(|_| drop(span!("many"))));
+        context_of(&takes).run(|| drop(span!("one")));
+        let deadline = soon();
+        assert_eq!(takes.flush(deadline).sent(), 1);
+        assert!(Instant::now() < deadline, "it waited for what is not its own");
+        assert!(hangs.core.stats().tally().queued() > 4, "something is left over");
+        hangs.open();
+    }
+
+    /// It runs on the thread that prints, too, which must not wait for itself.
+    #[test]
+    fn a_redaction_hook_that_flushes_does_not_wait_where_trees_are_printed() {
+        let cell = Arc::new(OnceLock::<crate::Tracer>::new());
+        let (hook, deadline) = (Arc::clone(&cell), Duration::from_secs(20));
+        let tracer = crate::Tracer::builder("flushes")
+            .reporter(Takes)
+            .print_trees()
+            .redact(move |_| _ = hook.get().unwrap().flush(deadline).sent())
+            .build()
+            .unwrap();
+        cell.set(tracer.clone()).unwrap();
+        tracer.context().run(|| drop(span!("one")));
+        let began = Instant::now();
+        assert_eq!(tracer.flush(deadline).sent(), 1);
+        assert!(began.elapsed() < deadline, "{:?}", began.elapsed());
     }
 }

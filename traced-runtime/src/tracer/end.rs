@@ -29,11 +29,12 @@ impl End {
         Some(Ending(self))
     }
 
-    /// Waits until whoever began it has done it, but not beyond the deadline.
-    pub(crate) fn wait(&self, deadline: Instant) {
+    /// Waits until whoever began it has done it, but not beyond the deadline. Whether it is done.
+    pub(crate) fn wait(&self, deadline: Instant) -> bool {
         let time = deadline.saturating_duration_since(Instant::now());
         let ends = |stage: &mut Stage| *stage == Stage::Ends;
-        drop(self.reached.wait_timeout_while(self.lock(), time, ends));
+        let waited = self.reached.wait_timeout_while(self.lock(), time, ends);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == Stage::Ended
     }
 
     #[cfg(test)]

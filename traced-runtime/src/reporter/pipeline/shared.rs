@@ -44,13 +44,11 @@ pub(super) struct State {
     pub(super) encoding: bool,
     /// Taken from the queue to be sent, and neither sent nor dropped yet.
     pub(super) in_flight: u64,
-    /// How many spans came before the first of these.
+    /// How many spans were queued before the first of these, or a few less.
     pub(super) in_flight_after: u64,
     pub(super) collected: Vec<SpanRecord>,
     /// Spans that were ever queued.
     pub(super) offered: u64,
-    /// How many of them came before the first one that is queued now, or a few less.
-    pub(super) queue_after: u64,
     /// Dropped because the queue was full, since the thread last told.
     pub(super) overflow: u64,
     /// Dropped because the log was full, since the thread last told.
@@ -139,7 +137,6 @@ impl State {
             in_flight_after: 0,
             collected: Vec::new(),
             offered: 0,
-            queue_after: 0,
             overflow: 0,
             log_full: 0,
             trouble: false,
@@ -173,9 +170,7 @@ impl State {
     /// Queues the spans of a block that are held; those for which there is no room stay held, and come back.
     pub(super) fn queue_block(&mut self, mut block: Block, now: Instant) -> Option<Block> {
         let spans = block.len();
-        if self.queue.is_empty() {
-            self.queue_after = self.offered;
-        }
+        block = block.queued_after(self.offered);
         self.queue.push(&mut block, now);
         let queued = (spans - block.len()) as u64;
         self.offered += queued;
@@ -183,23 +178,10 @@ impl State {
         (!block.is_empty()).then_some(block)
     }
 
-    /// Takes the oldest spans out of the queue with `take`; tells how many came before them.
-    pub(super) fn take_batch(&mut self, take: impl FnOnce(&mut Queue) -> Batch) -> (Batch, u64) {
-        let batch = take(&mut self.queue);
-        let after = self.queue_after;
-        self.queue_after += batch.len() as u64;
-        (batch, after)
-    }
-
-    /// Spans that came after so many others are in the queue again.
-    pub(super) fn are_queued_again(&mut self, after: u64) {
-        // Others that came later may have been taken meanwhile: so for a while it may be less than it could be.
-        self.queue_after = self.queue_after.min(after);
-    }
-
-    /// How many spans came before the oldest one that is neither sent nor dropped; `None`: there is no such.
+    /// How many spans were queued before the oldest one that is neither sent nor dropped, or a few less; `None`: there is no
+    /// such.
     fn settled(&self) -> Option<u64> {
-        let queued = (!self.queue.is_empty()).then_some(self.queue_after);
+        let queued = self.queue.after();
         let in_flight = (self.in_flight > 0).then_some(self.in_flight_after);
         let in_memory = queued.into_iter().chain(in_flight).min();
         #[cfg(feature = "spool")]
@@ -358,8 +340,8 @@ impl Shared {
             state = match wait {
                 None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => {
-                    let (spans, after) = state.take_batch(|queue| queue.take(self.batch_bytes, now));
-                    (state.in_flight, state.in_flight_after) = (spans.len() as u64, after);
+                    let spans = state.queue.take(self.batch_bytes, now);
+                    (state.in_flight, state.in_flight_after) = (spans.len() as u64, spans.after());
                     state.encoding = true;
                     return Task::Send(spans);
                 }
@@ -391,9 +373,8 @@ impl Shared {
         if !state.closed {
             let back = rest.len() as u64;
             state.in_flight = state.in_flight.saturating_sub(back);
-            let after = state.queue_after.saturating_sub(back);
-            state.queue.put_back(rest, Instant::now());
-            state.are_queued_again(after);
+            let after = state.in_flight_after + state.in_flight;
+            state.queue.put_back(rest, after, Instant::now());
             if too_large > 0 {
                 state.settle(too_large as u64);
                 state.drop_spans(DropReason::TooLarge, too_large as u64);

@@ -30,7 +30,7 @@ pub(super) struct Spilling {
     in_hand: InHand,
     /// Spans that are being written.
     writing: u64,
-    /// How many spans came before the first of these.
+    /// How many spans were queued before the first of these, or a few less.
     writing_after: u64,
     /// This tracer's own spans on the disk, without those that are still in flight.
     spooled: u64,
@@ -182,9 +182,12 @@ impl State {
     /// The batch in hand is the disk's from now on, if it is there.
     pub(super) fn keep_saved(&mut self) {
         let Some(spill) = &mut self.spill else { return };
-        if matches!(spill.in_hand, InHand::Stored(_)) {
-            spill.in_hand = InHand::Nothing;
-        } else if let Some(number) = spill.saved_in_flight() {
+        if let InHand::Stored(place) = spill.in_hand {
+            // One that is settled stays in hand: its file is about to be removed.
+            if spill.index.get(place).is_none_or(|stored| stored.spans > 0) {
+                spill.in_hand = InHand::Nothing;
+            }
+        } else if let Some(number) = spill.saved_in_flight().filter(|_| self.in_flight > 0) {
             spill.in_hand = InHand::Nothing;
             let spans = mem::take(&mut self.in_flight);
             spill.spooled += spans;
@@ -196,7 +199,7 @@ impl State {
         }
     }
 
-    /// How many spans came before the oldest of this tracer's own that is in the spool, or on its way there.
+    /// How many spans were queued before the oldest of this tracer's own that is in the spool, or on its way there.
     pub(super) fn settled_of_spool(&self) -> Option<u64> {
         let spill = self.spill.as_ref()?;
         let stored = spill.index.oldest_own().and_then(|place| spill.index.get(place)).map(|stored| stored.after);
@@ -291,12 +294,6 @@ impl State {
         Some(mem::replace(&mut spill.index, Index::new(0)))
     }
 
-    fn are_writing(&mut self, spans: u64, after: u64) {
-        if let Some(spill) = &mut self.spill {
-            (spill.writing, spill.writing_after) = (spans, after);
-        }
-    }
-
     /// What is to be written now, or when to look again.
     fn next_spill(&mut self, batch_bytes: usize, linger: Duration) -> Result<Spill, Duration> {
         let Some(spill) = &mut self.spill else { return Ok(Spill::Stop) };
@@ -317,10 +314,10 @@ impl State {
                 if waiting > self.queue.bound() / 2 || urgent || (spill.lasting && hurry) {
                     spill.taken += 1;
                     let number = spill.taken;
-                    let (batch, after) = self.take_batch(|queue| queue.take_to_spill(batch_bytes, now));
+                    let batch = self.queue.take_to_spill(batch_bytes, now);
+                    (spill.writing, spill.writing_after) = (batch.len() as u64, batch.after());
                     let spans = batch.into_spans();
                     self.encoding = true;
-                    self.are_writing(spans.len() as u64, after);
                     return Ok(Spill::Queue { number, spans });
                 }
                 if spill.lasting {
@@ -420,13 +417,9 @@ impl Shared {
         let mut state = self.lock();
         state.encoding = false;
         let back = rest.len() as u64;
-        if let Some(spill) = state.spill.as_mut().filter(|spill| spill.writing > 0) {
+        if let State { closed: false, spill: Some(spill), queue, .. } = &mut *state {
             spill.writing = spill.writing.saturating_sub(back);
-        }
-        if !state.closed {
-            let after = state.queue_after.saturating_sub(back);
-            state.queue.put_back_spilling(rest, Instant::now());
-            state.are_queued_again(after);
+            queue.put_back_spilling(rest, spill.writing_after + spill.writing, Instant::now());
         }
         self.work.notify_all();
     }
@@ -463,8 +456,7 @@ impl Shared {
         if mem::take(&mut spill.writing) > 0 {
             let after = spill.writing_after;
             state.queue.release_spilling();
-            state.queue.put_back_spilling(taken, Instant::now());
-            state.are_queued_again(after);
+            state.queue.put_back_spilling(taken, after, Instant::now());
         }
         let lost = (state.has_given_up() && !state.closed).then(|| state.abandon());
         if let Some((spans, _)) = lost {
@@ -516,12 +508,10 @@ impl Shared {
         spools
     }
 
-    /// The batch in hand is settled: its file, if it has one, is to be removed.
+    /// The batch in hand is settled, unless it was left to the spool meanwhile: its file, if it has one, is to be removed. After
+    /// the end, too: what counts as sent is nobody else's to send.
     pub(crate) fn finished(&self) -> Option<Stored> {
         let mut state = self.lock();
-        if state.closed {
-            return None;
-        }
         let spill = state.spill.as_mut()?;
         let place = match mem::replace(&mut spill.in_hand, InHand::Nothing) {
             InHand::Nothing => return None,

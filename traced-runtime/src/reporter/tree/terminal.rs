@@ -5,6 +5,7 @@ use std::io::{self, Stderr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ThreadId;
 use std::time::Instant;
 
 use crate::reporter::drain::Drain;
@@ -45,6 +46,7 @@ pub(crate) struct Terminal {
 /// What tracers and the printing thread share.
 #[derive(Debug)]
 struct Thread {
+    id: ThreadId,
     orders: Mutex<Sender<Order>>,
     queue: Arc<Queue>,
     /// Tracers that have not finished.
@@ -129,6 +131,11 @@ impl Terminal {
         self.thread.flush(is_last)
     }
 
+    /// Whether the caller is the thread that prints, where the redaction hook runs, too.
+    pub(crate) fn is_here(&self) -> bool {
+        self.thread.id == std::thread::current().id()
+    }
+
     fn leave(&self) -> bool {
         !self.is_finished.swap(true, Ordering::AcqRel) && self.thread.users.fetch_sub(1, Ordering::AcqRel) == 1
     }
@@ -146,11 +153,11 @@ impl Thread {
         let queue = Arc::<Queue>::default();
         let printer = TreePrinter::new(io::stderr(), Look::of_stderr());
         let mut printing = Printing { inbox, queue: queue.clone(), drain, printer, is_behind: false };
-        spawn_quiet("traced-trees".to_owned(), move || {
+        let thread = spawn_quiet("traced-trees".to_owned(), move || {
             local::with(Local::suppress);
             while printing.round() {}
         })?;
-        Ok(Self { orders: Mutex::new(orders), queue, users: AtomicUsize::new(0) })
+        Ok(Self { id: thread.thread().id(), orders: Mutex::new(orders), queue, users: AtomicUsize::new(0) })
     }
 
     fn order(&self, order: Order) {
@@ -302,7 +309,7 @@ mod tests {
     fn what_waits_for_the_printing_thread_is_bounded() {
         let (orders, inbox) = channel();
         let (queue, users) = (Arc::<Queue>::default(), AtomicUsize::new(1));
-        let thread = Arc::new(Thread { orders: Mutex::new(orders), queue, users });
+        let thread = Arc::new(Thread { id: std::thread::current().id(), orders: Mutex::new(orders), queue, users });
         let terminal = Terminal { thread, redaction: None, is_finished: AtomicBool::new(false) };
         let link = terminal.link("http://z/".to_owned());
         let span = SpanRecord::sample("span", 1, 1, 0);

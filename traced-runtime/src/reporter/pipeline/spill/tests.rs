@@ -9,6 +9,8 @@ use crate::reporter::buffers::Buffers;
 use crate::reporter::pipeline::Task;
 use crate::reporter::stats::Tally;
 
+mod schedules;
+
 /// A pipeline's state without its threads.
 struct Steps {
     shared: Arc<Shared>,
@@ -227,4 +229,60 @@ fn a_batch_that_was_sent_in_part_is_not_sent_whole_after_it_was_given_up() {
     assert!(matches!(steps.shared.next(), Task::Stop));
     let tally = steps.tally();
     assert_eq!((tally.sent(), tally.spooled(), tally.dropped_by(DropReason::Unreachable)), (6, 4, 3));
+}
+
+/// Sends a batch in full.
+fn send_all(steps: &Steps) -> u64 {
+    let spans = steps.take(0).spans();
+    steps.shared.sent(spans, 1);
+    drop(steps.shared.finished());
+    spans as u64
+}
+
+/// Whatever goes round on the disk beside it, a flush does not wait for what came after it, but for a batch.
+#[test]
+fn a_flush_does_not_wait_for_what_overtook_failed_writes() {
+    let mut steps = Steps::new(1 << 20);
+    let size = SpanRecord::sample("span", 1, 1, 0).size();
+    Arc::get_mut(&mut steps.shared).unwrap().batch_bytes = 10 * size;
+    steps.offer(10);
+    for _ in 0..100 {
+        steps.shared.lock().spill.as_mut().unwrap().not_before = None;
+        steps.shared.trouble(true, true);
+        let Spill::Queue { spans, .. } = steps.shared.next_spill() else { panic!("spans wait in the queue") };
+        steps.shared.spill_encoded(Vec::new());
+        steps.offer(20);
+        send_all(&steps);
+        steps.shared.spill_failed(spans, 0);
+        send_all(&steps);
+    }
+    steps.shared.trouble(false, false);
+    let queued = steps.tally().queued();
+    steps.ask_to_flush();
+    let mut sent = 0;
+    while !steps.flush_is_done() {
+        sent += send_all(&steps);
+        steps.offer(10);
+    }
+    assert!(sent <= queued + 10, "{queued} were queued, {sent} had to be sent");
+}
+
+/// The end may come between the answer and the removal of the file.
+#[test]
+fn what_counts_as_sent_is_not_left_for_the_next_start() {
+    for is_stored in [true, false] {
+        let steps = Steps::new(1 << 20);
+        steps.offer(10);
+        if is_stored {
+            steps.spill();
+            assert!(matches!(steps.shared.next(), Task::SendStored(_)));
+        } else {
+            steps.take(0);
+            steps.save();
+        }
+        steps.shared.sent(10, 1);
+        steps.shared.close();
+        assert_eq!((steps.tally().sent(), steps.tally().spooled()), (10, 0));
+        assert!(steps.shared.finished().is_some(), "from the disk: {is_stored}");
+    }
 }
