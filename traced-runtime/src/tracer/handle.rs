@@ -94,6 +94,9 @@ impl Tracer {
 
     /// Reports every span that ended before the call, and waits until each was sent or dropped, or until this time has
     /// passed. Tells how things stand then.
+    ///
+    /// Inside a hook, a reporter or a sender of this tracer it does not wait, and neither does [`shutdown`](Self::shutdown): they
+    /// run on the threads that would be waited for.
     pub fn flush(&self, within: Duration) -> Tally {
         self.core.flush(after(within))
     }
