@@ -137,14 +137,13 @@ fn a_flush_beside_a_shutdown_waits_for_the_last_spans_too() {
                 thread::yield_now();
             }
             let flush = scope.spawn(|| held.core.flush(soon()));
-            // A backend that is slow, and not stuck.
-            while !flush.is_finished() {
+            // A backend that is slow, and not stuck: a batch goes when the next one is asked for, until the tracer has ended.
+            held.go.send(()).unwrap();
+            while held.arrived.recv().is_ok() {
                 held.go.send(()).unwrap_or_default();
-                thread::sleep(Duration::from_micros(200));
             }
             let tally = flush.join().unwrap();
             assert_eq!((tally.recorded(), tally.queued()), (3_001, 0), "{tally:?}");
-            held.open();
             first.join().unwrap();
         });
     }
@@ -156,13 +155,14 @@ fn a_shutdown_after_one_by_the_reporter_waits_for_the_reporter() {
     struct Ends {
         core: Arc<OnceLock<Arc<Core>>>,
         called: Sender<()>,
+        go: Receiver<()>,
         dropped: Arc<AtomicBool>,
     }
     impl Reporter for Ends {
         fn report(&mut self, _: &[SpanRecord]) -> Result<(), ReportError> {
             self.core.get().unwrap().shutdown(soon());
             self.called.send(()).unwrap();
-            thread::sleep(Duration::from_millis(50));
+            self.go.recv().unwrap();
             Ok(())
         }
     }
@@ -172,12 +172,18 @@ fn a_shutdown_after_one_by_the_reporter_waits_for_the_reporter() {
         }
     }
     let (core, dropped, (called, was_called)) = (Arc::default(), Arc::new(AtomicBool::new(false)), channel());
-    let reporter = Ends { core: Arc::clone(&core), called, dropped: Arc::clone(&dropped) };
+    let (open, go) = channel();
+    let reporter = Ends { core: Arc::clone(&core), called, go, dropped: Arc::clone(&dropped) };
     let mine = of_pipeline(&Drain::new(Registry::of_test(Clock::Os, 64 << 20, 1)), reporter, usize::MAX);
     core.set(Arc::clone(&mine)).unwrap();
     context_of(&mine).run(|| drop(span!("one")));
     mine.drain.flush(mine.reference, soon());
     was_called.recv().unwrap();
+    // All of its time, as long as the reporter reports.
+    let deadline = Instant::now() + Duration::from_millis(20);
+    mine.shutdown(deadline);
+    assert!(Instant::now() >= deadline, "the reporter still reports");
+    open.send(()).unwrap();
     mine.shutdown(soon());
     assert!(dropped.load(Ordering::Acquire), "the reporter still reports");
 }
