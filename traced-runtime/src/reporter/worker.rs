@@ -154,23 +154,9 @@ impl Worker {
                     self.shared.flushed(flush);
                 }
                 Task::TellOverflow(spans) => {
-                    self.tell(NoticeKind::QueueFull, spans, |spans| {
-                        format!(
-                            "{} dropped because the queue was full: they end faster than they are taken; raise \
-                             queue_bytes, or sample less",
-                            Count(spans, "span")
-                        )
-                    });
+                    self.tell_full(NoticeKind::QueueFull, spans, ["queue", "taken", "queue_bytes"]);
                 }
-                Task::TellLogFull(spans) => {
-                    self.tell(NoticeKind::LogFull, spans, |spans| {
-                        format!(
-                            "{} dropped because the log was full: they end faster than they are read; raise log_bytes, or \
-                             sample less",
-                            Count(spans, "span")
-                        )
-                    });
-                }
+                Task::TellLogFull(spans) => self.tell_full(NoticeKind::LogFull, spans, ["log", "read", "log_bytes"]),
                 Task::Stop => break,
             }
         }
@@ -499,6 +485,17 @@ impl Worker {
                 format!("the reporter could not be flushed, and may have lost what it held: {text}")
             });
         }
+    }
+
+    /// Tells of spans that found no room: in what, how they leave it, and which setting makes it larger.
+    fn tell_full(&mut self, kind: NoticeKind, spans: u64, [what, left, setting]: [&str; 3]) {
+        self.tell(kind, spans, |spans| {
+            let spans = Count(spans, "span");
+            format!(
+                "{spans} dropped because the {what} was full: they end faster than they are {left}; raise {setting}, or sample \
+                 less"
+            )
+        });
     }
 
     fn tell(&mut self, kind: NoticeKind, spans: u64, text: impl FnOnce(u64) -> String) -> bool {

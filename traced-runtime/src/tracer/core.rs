@@ -295,7 +295,10 @@ impl Core {
                 });
                 core.offer_rest(rest, deadline);
             }
-            let printed = core.trees.as_ref().map(Terminal::finish).filter(|_| core.can_wait());
+            let printed = core.trees.as_ref().map(Terminal::finish);
+            if !core.can_wait() {
+                return core.pipeline.shutdown(deadline);
+            }
             Self::wait_a_little(printed.as_ref(), deadline);
             let tally = core.pipeline.shutdown(deadline);
             core.wait_for_trees(printed, deadline);
@@ -332,9 +335,6 @@ impl Core {
 
     /// Waits until the trees are printed, and then the links of what was accepted.
     fn wait_for_trees(&self, printed: Option<Printed>, deadline: Instant) {
-        if !self.can_wait() {
-            return;
-        }
         for printed in printed.into_iter().chain(self.trees.as_ref().map(Terminal::flush)) {
             printed.wait(deadline);
         }

@@ -127,12 +127,13 @@ impl Spans {
         }
     }
 
-    /// A span has ended, and found no room to say so: it is lost, with what was told about it.
+    /// A span has ended, and found no room to say so: it is lost, with what was told about it, and counted with those that its
+    /// thread counts.
     pub(super) fn end_unwritten(&mut self, end: &Unwritten) {
         self.begun.remove(&end.key);
         self.take_loose(end.key);
-        if let (Some(reason), Some(core)) = (end.reason, self.core(end.tracer)) {
-            core.pipeline().lost(reason, 1);
+        if let (Some(reason), Some(slot)) = (end.reason, Slot::find(end.tracer)) {
+            slot.lose(reason, 1);
         }
     }
 
