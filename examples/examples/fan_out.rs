@@ -60,7 +60,7 @@ async fn first_of_two() {
 
 #[traced]
 async fn quick() {
-    sleep(Duration::from_millis(1)).await;
+    sleep(Duration::from_millis(10)).await;
 }
 
 #[traced]

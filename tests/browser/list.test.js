@@ -26,6 +26,7 @@ test(
     await viewer.send(single(1, "first", 30));
     await page.goto(`${viewer.origin}/zipkin/`);
     await page.locator(".live-state.on").waitFor();
+    await waitForTexts(page, NAMES, ["first"]);
     await page.keyboard.press("j");
     assert.equal(await page.evaluate(() => document.activeElement?.textContent), "first shop");
     await viewer.send(single(2, "second", 10));

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// A collector that remembers all requests and answers 202, or as it is told.
 ///
@@ -19,6 +19,8 @@ pub struct Collector {
     address: SocketAddr,
     shared: Arc<Shared>,
     listener: Option<JoinHandle<()>>,
+    /// While it is down: has the port, so that nobody else does, and refuses connections.
+    held: Option<Socket>,
 }
 
 /// What the collector does with a request that it has read whole.
@@ -231,7 +233,19 @@ impl Collector {
             Err(error) => panic!("no collector: {error}"),
         };
         let shared = Arc::default();
-        Collector { address, listener: Some(accept(listener, Arc::clone(&shared))), shared }
+        Collector { address, listener: Some(accept(listener, Arc::clone(&shared))), held: None, shared }
+    }
+
+    /// One that is down: clients are refused.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[track_caller]
+    #[must_use]
+    pub fn absent() -> Collector {
+        let mut collector = Collector::start();
+        collector.down();
+        collector
     }
 
     /// The address that reporters send to.
@@ -254,7 +268,7 @@ impl Collector {
         self.shared.lock().next.push_back(answer);
     }
 
-    /// Stops listening and ends all connections: clients are refused. [`Collector::up`] ends it.
+    /// Stops listening and ends all connections: clients are refused, and the port is kept. [`Collector::up`] ends it.
     pub fn down(&mut self) {
         self.shared.lock().is_down = true;
         self.shared.changed.notify_all();
@@ -265,6 +279,7 @@ impl Collector {
             // The thread looks at `is_down` when a connection comes.
             TcpStream::connect(self.address).ok();
             listener.join().ok();
+            self.held = hold(self.address).ok();
         }
     }
 
@@ -277,6 +292,7 @@ impl Collector {
         if self.listener.is_some() {
             return;
         }
+        self.held = None;
         match listen(self.address) {
             Ok((_, listener)) => {
                 self.shared.lock().is_down = false;
@@ -400,6 +416,15 @@ impl Shared {
 fn listen(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
     let listener = TcpListener::bind(address)?;
     Ok((listener.local_addr()?, listener))
+}
+
+/// Takes a port without listening: connections are refused as long as the socket is kept.
+fn hold(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // Connections of a moment ago have the port, too.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 fn accept(listener: TcpListener, shared: Arc<Shared>) -> JoinHandle<()> {

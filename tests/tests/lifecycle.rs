@@ -81,10 +81,7 @@ mod with_a_stuck_terminal {
 
     #[test]
     fn trouble_is_not_told_and_the_program_ends() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        let url = format!("http://{}/api/v2/spans", listener.local_addr().expect("its address"));
-        drop(listener);
-        assert_eq!(ends(&url), "sent 0 spans, 1 still queued, 0 dropped\n");
+        assert_eq!(ends(&Collector::absent().url()), "sent 0 spans, 1 still queued, 0 dropped\n");
     }
 }
 
@@ -122,12 +119,6 @@ mod deadlines {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let url = format!("http://{}/api/v2/spans", listener.local_addr().expect("its address"));
         (listener, url)
-    }
-
-    fn absent() -> String {
-        let (listener, url) = deaf();
-        drop(listener);
-        url
     }
 
     fn tracer(url: &str) -> Tracer {
@@ -195,8 +186,9 @@ mod deadlines {
         let garbage = Collector::start();
         garbage.answer(Answer::raw("HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nx"));
         let (_listener, deaf) = deaf();
+        let absent = Collector::absent();
         for (what, url) in [
-            ("absent", absent()),
+            ("absent", absent.url()),
             ("deaf", deaf),
             ("silent", silent.url()),
             ("slow", slow.url()),

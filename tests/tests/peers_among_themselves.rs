@@ -107,7 +107,7 @@ mod go {
 
     #[test]
     fn write_an_empty_payload_as_nothing() {
-        let Some(pair) = Pair::shared() else { return };
+        let Some(pair) = Pair::start(&[]) else { return };
         let told = pair.call(&["store", "k", "é"]);
         let received = pair.received(&told);
         shape(pair.zipkin, &told, 2).assert(

@@ -1,11 +1,10 @@
 //! The example `quickstart`: what a newcomer runs first, with and without a Zipkin, in all kinds of environments.
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
-use socket2::{Domain, Socket, Type};
 use traced_tests::{Collector, Output, Program, TraceTree, Zipkin};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -14,14 +13,6 @@ const NOT_PAID: &str = "no money: 45 is too much";
 fn quickstart(endpoint: &str) -> Program {
     let program = Program::example("quickstart").env("OTEL_EXPORTER_ZIPKIN_ENDPOINT", endpoint);
     program.env("LC_ALL", "C.UTF-8").env("COLUMNS", "").env("CLICOLOR_FORCE", "").env("TRACED_TREE", "")
-}
-
-/// A URL where connections are refused as long as the socket is kept: it has the port, and does not listen.
-fn refusing() -> (Socket, String) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    (socket, format!("http://{address}/api/v2/spans"))
 }
 
 /// The lines of standard error that are the tracer's, without the `traced: ` before them.
@@ -142,9 +133,9 @@ fn now() -> u64 {
 
 #[test]
 fn without_a_collector_it_ends_well_and_at_once_with_one_warning() {
-    let (_socket, url) = refusing();
+    let absent = Collector::absent();
     // Built before the time is taken.
-    let program = quickstart(&url);
+    let program = quickstart(&absent.url());
     let start = Instant::now();
     let output = program.run(SOON).success();
     let took = start.elapsed();
@@ -152,7 +143,7 @@ fn without_a_collector_it_ends_well_and_at_once_with_one_warning() {
     assert_eq!(tree(&output), TREE);
     let told = told(&output);
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with(&format!("cannot reach {url}: ")), "{told:?}");
+    assert!(told[0].starts_with(&format!("cannot reach {}: ", absent.url())), "{told:?}");
     assert!(
         told[0].ends_with(
             "; 4 spans dropped at shutdown. Check that the backend runs there; collector() or \

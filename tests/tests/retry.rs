@@ -27,10 +27,8 @@ impl Traced {
     fn with(url: impl Into<String>, set: impl FnOnce(Builder) -> Builder) -> Self {
         let notes = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&notes);
-        let builder = Tracer::builder("retry")
-            .collector(url)
-            .timeout(Duration::from_millis(800))
-            .linger(Duration::from_millis(300));
+        let builder =
+            Tracer::builder("retry").collector(url).timeout(Duration::from_secs(2)).linger(Duration::from_millis(300));
         let builder = builder.on_notice(move |notice| sink.lock().unwrap().push(notice.to_string()));
         Self { tracer: set(builder).build().unwrap(), notes }
     }
@@ -64,7 +62,8 @@ fn after(answers: impl IntoIterator<Item = Answer>) -> (Vec<Received>, Traced) {
         collector.answer_next(answer);
         faults += 1;
     }
-    let traced = Traced::to(collector.url());
+    // All in one batch, however long it takes to record them.
+    let traced = Traced::with(collector.url(), |builder| builder.linger(Duration::from_secs(3_600)));
     traced.record(10);
     let tally = traced.flush();
     assert_eq!((tally.recorded(), tally.sent(), tally.dropped()), (10, 10, 0), "{tally}");

@@ -144,7 +144,8 @@ fn a_client_that_sends_its_head_too_slowly_is_left() {
         let ended = stream.read_to_end(&mut rest);
         assert!(!matches!(&ended, Err(error) if error.kind() == io::ErrorKind::WouldBlock), "{begin:?}: {ended:?}");
     }
-    // A connection that is kept and not used ends, too.
+    // A connection that is kept and not used ends, too. This head is whole, when it comes: more time for it.
+    let server = start(|limits| limits.head_time = Duration::from_secs(2));
     let mut stream = connect(&server);
     stream.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     assert_eq!(read(&mut stream).0, 200);

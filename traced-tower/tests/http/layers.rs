@@ -18,8 +18,11 @@ use traced_tower::http;
 
 use crate::server::{Server, ended, tracer};
 
-/// Long enough for what answers, short for what never does.
+/// For what never answers. What answers under it must do so when it is polled first, as handlers here do.
 const TIMEOUT: Duration = Duration::from_millis(50);
+
+/// For what comes over a socket, however busy the machine is.
+const LONG: Duration = Duration::from_secs(60);
 
 fn timeout() -> TimeoutLayer {
     TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT)
@@ -106,15 +109,17 @@ async fn clients_between_layers_of_others() {
     let shop = tracer("shop");
     let server = Server::start(app()).await;
     let hyper = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let client = ServiceBuilder::new()
-        .layer(timeout())
-        .layer(http::client().tracer(&shop))
-        .layer(tower::timeout::TimeoutLayer::new(Duration::from_secs(60)))
-        .service(hyper);
+    let client = |limit| {
+        ServiceBuilder::new()
+            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, limit))
+            .layer(http::client().tracer(&shop))
+            .layer(tower::timeout::TimeoutLayer::new(LONG))
+            .service(hyper.clone())
+    };
     let get = |path| Request::get(server.url(path)).body(Empty::new()).unwrap();
-    let response = client.clone().oneshot(get("/text")).await.unwrap();
+    let response = client(LONG).oneshot(get("/text")).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), TEXT);
-    assert_eq!(client.oneshot(get("/never")).await.unwrap().status(), 408);
+    assert_eq!(client(TIMEOUT).oneshot(get("/never")).await.unwrap().status(), 408);
     drop(ended(&shop, 2).await);
     shop.tree().sorted().assert(
         "

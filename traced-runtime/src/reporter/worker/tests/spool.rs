@@ -105,10 +105,9 @@ fn what_cannot_be_sent_waits_on_the_disk_and_is_sent_oldest_first() {
         "HOST is off; spans wait in the spool, 1 by now; when it is full, the oldest are dropped. Check that the backend runs \
          there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go"
     );
-    assert_eq!(
-        notes[1],
-        "the backend takes spans again after 0 seconds; 0 spans dropped meanwhile, 19 waiting in the spool"
-    );
+    // How long that was is the disk's matter.
+    let (begin, end) = ("the backend takes spans again after ", "; 0 spans dropped meanwhile, 19 waiting in the spool");
+    assert!(notes[1].starts_with(begin) && notes[1].ends_with(end), "{notes:?}");
     assert_eq!(notes.len(), 2);
 }
 
@@ -212,7 +211,8 @@ fn a_sender_that_hangs_holds_neither_the_spool_nor_what_is_in_its_hands() {
         offer(&pipeline, id..=id);
         until(&pipeline, |stats| stats.tally().spooled() + 6 >= id);
     }
-    let tally = pipeline.shutdown(Instant::now() + Duration::from_millis(400));
+    // Time for the disk to take the last ones: the sender costs all of it.
+    let tally = pipeline.shutdown(Instant::now() + Duration::from_secs(3));
     assert_eq!((tally.spooled(), tally.dropped()), (50, 0), "{tally}");
     gate.go.send(Ok(())).unwrap();
     pipeline.shutdown(soon());
