@@ -2,6 +2,8 @@
 #![allow(unsafe_code, reason = "there is no safe fork")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what goes wrong ends the program, and is a failed test")]
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -185,12 +187,94 @@ fn locks() {
     println!("children {children}");
 }
 
+/// A child whose log has another size cannot have its parent's tracer. Who is told so may record, build and flush.
+fn not_started() {
+    let told = Arc::new(AtomicU64::new(0));
+    let count = told.clone();
+    let tracing = Tracer::builder("forks").log_bytes(1 << 20).reporter(Nobody(Arc::default())).summary(false);
+    let tracing = tracing.on_notice(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Span::start("in the hook").finish();
+        work();
+        assert_eq!(Tracer::builder("hook").build().unwrap().flush(DEADLINE), Tally::default());
+    });
+    let tracing = tracing.install().unwrap();
+    work();
+    fork(|| {
+        let own = Tracer::builder("own").log_bytes(4 << 20).reporter(Nobody(Arc::default())).build().unwrap();
+        Span::start("first").finish();
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+        work();
+        assert_eq!(told.load(Ordering::Relaxed), 1, "once");
+        own.context().run(work);
+        sent(&own.shutdown(DEADLINE), 1);
+    });
+    sent(&tracing.shutdown(DEADLINE), 1);
+}
+
+/// An allocator that opens a span for each allocation, while the thread wants that.
+struct Traced;
+
+thread_local! {
+    static TRACES_ALLOCATIONS: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Traced {
+    fn note() {
+        // A span allocates, too.
+        if TRACES_ALLOCATIONS.replace(false) {
+            Span::start("allocation").finish();
+            TRACES_ALLOCATIONS.set(true);
+        }
+    }
+}
+
+// SAFETY: everything is handed to the system's allocator.
+unsafe impl GlobalAlloc for Traced {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::note();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Traced = Traced;
+
+/// Starting the tracer allocates, and is the first thing that is recorded.
+fn allocator() {
+    let tracing = traced_runtime::init("forks");
+    work();
+    fork(|| {
+        // What is made for the process is there already: the first allocation comes in the middle of the start.
+        let other = Tracer::builder("other").reporter(Nobody(Arc::default())).build().unwrap();
+        drop(tracing.stats());
+        TRACES_ALLOCATIONS.set(true);
+        work();
+        TRACES_ALLOCATIONS.set(false);
+        let tally = tracing.shutdown(DEADLINE);
+        assert!(tally.is_conserved(), "{tally:?}");
+        // There was no log yet for some.
+        assert!(tally.sent() >= 1 && tally.dropped_by(DropReason::LogFull) >= 1, "{tally:?}");
+        assert_eq!(tally.sent() + tally.dropped_by(DropReason::LogFull), tally.recorded(), "{tally:?}");
+        drop(other);
+    });
+    sent(&tracing.shutdown(DEADLINE), 1);
+}
+
 fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("goes on") => goes_on(),
         Some("inside") => inside(),
         Some("left behind") => left_behind(),
         Some("locks") => locks(),
+        Some("not started") => not_started(),
+        Some("allocator") => allocator(),
         other => panic!("no scenario {other:?}"),
     }
 }

@@ -77,3 +77,12 @@ fn a_child_of_any_moment_waits_for_no_lock_of_its_parent() {
     assert_eq!(distinct(&spans, "id").len(), 100, "no id twice");
     assert_eq!(distinct(&spans, "traceId").len(), 100);
 }
+
+/// Both would wait for their own thread for ever, if locks were held while the user's code runs.
+#[test]
+fn a_childs_start_waits_for_nothing_that_the_users_code_does_meanwhile() {
+    let (_, spans) = run("not started");
+    assert!(spans.is_empty(), "{spans:?}");
+    let (_, spans) = run("allocator");
+    assert_eq!(named(&spans, "work").len(), 2, "{spans:#?}");
+}

@@ -72,15 +72,16 @@ impl Core {
         Self::with(slot, parts, Some(Arc::new(blueprint)), local, crossing)
     }
 
-    /// The same tracer for a forked child. `None`: a thread cannot be started, which was told.
-    pub(crate) fn start_again(&self, reference: u32) -> Option<Arc<Self>> {
+    /// The same tracer for a forked child; `None`: it is a test's. It cannot be where a thread does not start, or the child has
+    /// another log by now, which is to be [told](Self::tell_not_started).
+    pub(crate) fn start_again(&self, reference: u32) -> Option<Result<Arc<Self>, ConfigError>> {
         let blueprint = self.blueprint.as_ref()?;
-        let parts = blueprint.start_again().inspect_err(|error| {
-            let text = format!("this forked process records nothing: {error}");
-            blueprint.notice.tell(&Notice::new(NoticeKind::Settings, text));
-        });
-        let Parts { drain, pipeline, trees } = parts.ok()?;
-        Some(Arc::new(Self {
+        Some(blueprint.start_again().map(|parts| self.of_child(reference, blueprint, parts)))
+    }
+
+    fn of_child(&self, reference: u32, blueprint: &Arc<Blueprint>, parts: Parts) -> Arc<Self> {
+        let Parts { drain, pipeline, trees } = parts;
+        Arc::new(Self {
             slot: self.slot,
             reference,
             drain,
@@ -90,9 +91,17 @@ impl Core {
             crossing: self.crossing.clone(),
             end: End::default(),
             process: std::process::id(),
-            blueprint: Some(blueprint.clone()),
+            blueprint: Some(Arc::clone(blueprint)),
             left_behind: !blueprint.has_backend_again(),
-        }))
+        })
+    }
+
+    /// Tells why this forked process has no tracer.
+    pub(crate) fn tell_not_started(&self, error: &ConfigError) {
+        if let Some(blueprint) = &self.blueprint {
+            let text = format!("this forked process records nothing: {error}");
+            blueprint.notice.tell(&Notice::new(NoticeKind::Settings, text));
+        }
     }
 
     /// The sampler that it was started with.

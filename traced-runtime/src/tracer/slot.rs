@@ -4,12 +4,14 @@
 //! Slots are never freed, only used again: a reference to one is always valid, and a generation that has passed tells
 //! that its tracer is gone.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use crate::recorder::registry::{Registry, mix};
+use crate::reporter::notice::contain;
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::Roots;
 use crate::tracer::core::Core;
@@ -91,11 +93,40 @@ pub(crate) struct SlotSettings {
     pub(crate) crosses_forks: bool,
 }
 
-/// One thread at a time takes a slot, or starts a parent's tracer again.
+/// One thread at a time takes a slot.
 static TAKING: PerProcess<Mutex<()>> = PerProcess::new();
 
-fn taking() -> MutexGuard<'static, ()> {
-    TAKING.get_or_make(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+/// One thread at a time starts a parent's tracer again, or takes it away before that.
+static STARTING: PerProcess<Mutex<()>> = PerProcess::new();
+
+thread_local! {
+    /// Whether this thread is at it. Allocators run meanwhile, which may be traced: they must not wait for their own thread.
+    static STARTS: Cell<bool> = const { Cell::new(false) };
+}
+
+fn lock(mutex: &'static PerProcess<Mutex<()>>) -> MutexGuard<'static, ()> {
+    mutex.get_or_make(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The right to start a parent's tracer again.
+struct Starting {
+    _held: MutexGuard<'static, ()>,
+}
+
+impl Starting {
+    /// Waits for whoever has it; `None` if that is this thread.
+    fn begin() -> Option<Self> {
+        if STARTS.replace(true) {
+            return None;
+        }
+        Some(Self { _held: lock(&STARTING) })
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        STARTS.set(false);
+    }
 }
 
 #[allow(unsafe_code, reason = "slots live for ever: a pointer from the table is a reference")]
@@ -107,7 +138,7 @@ fn load(pointer: &AtomicPtr<Slot>) -> Option<&'static Slot> {
 impl Slot {
     /// Takes a free slot for a tracer that logs in `registry`; `None` when [`TRACERS`] are alive.
     pub(crate) fn take(settings: SlotSettings, registry: &Registry) -> Option<&'static Self> {
-        let _taking = taking();
+        let _taking = lock(&TAKING);
         let (index, entry) = SLOTS.iter().enumerate().find(|(_, entry)| load(entry).is_none_or(Self::is_free))?;
         let slot = load(entry).unwrap_or_else(|| {
             let slot: &'static Self = Box::leak(Box::new(Self::empty(u32::try_from(index).unwrap_or(0))));
@@ -178,6 +209,8 @@ impl Slot {
     #[cfg(unix)]
     pub(crate) fn forget_parents() {
         TAKING.forget();
+        STARTING.forget();
+        STARTS.set(false);
         for slot in SLOTS.iter().filter_map(load) {
             let has_tracer = |locked: &Locked| locked.core.try_read().is_ok_and(|core| core.is_some());
             if slot.parents.get().is_none() || slot.locked.get().is_some_and(has_tracer) {
@@ -217,10 +250,11 @@ impl Slot {
     /// its first record, and whenever its backend stayed in the parent.
     pub(crate) fn in_the_way() -> Option<Arc<Core>> {
         let slot = Self::installed()?;
-        let taking = taking();
+        // Whoever comes while he starts it finds it there.
+        let Some(starting) = Starting::begin() else { return slot.core_of_any_process() };
         match slot.core() {
             Some(core) if core.is_left_behind() => {
-                drop(taking);
+                drop(starting);
                 core.shutdown(Instant::now());
                 None
             }
@@ -361,6 +395,8 @@ impl Slot {
             if slot.lost.iter().any(|lost| lost.load(Ordering::Relaxed) > 0) {
                 if let Some(core) = slot.core() {
                     core.fold_lost();
+                    // Whoever shut it down meanwhile may have left it to us, with all that its user gave it.
+                    contain(|| drop(core)).ok();
                 }
             }
         }
@@ -409,9 +445,10 @@ impl Slot {
         self.locked().core.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The tracer itself, for a record. In a forked child the first one starts it.
-    pub(crate) fn core_to_record(&self) -> Option<Arc<Core>> {
-        self.core().or_else(|| self.start_again())
+    /// The tracer itself, for a record. In a forked child the first one starts it. The error is why there is none: the tracer is
+    /// gone, or this thread is just starting it, and there is no log yet.
+    pub(crate) fn core_to_record(&self) -> Result<Arc<Core>, DropReason> {
+        self.core().map_or_else(|| self.start_again(), Ok)
     }
 
     /// The tracer, or what it is in the parent process, where this one has not recorded yet.
@@ -429,21 +466,28 @@ impl Slot {
 
     /// Starts a parent's tracer in this process.
     #[cold]
-    fn start_again(&self) -> Option<Arc<Core>> {
-        self.parents.get()?;
-        let _taking = taking();
+    fn start_again(&self) -> Result<Arc<Core>, DropReason> {
+        let gone = DropReason::Deadline;
+        self.parents.get().ok_or(gone)?;
+        let starting = Starting::begin().ok_or(DropReason::LogFull)?;
         if let Some(core) = self.core() {
-            return Some(core);
+            return Ok(core);
         }
-        let core = self.parents_core()?.start_again(self.reference());
-        match &core {
-            Some(core) => {
+        let parents = self.parents_core().ok_or(gone)?;
+        match parents.start_again(self.reference()).ok_or(gone)? {
+            Ok(core) => {
                 self.registry.store(core.registry().id(), Ordering::Relaxed);
                 self.set_core(Some(core.clone()));
+                Ok(core)
             }
-            None => self.give_back(),
+            Err(error) => {
+                self.give_back();
+                // The user's code is told, which may do anything.
+                drop(starting);
+                parents.tell_not_started(&error);
+                Err(gone)
+            }
         }
-        core
     }
 
     /// The locks of this process.
