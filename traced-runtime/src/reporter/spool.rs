@@ -17,7 +17,8 @@
 //! and its folder before it counts the batch as spooled. The sending thread takes the oldest batch first, and removes its file after
 //! the answer. So a kill repeats one batch at most, and loses none that was counted.
 //!
-//! Folders of tracers that are gone are adopted at the start and once a minute. Their spans were recorded elsewhere, and are
+//! Folders of tracers that are gone are adopted at the start and once a minute: one is locked, and what is in the others moves
+//! there, so that a thousand of them take one descriptor. Their spans were recorded elsewhere, and are
 //! counted apart. Adopted batches and own ones are sent by the time at which they were written; while somebody waits for a
 //! flush or a shutdown, which is for what this tracer recorded, its own go first.
 
@@ -27,6 +28,7 @@ mod file;
 #[cfg(traced_fuzz)]
 pub(crate) mod file;
 mod folder;
+mod heir;
 mod index;
 mod lock;
 mod spooler;
@@ -35,7 +37,8 @@ use std::path::PathBuf;
 
 pub(crate) use crate::reporter::spool::aside::Aside;
 pub(crate) use crate::reporter::spool::file::LONGEST_BODY;
-pub(crate) use crate::reporter::spool::folder::{Folder, Left};
+pub(crate) use crate::reporter::spool::folder::Folder;
+pub(crate) use crate::reporter::spool::heir::{Heir, Left};
 pub(crate) use crate::reporter::spool::index::{Index, Place, Stored};
 pub(crate) use crate::reporter::spool::spooler::Spooler;
 

@@ -429,7 +429,7 @@ impl Shared {
         let mut state = self.lock();
         state.stats.cut_tags += cut_tags;
         if state.closed {
-            // They were counted as dropped; the file is somebody else's to send.
+            // They were counted as dropped, when nobody knew what would become of them; the file is somebody else's to send.
             return;
         }
         state.queue.release_spilling();
@@ -489,7 +489,7 @@ impl Shared {
         let mut state = self.lock();
         state.stats.set_aside += left.bad;
         let Some(spill) = &mut state.spill else { return Vec::new() };
-        let spans = left.orphans.drain(..).map(|(folder, found)| spill.index.adopt(folder, found)).sum::<u64>();
+        let spans = left.orphans.drain(..).map(|(folder, found)| spill.index.adopt(&folder, found)).sum::<u64>();
         let out = spill.index.swap_aside(&mut left.aside);
         spill.adopted += spans;
         state.stats.adopted.found += spans;

@@ -12,6 +12,7 @@ use crate::reporter::encode::Body;
 use crate::reporter::spool::BLOCK;
 use crate::reporter::spool::aside::{Aside, BAD};
 use crate::reporter::spool::file::{self, Damage, HEADER, Header};
+use crate::reporter::spool::heir::Left;
 use crate::reporter::spool::lock::Lock;
 
 const LOCK: &str = "lock";
@@ -30,17 +31,6 @@ pub(crate) struct Folder {
 pub(crate) struct Found {
     pub(crate) number: u64,
     pub(crate) header: Header,
-}
-
-/// What tracers that are gone left in a spool.
-#[derive(Debug, Default)]
-pub(crate) struct Left {
-    /// Their folders with what is to be sent, the one with the oldest batch first.
-    pub(crate) orphans: Vec<(Folder, Vec<Found>)>,
-    /// Files that were set aside now.
-    pub(crate) bad: u64,
-    /// All that was ever set aside, and batches that this release cannot read; the first to go is the last one.
-    pub(crate) aside: Vec<Aside>,
 }
 
 /// Why a batch cannot be read back.
@@ -104,12 +94,18 @@ impl Folder {
             let file = path.join(LOCK);
             match Lock::create(&file) {
                 Ok(Some(lock)) if file.exists() => {
+                    let folder = Self { path, _lock: lock };
                     sync_folder(spool)?;
-                    return Ok(Self { path, _lock: lock });
+                    return Ok(folder);
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // Where there are no locks each attempt would leave one.
+                    fs::remove_file(&file).ok();
+                    fs::remove_dir(&path).ok();
+                    return Err(error);
+                }
             }
         }
         Err(io::Error::other("folders vanish as soon as they are made"))
@@ -130,33 +126,13 @@ impl Folder {
         }
     }
 
-    /// Takes over all folders whose tracers are gone. Folders in which nothing is left go.
-    pub(crate) fn left_in(spool: &Path) -> Left {
-        let mut left = Left::default();
-        let mut names = Vec::new();
-        // A directory that is not there yet, or cannot be read, has none for us.
-        for entry in fs::read_dir(spool).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.extension().is_some_and(|end| end == BAD) {
-                names.push(path);
-            } else if let Some(folder) = Self::adopt(path) {
-                let batches = folder.batches(&mut left, |number| folder.header(number));
-                if !batches.is_empty() {
-                    left.orphans.push((folder, batches));
-                }
-            }
-        }
-        left.aside.extend(names.into_iter().filter_map(Aside::bad));
-        left.aside.sort_unstable_by(|one, other| other.cmp(one));
-        // One that was set aside by this look may have been listed, too.
-        left.aside.dedup();
-        left.orphans.sort_by_key(|(_, batches)| batches.first().map(|batch| batch.header.written));
-        left
-    }
-
     /// The batches inside, the oldest first, by what their headers say. What is none is set aside. None at all where
     /// something is missing to read them just now: another look finds them.
-    fn batches(&self, left: &mut Left, header: impl Fn(u64) -> Result<Header, ReadError>) -> Vec<Found> {
+    pub(crate) fn batches(&self, left: &mut Left) -> Vec<Found> {
+        self.batches_by(left, |number| self.header(number))
+    }
+
+    fn batches_by(&self, left: &mut Left, header: impl Fn(u64) -> Result<Header, ReadError>) -> Vec<Found> {
         let (mut batches, mut unread) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -188,7 +164,7 @@ impl Folder {
     }
 
     fn header(&self, number: u64) -> Result<Header, ReadError> {
-        let file = File::open(self.batch(number))?;
+        let file = open(&self.batch(number))?;
         let length = file.metadata()?.len();
         let mut start = Vec::with_capacity(HEADER);
         file.take(HEADER as u64).read_to_end(&mut start)?;
@@ -220,7 +196,7 @@ impl Folder {
 
     /// Reads a batch into `body`.
     pub(crate) fn read(&self, number: u64, body: &mut Body) -> Result<(), ReadError> {
-        let file = File::open(self.batch(number))?;
+        let file = open(&self.batch(number))?;
         let mut bytes = Vec::new();
         file.take(file::LONGEST_BODY + HEADER as u64 + 1).read_to_end(&mut bytes)?;
         let (header, list) = file::parse(&bytes)?;
@@ -233,6 +209,16 @@ impl Folder {
     /// Removes a batch that was sent, or is dropped. One that cannot be removed is sent once more by whoever adopts it.
     pub(crate) fn remove(&self, number: u64) {
         fs::remove_file(self.batch(number)).ok();
+    }
+
+    /// Moves a batch to another folder, under another number.
+    pub(crate) fn give(&self, number: u64, to: &Self, new: u64) -> io::Result<()> {
+        fs::rename(self.batch(number), to.batch(new))
+    }
+
+    /// Makes sure that the names inside are on the disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        sync_folder(&self.path)
     }
 
     /// Keeps a file that cannot be read back, out of the way.
@@ -279,6 +265,19 @@ impl Drop for Folder {
     }
 }
 
+/// Opens a batch. What is none must hold nobody up: a pipe would, until somebody writes.
+fn open(path: &Path) -> Result<File, ReadError> {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    let file = options.read(true).open(path)?;
+    let data = file.metadata()?;
+    if data.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
+    }
+    if data.is_file() { Ok(file) } else { Err(Damage::Foreign.into()) }
+}
+
 /// Makes sure that the names in a folder are on the disk.
 fn sync_folder(path: &Path) -> io::Result<()> {
     // Windows has no such call, and keeps names in a journal.
@@ -289,6 +288,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
     use super::*;
+    use crate::reporter::spool::heir::Heir;
 
     const LIST: &[u8] = b"[{}]";
 
@@ -302,7 +302,7 @@ mod tests {
     }
 
     fn look(spool: &Path) -> (Vec<usize>, u64, usize) {
-        let left = Folder::left_in(spool);
+        let left = Heir::default().look(spool);
         (left.orphans.iter().map(|(_, batches)| batches.len()).collect(), left.bad, left.aside.len())
     }
 
@@ -313,13 +313,30 @@ mod tests {
         let spool = tempfile::tempdir().unwrap();
         let folder = Folder::adopt(left_behind(spool.path())).unwrap();
         let mut left = Left::default();
-        let none = folder.batches(&mut left, |number| match number {
+        let none = folder.batches_by(&mut left, |number| match number {
             2 => Err(io::Error::from_raw_os_error(libc::EMFILE).into()),
             _ => folder.header(number),
         });
         assert_eq!((none.len(), left.bad, left.aside.len()), (0, 0, 0));
         drop(folder);
         assert_eq!(look(spool.path()), (vec![3], 0, 0), "all are there for the next look");
+    }
+
+    /// Whoever opens one waits for the other end, if he does not take care.
+    #[cfg(unix)]
+    #[test]
+    fn pipes_hold_nobody_up() {
+        let spool = tempfile::tempdir().unwrap();
+        let pipe = |path: PathBuf| {
+            let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+            assert!(made.success());
+        };
+        pipe(left_behind(spool.path()).join(format!("{:016x}.spool", 4)));
+        let foreign = spool.path().join("00c0ffee00c0ffee");
+        fs::create_dir(&foreign).unwrap();
+        pipe(foreign.join(LOCK));
+        assert_eq!(look(spool.path()), (vec![3], 1, 1), "one is set aside, the other one's folder is nobody's");
+        assert!(foreign.exists());
     }
 
     #[test]
@@ -337,7 +354,7 @@ mod tests {
         assert_eq!(look(spool.path()), (vec![2], 1, 1));
         assert!(!damaged.exists(), "it was renamed");
         let newer = [spoil(2), spoil(3)];
-        let left = Folder::left_in(spool.path());
+        let left = Heir::default().look(spool.path());
         assert_eq!((left.orphans.len(), left.bad, left.aside.len()), (0, 0, 3));
         // Nobody has its folder: they can go when there is no room.
         assert!(left.aside.iter().all(Aside::remove));

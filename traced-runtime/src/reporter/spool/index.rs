@@ -14,7 +14,8 @@ pub(crate) enum Place {
     Adopted {
         /// Milliseconds since 1970, and not before the batches that its tracer wrote earlier.
         written: u64,
-        folder: u32,
+        /// Counts those whose batches were adopted.
+        tracer: u32,
         number: u64,
     },
     Own {
@@ -66,7 +67,8 @@ pub(crate) struct Index {
     /// Those that were added since the last look at the directory began, which may or may not have found them.
     aside_since: Vec<Aside>,
     bound: u64,
-    folders: u32,
+    /// How many tracers' batches were adopted.
+    tracers: u32,
 }
 
 impl Index {
@@ -79,7 +81,7 @@ impl Index {
             aside_bytes: 0,
             aside_since: Vec::new(),
             bound,
-            folders: 0,
+            tracers: 0,
         }
     }
 
@@ -128,19 +130,18 @@ impl Index {
         self.batches.get_mut(&place).map(|stored| &mut stored.spans)
     }
 
-    /// Adds the batches of an adopted folder; returns how many spans they are.
-    pub(crate) fn adopt(&mut self, folder: Folder, batches: Vec<Found>) -> u64 {
-        let folder = Arc::new(folder);
+    /// Adds the batches of a tracer that is gone; returns how many spans they are.
+    pub(crate) fn adopt(&mut self, folder: &Arc<Folder>, batches: Vec<Found>) -> u64 {
         let (mut spans, mut written) = (0, 0);
         for Found { number, header } in batches {
             // A clock that was set back changes no order within a folder.
             written = header.written.max(written);
             spans += u64::from(header.spans);
-            let (bytes, folder) = (blocks(header.length), Arc::clone(&folder));
+            let (bytes, folder) = (blocks(header.length), Arc::clone(folder));
             let stored = Stored { folder, number, after: 0, spans: u64::from(header.spans), bytes, written };
-            self.insert(Place::Adopted { written, folder: self.folders, number }, stored);
+            self.insert(Place::Adopted { written, tracer: self.tracers, number }, stored);
         }
-        self.folders = self.folders.wrapping_add(1);
+        self.tracers = self.tracers.wrapping_add(1);
         spans
     }
 

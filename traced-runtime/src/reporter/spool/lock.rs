@@ -28,7 +28,11 @@ impl Lock {
     fn open(options: &mut std::fs::OpenOptions, path: &Path) -> io::Result<Option<Self>> {
         use std::os::fd::AsRawFd as _;
         use std::os::unix::fs::OpenOptionsExt as _;
-        let file = options.mode(0o600).open(path)?;
+        // A pipe has no end that we could wait for.
+        let file = options.mode(0o600).custom_flags(libc::O_NONBLOCK).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("the lock is no file"));
+        }
         // SAFETY: the descriptor is open as long as `file` lives, and the call touches no memory.
         if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
             return Ok(Some(Self(file)));

@@ -10,7 +10,7 @@ use crate::reporter::notice::{NoticeHook, NoticeKind, Notices};
 use crate::reporter::pipeline::{Shared, Spill, Written};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::{Redaction, failed_text};
-use crate::reporter::spool::{Aside, Folder};
+use crate::reporter::spool::{Aside, Folder, Heir};
 use crate::reporter::stats::{Count, DropReason};
 use crate::reporter::worker::too_large;
 
@@ -23,6 +23,7 @@ pub(crate) struct Spooler {
     body: Body,
     /// Made when there is something to keep.
     folder: Option<Arc<Folder>>,
+    heir: Heir,
     /// Whether the last attempt to write failed, which is told once.
     failing: bool,
 }
@@ -32,7 +33,8 @@ impl Spooler {
     pub(crate) fn new(shared: Arc<Shared>, redaction: Option<Redaction>, hook: NoticeHook) -> Self {
         let body = Body::new(shared.batch_bytes);
         let directory = shared.spool_directory();
-        Self { shared, directory, redaction, notices: Notices::new(hook), body, folder: None, failing: false }
+        let (notices, heir) = (Notices::new(hook), Heir::default());
+        Self { shared, directory, redaction, notices, body, folder: None, heir, failing: false }
     }
 
     /// Works until the pipeline is closed.
@@ -121,7 +123,7 @@ impl Spooler {
 
     /// Takes over the folders of tracers that are gone.
     fn adopt(&mut self) {
-        let mut left = Folder::left_in(&self.directory);
+        let mut left = self.heir.look(&self.directory);
         if left.bad > 0 {
             let directory = self.directory.display();
             self.notices.tell(NoticeKind::Spool, 0, Instant::now(), |_| {

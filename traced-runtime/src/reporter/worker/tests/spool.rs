@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::reporter::attributes::TagValue;
-use crate::reporter::spool::{Folder, SpoolSettings};
+use crate::reporter::spool::{Folder, Heir, SpoolSettings};
 use crate::reporter::stats::Stats;
 
 fn folder() -> TempDir {
@@ -416,7 +416,7 @@ fn a_folder_that_is_just_being_made_is_not_lost() {
     std::thread::scope(|scope| {
         let looking = scope.spawn(|| {
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                assert_eq!(Folder::left_in(folder.path()).bad, 0);
+                assert_eq!(Heir::default().look(folder.path()).bad, 0);
             }
         });
         for number in 1..=200 {

@@ -1,0 +1,163 @@
+//! Who takes over what tracers that are gone left in a spool.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use crate::reporter::spool::aside::{Aside, BAD};
+use crate::reporter::spool::folder::{Folder, Found};
+
+/// Takes over folders. The first one is kept, and the batches of all others move there: however many tracers have come and
+/// gone, one lock is held, which is one descriptor of the program's.
+#[derive(Debug, Default)]
+pub(crate) struct Heir {
+    /// Gone when all that was in it is.
+    folder: Weak<Folder>,
+    /// The greatest number of a batch in it.
+    last: u64,
+}
+
+/// What tracers that are gone left in a spool.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// What is to be sent, and where it is now: for each tracer its batches, the one with the oldest first.
+    pub(crate) orphans: Vec<(Arc<Folder>, Vec<Found>)>,
+    /// Files that were set aside now.
+    pub(crate) bad: u64,
+    /// All that was ever set aside, and batches that this release cannot read; the first to go is the last one.
+    pub(crate) aside: Vec<Aside>,
+}
+
+impl Heir {
+    /// Takes over all folders whose tracers are gone. Folders in which nothing is left go.
+    pub(crate) fn look(&mut self, spool: &Path) -> Left {
+        let mut left = Left::default();
+        let (mut folders, mut names) = (Vec::new(), Vec::new());
+        // A directory that is not there yet, or cannot be read, has none for us.
+        for entry in fs::read_dir(spool).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|end| end == BAD) {
+                names.push(path);
+            } else if let Some(folder) = Folder::adopt(path.clone()) {
+                let oldest = folder.batches(&mut left).first().map(|batch| batch.header.written);
+                folders.extend(oldest.map(|written| (written, path)));
+            }
+        }
+        folders.sort_unstable();
+        // Nobody had them meanwhile, or somebody has them now.
+        for folder in folders.into_iter().filter_map(|(_, path)| Folder::adopt(path)) {
+            let batches = folder.batches(&mut left);
+            let orphan = self.take(folder, batches);
+            left.orphans.extend(orphan);
+        }
+        if let Some(folder) = self.folder.upgrade() {
+            folder.sync().ok();
+        }
+        left.aside.extend(names.into_iter().filter_map(Aside::bad));
+        left.aside.sort_unstable_by(|one, other| other.cmp(one));
+        // One that was set aside by this look may have been listed, too.
+        left.aside.dedup();
+        left
+    }
+
+    fn take(&mut self, folder: Folder, batches: Vec<Found>) -> Option<(Arc<Folder>, Vec<Found>)> {
+        let last = batches.last()?.number;
+        let Some(own) = self.folder.upgrade().filter(|_| self.last < u64::MAX) else {
+            let folder = Arc::new(folder);
+            (self.folder, self.last) = (Arc::downgrade(&folder), last);
+            return Some((folder, batches));
+        };
+        let mut moved = Vec::with_capacity(batches.len());
+        for Found { number, header } in batches {
+            // What cannot be moved is left for another look.
+            let Some(next) = self.last.checked_add(1) else { break };
+            if folder.give(number, &own, next).is_err() {
+                break;
+            }
+            self.last = next;
+            moved.push(Found { number: next, header });
+        }
+        (!moved.is_empty()).then_some((own, moved))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+    use crate::reporter::encode::Body;
+
+    const LIST: &[u8] = b"[{}]";
+
+    fn leave(spool: &Path, numbers: impl IntoIterator<Item = u64>) {
+        let folder = Folder::create(spool).unwrap();
+        for number in numbers {
+            folder.write(number, LIST, 1).unwrap();
+        }
+    }
+
+    fn folders(spool: &Path) -> usize {
+        fs::read_dir(spool).unwrap().count()
+    }
+
+    #[test]
+    fn all_that_is_left_is_in_one_folder_then() {
+        let spool = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            leave(spool.path(), [3, 7]);
+        }
+        let mut heir = Heir::default();
+        let left = heir.look(spool.path());
+        assert_eq!((left.orphans.len(), left.bad, left.aside.len()), (20, 0, 0));
+        assert_eq!(folders(spool.path()), 1);
+        let all: Vec<_> =
+            left.orphans.iter().flat_map(|(folder, batches)| batches.iter().map(move |b| (folder, b))).collect();
+        // The first one's stay as they are.
+        let numbers: Vec<_> = all.iter().map(|(_, batch)| batch.number).collect();
+        assert_eq!(numbers, [3].into_iter().chain(7..=45).collect::<Vec<_>>());
+        assert!(left.orphans.iter().is_sorted_by_key(|(_, batches)| batches[0].header.written));
+        for (folder, batch) in all {
+            folder.read(batch.number, &mut Body::new(64)).unwrap();
+        }
+        // What comes later moves there, too.
+        leave(spool.path(), [1]);
+        let later = heir.look(spool.path());
+        assert_eq!((later.orphans.len(), later.orphans[0].1[0].number, folders(spool.path())), (1, 46, 1));
+        // And all of it is somebody's again when this one is gone.
+        drop((left, later));
+        assert_eq!(Heir::default().look(spool.path()).orphans[0].1.len(), 41);
+    }
+
+    #[test]
+    fn another_folder_is_kept_when_the_first_one_is_gone() {
+        let spool = tempfile::tempdir().unwrap();
+        let mut heir = Heir::default();
+        for _ in 0..3 {
+            leave(spool.path(), [2]);
+            let left = heir.look(spool.path());
+            let (folder, batches) = &left.orphans[0];
+            assert_eq!(batches[0].number, 2);
+            folder.remove(2);
+            drop(left);
+            assert_eq!(folders(spool.path()), 0);
+        }
+    }
+
+    #[test]
+    fn numbers_do_not_wrap() {
+        let spool = tempfile::tempdir().unwrap();
+        leave(spool.path(), [u64::MAX - 1]);
+        let mut heir = Heir::default();
+        let first = heir.look(spool.path());
+        leave(spool.path(), [1, 2, 3]);
+        let second = heir.look(spool.path());
+        assert_eq!(second.orphans[0].1.iter().map(|batch| batch.number).collect::<Vec<_>>(), [u64::MAX]);
+        let third = heir.look(spool.path());
+        assert_eq!(
+            third.orphans[0].1.iter().map(|batch| batch.number).collect::<Vec<_>>(),
+            [2, 3],
+            "in their own folder"
+        );
+        drop((first, second, third));
+    }
+}
