@@ -107,7 +107,7 @@ impl Tracer {
     ///
     /// With a spool what is left is kept there, and counts as [spooled](Tally::spooled). The last quarter of the time is for
     /// writing it, 500 ms at most: with less than some 20 ms in all that may be too short, and what is not written is dropped, and
-    /// counted.
+    /// counted. A file that is being synced when the time is up may be there in the end, and is sent by the next process.
     ///
     /// `std::process::exit` runs no destructors, and neither does a signal that ends the process, as SIGTERM and Ctrl-C do: call
     /// this before the one, and where the program waits for the other, by way of [`Tracer::installed`].
