@@ -1,5 +1,6 @@
 //! One tracer's folder below the spool's directory.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -132,13 +133,20 @@ impl Folder {
         self.batches_by(left, |number| self.header(number))
     }
 
+    /// When the oldest batch inside was written, by its header: what [`batches`](Self::batches) would begin with, for less reading.
+    pub(crate) fn written(&self) -> Option<u64> {
+        let names = fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let mut numbers: Vec<_> = names.filter_map(|name| number(stem(&name)?)).collect();
+        numbers.sort_unstable();
+        numbers.into_iter().find_map(|number| self.header(number).ok()).map(|header| header.written)
+    }
+
     fn batches_by(&self, left: &mut Left, header: impl Fn(u64) -> Result<Header, ReadError>) -> Vec<Found> {
         let (mut batches, mut unread) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let Some((stem, BATCH)) = name.to_str().and_then(|name| name.rsplit_once('.')) else { continue };
-            let number = u64::from_str_radix(stem, 16).ok().filter(|number| format!("{number:016x}") == stem);
-            match number.map(|number| (number, header(number))) {
+            let Some(stem) = stem(&name) else { continue };
+            match number(stem).map(|number| (number, header(number))) {
                 Some((number, Ok(header))) => batches.push(Found { number, header }),
                 Some((_, Err(error))) if error.is_shortage() => return Vec::new(),
                 Some((_, Err(ReadError::Damage(Damage::Version(_)) | ReadError::Io(_)))) => unread.push(entry.path()),
@@ -164,8 +172,7 @@ impl Folder {
     }
 
     fn header(&self, number: u64) -> Result<Header, ReadError> {
-        let file = open(&self.batch(number))?;
-        let length = file.metadata()?.len();
+        let (file, length) = open(&self.batch(number))?;
         let mut start = Vec::with_capacity(HEADER);
         file.take(HEADER as u64).read_to_end(&mut start)?;
         Ok(file::parse_header(&start, length)?)
@@ -196,7 +203,7 @@ impl Folder {
 
     /// Reads a batch into `body`.
     pub(crate) fn read(&self, number: u64, body: &mut Body) -> Result<(), ReadError> {
-        let file = open(&self.batch(number))?;
+        let (file, _) = open(&self.batch(number))?;
         let mut bytes = Vec::new();
         file.take(file::LONGEST_BODY + HEADER as u64 + 1).read_to_end(&mut bytes)?;
         let (header, list) = file::parse(&bytes)?;
@@ -240,7 +247,18 @@ impl Folder {
 
 /// Whether a tracer's folder is called so.
 pub(crate) fn is_folder_name(name: &str) -> bool {
-    u64::from_str_radix(name, 16).is_ok_and(|number| format!("{number:016x}") == name)
+    number(name).is_some()
+}
+
+/// The number that is written so, as we write them.
+fn number(name: &str) -> Option<u64> {
+    u64::from_str_radix(name, 16).ok().filter(|number| format!("{number:016x}") == name)
+}
+
+/// What a batch's name has before its ending; `None`: it is called otherwise.
+fn stem(name: &OsStr) -> Option<&str> {
+    let (stem, end) = name.to_str()?.rsplit_once('.')?;
+    (end == BATCH).then_some(stem)
 }
 
 /// The time, in milliseconds since 1970.
@@ -265,17 +283,15 @@ impl Drop for Folder {
     }
 }
 
-/// Opens a batch. What is none must hold nobody up: a pipe would, until somebody writes.
-fn open(path: &Path) -> Result<File, ReadError> {
+/// Opens a batch, of this many bytes. What is none must hold nobody up: a pipe would, until somebody writes.
+fn open(path: &Path) -> Result<(File, u64), ReadError> {
     let mut options = File::options();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
     let file = options.read(true).open(path)?;
     let data = file.metadata()?;
-    if data.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
-    }
-    if data.is_file() { Ok(file) } else { Err(Damage::Foreign.into()) }
+    // Reading a folder fails by itself.
+    if data.is_file() || data.is_dir() { Ok((file, data.len())) } else { Err(Damage::Foreign.into()) }
 }
 
 /// Makes sure that the names in a folder are on the disk.

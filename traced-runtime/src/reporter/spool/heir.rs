@@ -39,19 +39,15 @@ impl Heir {
             if path.extension().is_some_and(|end| end == BAD) {
                 names.push(path);
             } else if let Some(folder) = Folder::adopt(path.clone()) {
-                let oldest = folder.batches(&mut left).first().map(|batch| batch.header.written);
-                folders.extend(oldest.map(|written| (written, path)));
+                folders.push((folder.written(), path));
             }
         }
         folders.sort_unstable();
-        // Nobody had them meanwhile, or somebody has them now.
+        // Whoever took one in between has it.
         for folder in folders.into_iter().filter_map(|(_, path)| Folder::adopt(path)) {
             let batches = folder.batches(&mut left);
             let orphan = self.take(folder, batches);
             left.orphans.extend(orphan);
-        }
-        if let Some(folder) = self.folder.upgrade() {
-            folder.sync().ok();
         }
         left.aside.extend(names.into_iter().filter_map(Aside::bad));
         left.aside.sort_unstable_by(|one, other| other.cmp(one));
@@ -67,7 +63,7 @@ impl Heir {
             (self.folder, self.last) = (Arc::downgrade(&folder), last);
             return Some((folder, batches));
         };
-        let mut moved = Vec::with_capacity(batches.len());
+        let mut moved = Vec::new();
         for Found { number, header } in batches {
             // What cannot be moved is left for another look.
             let Some(next) = self.last.checked_add(1) else { break };
@@ -77,7 +73,11 @@ impl Heir {
             self.last = next;
             moved.push(Found { number: next, header });
         }
-        (!moved.is_empty()).then_some((own, moved))
+        if moved.is_empty() {
+            return None;
+        }
+        own.sync().ok();
+        Some((own, moved))
     }
 }
 
