@@ -470,20 +470,20 @@ fn serve(stream: TcpStream, number: usize, shared: &Shared) -> io::Result<()> {
             _ => None,
         };
         let told_to_close = request.header("connection") == Some("close");
+        let at = state.received.len();
         state.received.push(request);
         drop(state);
         shared.changed.notify_all();
+        // What goes down before its answer has given none.
+        let unanswered = || shared.lock().received[at].status = None;
         if !answer.delay.is_zero() && !shared.pause(Some(answer.delay)) {
+            unanswered();
             break;
         }
         let stream = reader.get_mut();
         match answer.end {
             End::Response(status, headers, body) => {
-                write!(stream, "HTTP/1.1 {status} Told\r\n")?;
-                for (name, value) in headers {
-                    write!(stream, "{name}: {value}\r\n")?;
-                }
-                write!(stream, "content-length: {}\r\n\r\n{body}", body.len())?;
+                respond(stream, status, &headers, &body).inspect_err(|_| unanswered())?;
             }
             End::Raw(bytes) => {
                 stream.write_all(&bytes)?;
@@ -516,6 +516,14 @@ fn serve(stream: TcpStream, number: usize, shared: &Shared) -> io::Result<()> {
         }
     }
     reader.get_ref().shutdown(Shutdown::Both)
+}
+
+fn respond(stream: &mut TcpStream, status: u16, headers: &[(String, String)], body: &str) -> io::Result<()> {
+    write!(stream, "HTTP/1.1 {status} Told\r\n")?;
+    for (name, value) in headers {
+        write!(stream, "{name}: {value}\r\n")?;
+    }
+    write!(stream, "content-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// The next request; `None` at the end of the connection. Its `status` and `connection` are still to be filled in.

@@ -12,6 +12,8 @@ use traced_runtime::{Builder, DropReason, Tally, Tracer, span};
 use traced_tests::{Answer, Collector, Program, Received, eventually, peer};
 
 const SOON: Duration = Duration::from_secs(60);
+/// Longer than any test: what lingers so long goes with a flush.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// One tracer, and what it told.
 struct Traced {
@@ -63,7 +65,7 @@ fn after(answers: impl IntoIterator<Item = Answer>) -> (Vec<Received>, Traced) {
         faults += 1;
     }
     // All in one batch, however long it takes to record them.
-    let traced = Traced::with(collector.url(), |builder| builder.linger(Duration::from_secs(3_600)));
+    let traced = Traced::with(collector.url(), |builder| builder.linger(HOUR));
     traced.record(10);
     let tally = traced.flush();
     assert_eq!((tally.recorded(), tally.sent(), tally.dropped()), (10, 10, 0), "{tally}");
@@ -237,7 +239,7 @@ fn request(stream: std::net::TcpStream) -> std::io::Result<Option<(String, std::
 #[test]
 fn a_bad_span_among_many_is_found_named_once_and_costs_no_other() {
     let (url, requests) = picky("the bad one");
-    let traced = Traced::with(url, |builder| builder.linger(Duration::from_secs(3_600)));
+    let traced = Traced::with(url, |builder| builder.linger(HOUR));
     traced.record(300);
     traced.tracer.context().run(|| drop(span!("the bad one")));
     traced.record(200);
@@ -257,7 +259,7 @@ fn too_large_is_split_whether_it_comes_as_413_or_as_zipkins_500() {
         let collector = Collector::start();
         collector.answer_next(answer.clone());
         collector.answer_next(answer);
-        let traced = Traced::with(collector.url(), |builder| builder.linger(Duration::from_secs(3_600)));
+        let traced = Traced::with(collector.url(), |builder| builder.linger(HOUR));
         traced.record(8);
         let tally = traced.flush();
         assert_eq!((tally.sent(), tally.batches()), (8, 3), "{tally}");

@@ -96,7 +96,7 @@ fn a_second_program_finds_the_viewer_of_the_first() {
         (&json!("deeper"), &outer["id"], &outer["traceId"])
     );
     assert!(
-        outer["age"].as_u64() >= inner["age"].as_u64() && outer["timestamp"].as_u64() <= inner["timestamp"].as_u64(),
+        outer["age"].as_u64() > inner["age"].as_u64() && outer["timestamp"].as_u64() <= inner["timestamp"].as_u64(),
         "{open}"
     );
     let text = second.end();

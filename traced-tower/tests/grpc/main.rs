@@ -15,6 +15,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use traced_runtime::{InContext as _, Kind, Outcome, Sampling, Span, SpanRecord, Tracer, testing};
+use traced_tests::Collector;
 use traced_tower::grpc::{self, Direction, Payloads};
 use traced_tower::{Layer, Service};
 
@@ -114,8 +115,8 @@ async fn a_status_is_told_on_both_sides() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_an_error_with_its_cause() {
     let client = testing::Tracer::new();
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let status = connect(free, &client, grpc::client()).say("hello").await.unwrap_err();
+    let absent = Collector::absent();
+    let status = connect(absent.address(), &client, grpc::client()).say("hello").await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     let span = ended(&client, Kind::Client).await;
     assert_eq!(tag(&span, "rpc.error_code").as_deref(), Some("UNAVAILABLE"));

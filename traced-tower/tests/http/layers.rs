@@ -24,8 +24,8 @@ const TIMEOUT: Duration = Duration::from_millis(50);
 /// For what comes over a socket, however busy the machine is.
 const LONG: Duration = Duration::from_secs(60);
 
-fn timeout() -> TimeoutLayer {
-    TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT)
+fn timeout(limit: Duration) -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, limit)
 }
 
 const TEXT: &str = "a text that is long enough to be packed, a text that is long enough to be packed";
@@ -39,7 +39,8 @@ const TEXT_SPAN: &str = "GET /text  [server]  http.method=GET  http.path=/text";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_layers_inside_of_ours() {
     let prices = tracer("prices");
-    let others = ServiceBuilder::new().layer(CorsLayer::permissive()).layer(CompressionLayer::new()).layer(timeout());
+    let others =
+        ServiceBuilder::new().layer(CorsLayer::permissive()).layer(CompressionLayer::new()).layer(timeout(TIMEOUT));
     let server = Server::start(app().layer(others).layer(http::server().tracer(&prices))).await;
     check(&server).await;
     let spans = ended(&prices, 3).await;
@@ -57,7 +58,8 @@ async fn all_layers_inside_of_ours() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_layers_outside_of_ours() {
     let prices = tracer("prices");
-    let others = ServiceBuilder::new().layer(CorsLayer::permissive()).layer(CompressionLayer::new()).layer(timeout());
+    let others =
+        ServiceBuilder::new().layer(CorsLayer::permissive()).layer(CompressionLayer::new()).layer(timeout(TIMEOUT));
     let server = Server::start(app().layer(http::server().tracer(&prices)).layer(others)).await;
     check(&server).await;
     // Preflight requests are answered by the layer outside.
@@ -77,7 +79,7 @@ async fn each_layer_takes_our_body_and_gives_it_one() {
     let service = ServiceBuilder::new()
         .layer(http::server().tracer(&prices))
         .layer(CorsLayer::permissive())
-        .layer(timeout())
+        .layer(timeout(TIMEOUT))
         .layer(http::server().tracer(&prices))
         .service(app());
     let service = ServiceBuilder::new().layer(CompressionLayer::new()).layer(CorsLayer::permissive()).service(service);
@@ -111,7 +113,7 @@ async fn clients_between_layers_of_others() {
     let hyper = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let client = |limit| {
         ServiceBuilder::new()
-            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, limit))
+            .layer(timeout(limit))
             .layer(http::client().tracer(&shop))
             .layer(tower::timeout::TimeoutLayer::new(LONG))
             .service(hyper.clone())
