@@ -156,24 +156,29 @@ struct Rate {
     state: AtomicU64,
 }
 
+/// Seconds by which a thread's reading of the clock may be late. Seconds are counted modulo 2³².
+const LATE: u32 = 3600;
+
 impl Rate {
     fn take(&self, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.epoch);
-        let second = since.as_secs();
+        #[expect(clippy::cast_possible_truncation, reason = "modulo 2³², as the state has it")]
+        let second = since.as_secs() as u32;
         let allowed = self.allowed(since);
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
-            let (current, taken) = (state >> 32, state & u64::from(u32::MAX));
+            #[expect(clippy::cast_possible_truncation, reason = "the halves are taken out by truncation")]
+            let (current, taken) = ((state >> 32) as u32, state as u32);
             // A thread that read its clock before another one opened a second counts in that one's first tenth.
-            let (second, taken, allowed) = match second.cmp(&current) {
-                std::cmp::Ordering::Less => (current, taken, self.allowed(Duration::ZERO)),
-                std::cmp::Ordering::Equal => (second, taken, allowed),
-                std::cmp::Ordering::Greater => (second, 0, allowed),
+            let (second, taken, allowed) = match current.wrapping_sub(second) {
+                0 => (second, taken, allowed),
+                1..LATE => (current, taken, self.allowed(Duration::ZERO)),
+                _ => (second, 0, allowed),
             };
-            if taken >= u64::from(allowed) {
+            if taken >= allowed {
                 return false;
             }
-            let next = second << 32 | (taken + 1);
+            let next = u64::from(second) << 32 | u64::from(taken + 1);
             match self.state.compare_exchange_weak(state, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(changed) => state = changed,
@@ -351,6 +356,17 @@ mod tests {
         assert_eq!((burst(850), burst(999), burst(1000), burst(5000)), (90, 10, 10, 10));
         // A clock that was read earlier than another thread's.
         assert_eq!((burst(4000), burst(5100)), (0, 10));
+    }
+
+    #[test]
+    fn a_rate_holds_after_as_many_seconds_as_it_counts() {
+        let epoch = Instant::now();
+        let sampler = Sampler::per_second_since(3, epoch);
+        let wraps = u64::from(u32::MAX) + 1;
+        for second in [1, wraps / 2, wraps - 2, wraps - 1, wraps, wraps + 1, wraps + wraps / 2, 3 * wraps] {
+            let burst = || (0..10).filter(|_| sampler.decide(&"", id(1), epoch + Duration::from_secs(second))).count();
+            assert_eq!((burst(), burst()), (3, 0), "second {second}");
+        }
     }
 
     #[test]
