@@ -98,12 +98,14 @@ pub(crate) struct Timeline {
     points: Vec<(u64, u64)>,
     /// Since which tick which offset (wall − monotonic) was in force.
     offsets: Vec<(u64, u64)>,
+    /// The tick of the last measurement.
+    measured: u64,
 }
 
 impl Timeline {
     /// A timeline that starts now.
     pub(crate) fn new(clock: Clock) -> Self {
-        let mut timeline = Self { clock, points: Vec::new(), offsets: Vec::new() };
+        let mut timeline = Self { clock, points: Vec::new(), offsets: Vec::new(), measured: 0 };
         timeline.measure();
         timeline
     }
@@ -129,8 +131,15 @@ impl Timeline {
             return;
         }
         let (tick, monotonic, wall) = self.sample();
+        self.measured = tick;
         self.add_point(tick, monotonic);
         self.add_offset(tick, wall.wrapping_sub(monotonic));
+    }
+
+    /// A whole tick near the end of a span that is read now, and began at `start`: of a span that may have been open for
+    /// long the last measurement. A test moves its clock as it likes between the end and the reading.
+    pub(crate) fn near(&self, start: u64) -> u64 {
+        if matches!(self.clock, Clock::Manual(_)) { start } else { self.measured }
     }
 
     /// Reads tick, monotonic and wall clock as close together as three tries get them.
@@ -230,7 +239,7 @@ mod tests {
     use super::*;
 
     fn timeline(points: &[(u64, u64)], offsets: &[(u64, u64)]) -> Timeline {
-        Timeline { clock: Clock::Tsc, points: points.to_vec(), offsets: offsets.to_vec() }
+        Timeline { clock: Clock::Tsc, points: points.to_vec(), offsets: offsets.to_vec(), measured: 0 }
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Replay<'_> {
                 }
             }
             Event::Span { site, ids, start, word, outcome, polls, begun } => {
-                let end = event::end(word, start);
+                let end = event::end(word, start, spans.timeline.near(start));
                 *self.last = end;
                 if begun {
                     spans.forget_begun(ids.key);
@@ -141,7 +141,7 @@ impl Replay<'_> {
     }
 
     fn end(&mut self, open: OpenSync, word: u64, outcome: Outcome, spans: &mut Spans) {
-        let end = event::end(word, open.start);
+        let end = event::end(word, open.start, spans.timeline.near(open.start));
         *self.last = end;
         spans.end(Some(open.site), open.ids, open.start, Some(end), outcome, 0, open.details);
     }
