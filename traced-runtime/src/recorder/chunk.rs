@@ -160,11 +160,10 @@ impl Chunk {
         words * size_of::<Word>() + size_of::<Self>()
     }
 
-    /// The same chunk, without content, at this position.
-    pub(super) fn renewed(mut self: Box<Self>, first: u64) -> Box<Self> {
+    /// The same chunk, without content.
+    pub(super) fn renewed(mut self: Box<Self>) -> Box<Self> {
         self.next = AtomicPtr::new(ptr::null_mut());
         self.committed = AtomicPtr::new(self.words.as_ptr().cast_mut());
-        self.first = first;
         self
     }
 
@@ -177,8 +176,13 @@ impl Chunk {
         self.words.as_ptr()
     }
 
+    /// Bytes of its words.
+    pub(super) fn words_bytes(&self) -> usize {
+        self.words.len() * size_of::<Word>()
+    }
+
     /// The position behind the last word.
     pub(super) fn end_position(&self) -> u64 {
-        self.first + (self.words.len() * size_of::<Word>()) as u64
+        self.first + self.words_bytes() as u64
     }
 }

@@ -17,6 +17,7 @@ use super::budget::{Budget, Need};
 use super::chunk::sync::{self, AtomicPtr, AtomicUsize, Ordering};
 use super::chunk::{Chunk, FIRST_CHUNK, LARGE_CHUNK, Word};
 use super::clock::Clock;
+use super::position::{Positions, range_of};
 use super::waker::Waker;
 use crate::tracer::callsite::Callsite;
 
@@ -30,8 +31,8 @@ const IN_SMALL_CHUNKS: usize = 16;
 /// What writer and reader of a log share.
 #[derive(Debug)]
 pub(crate) struct Log {
-    /// Unique in the process; it stands in the upper bits of all positions of this log.
-    number: u64,
+    /// Where its positions come from.
+    positions: &'static Positions,
     /// Added to a position before it is mixed to a span id.
     key: u64,
     clock: Clock,
@@ -50,19 +51,25 @@ pub(crate) struct Log {
     generation: AtomicUsize,
 }
 
-/// Bits of a position below the log's number: a log may write 1 TiB.
-pub(crate) const POSITION_BITS: u32 = 40;
-
 impl Log {
-    /// A log with a first chunk, if the budget allows one. `number` is never 0, so that no position is.
-    pub(crate) fn new(number: u64, key: u64, clock: Clock, budget: Arc<Budget>, waker: Arc<Waker>) -> Option<Self> {
+    /// A log with a first chunk, if there are positions for it and the budget allows one.
+    pub(crate) fn new(
+        positions: &'static Positions,
+        key: u64,
+        clock: Clock,
+        budget: Arc<Budget>,
+        waker: Arc<Waker>,
+    ) -> Option<Self> {
+        let first = positions.first(FIRST_CHUNK)?;
         if !budget.take(Chunk::bytes_of(FIRST_CHUNK / 8), Need::Start) {
+            positions.give_back(first);
             return None;
         }
-        let chunk = Box::into_raw(Chunk::new(FIRST_CHUNK / 8, number << POSITION_BITS));
+        let chunk = Box::into_raw(Chunk::new(FIRST_CHUNK / 8, first));
         Some(Self {
-            number,
-            key: key.wrapping_sub(number << POSITION_BITS),
+            positions,
+            // Ids do not depend on where the log begins.
+            key: key.wrapping_sub(first),
             clock,
             budget,
             waker,
@@ -72,11 +79,6 @@ impl Log {
             size: std::sync::atomic::AtomicUsize::new(FIRST_CHUNK / 8),
             generation: AtomicUsize::new(0),
         })
-    }
-
-    /// Its number.
-    pub(crate) const fn number(&self) -> u64 {
-        self.number
     }
 
     /// What to add to a position before mixing.
@@ -136,6 +138,8 @@ const fn is_closed(generation: usize) -> bool {
 impl Drop for Log {
     fn drop(&mut self) {
         self.free_spare();
+        // SAFETY: the tail is part of the chain, which is freed below.
+        self.positions.give_back(unsafe { (*self.tail.load(Ordering::Acquire)).end_position() });
         let mut chunk = self.head.load(Ordering::Acquire);
         while !chunk.is_null() {
             // SAFETY: nobody else has the log: the chain from `head` on is whole and ours.
@@ -207,6 +211,11 @@ impl Writer {
         (self.cursor.get().addr() as u64).wrapping_add(self.bias.get())
     }
 
+    /// The number of the range in which the next word is; 0 without a log.
+    pub(crate) fn range(&self) -> u64 {
+        range_of(self.position())
+    }
+
     /// Where the next words go.
     #[inline(always)]
     pub(crate) fn space(&self) -> Space {
@@ -227,8 +236,8 @@ impl Writer {
         }
     }
 
-    /// Goes on in a new chunk that holds at least `words` words. `false`: the budget does not allow it, and nothing has
-    /// changed. What is left of the old chunk stays unused.
+    /// Goes on in a new chunk that holds at least `words` words. `false`: the budget does not allow it, or there are no
+    /// positions left, and nothing has changed. What is left of the old chunk stays unused.
     ///
     /// # Safety
     /// The writer is attached to `log`.
@@ -236,7 +245,12 @@ impl Writer {
         let old = log.tail.load(Ordering::Relaxed);
         // SAFETY: the writer's own chunk; the reader frees it only after `next` is set below.
         let full = unsafe { &*old };
-        let Some(chunk) = Self::chunk(log, words, full.end_position(), need) else { return false };
+        let Some(mut chunk) = Self::chunk(log, words, need) else { return false };
+        let Some(first) = log.positions.after(full.end_position(), chunk.words_bytes()) else {
+            log.free(Box::into_raw(chunk));
+            return false;
+        };
+        chunk.first = first;
         let chunk = Box::into_raw(chunk);
         log.tail.store(chunk, Ordering::Release);
         // After this store the reader may free the old chunk.
@@ -247,13 +261,13 @@ impl Writer {
     }
 
     /// A chunk with room: the one that the reader put back, else one that another log does not need, else a new one.
-    fn chunk(log: &Log, words: usize, first: u64, need: Need) -> Option<Box<Chunk>> {
+    fn chunk(log: &Log, words: usize, need: Need) -> Option<Box<Chunk>> {
         let spare = log.spare.swap(ptr::null_mut(), Ordering::AcqRel);
         if !spare.is_null() {
             // SAFETY: the swap made it ours; it came from `Box::into_raw`.
             let spare = unsafe { Box::from_raw(spare) };
             if spare.words.len() >= words {
-                return Some(spare.renewed(first));
+                return Some(spare.renewed());
             }
             log.free(Box::into_raw(spare));
         }
@@ -266,7 +280,7 @@ impl Writer {
             // It was a large one before: there are no more of them than before.
             if let Some(kept) = budget.kept(words) {
                 log.size.store(size, Ordering::Relaxed);
-                return Some(kept.renewed(first));
+                return Some(kept.renewed());
             }
         }
         let left = budget.left(Need::Start);
@@ -278,7 +292,7 @@ impl Writer {
             size.min((left / SHARE).max(FIRST_CHUNK) / 8)
         };
         let granted = granted.max(words);
-        budget.take(Chunk::bytes_of(granted), need).then(|| Chunk::new(granted, first))
+        budget.take(Chunk::bytes_of(granted), need).then(|| Chunk::new(granted, 0))
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod chunk;
 pub(crate) mod clock;
 pub(crate) mod event;
 pub(crate) mod log;
+pub(crate) mod position;
 pub(crate) mod registry;
 pub(crate) mod stack;
 pub(crate) mod waker;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use super::budget::Budget;
 use super::clock::Clock;
 use super::log::Log;
+use super::position::OF_PROCESS;
 use super::stack::Stack;
 use super::waker::Waker;
 use crate::reporter::stats::DropReason;
@@ -16,7 +17,7 @@ const UNWRITTEN: usize = 1 << 16;
 /// The logs that one drain reads, with the clock they are written by and the bytes they may hold.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    id: u32,
+    id: u64,
     clock: Clock,
     budget: Arc<Budget>,
     waker: Arc<Waker>,
@@ -65,7 +66,7 @@ impl Registry {
     }
 
     fn with(clock: Clock, log_bytes: usize, keys: Keys) -> Self {
-        static IDS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
+        static IDS: AtomicU64 = AtomicU64::new(1);
         Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             clock,
@@ -80,7 +81,7 @@ impl Registry {
     }
 
     /// Unique in the process.
-    pub(crate) const fn id(&self) -> u32 {
+    pub(crate) const fn id(&self) -> u64 {
         self.id
     }
 
@@ -107,10 +108,8 @@ impl Registry {
             log.reopen();
             return Some(log);
         }
-        // Shared by all registries, so that a position is unique in the process.
-        static NUMBERS: AtomicU64 = AtomicU64::new(1);
-        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let log = Arc::new(Log::new(number, self.key(), self.clock.clone(), self.budget.clone(), self.waker.clone())?);
+        let (budget, waker) = (self.budget.clone(), self.waker.clone());
+        let log = Arc::new(Log::new(&OF_PROCESS, self.key(), self.clock.clone(), budget, waker)?);
         self.incoming.push(log.clone());
         Some(log)
     }
@@ -191,12 +190,12 @@ mod tests {
         let registry = Registry::of_test(Clock::Os, 1 << 20, 0);
         let first = registry.acquire().expect("room");
         let second = registry.acquire().expect("room");
-        assert_ne!(first.number(), second.number());
+        assert!(!Arc::ptr_eq(&first, &second));
         assert_eq!(registry.take_incoming().len(), 2);
         first.close();
         registry.release(first.clone());
         let third = registry.acquire().expect("room");
-        assert_eq!(third.number(), first.number());
+        assert!(Arc::ptr_eq(&third, &first));
         assert!(!third.is_closed());
         assert!(registry.take_incoming().is_empty());
     }

@@ -11,6 +11,7 @@ mod spans;
 
 use std::collections::HashSet;
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::recorder::event;
@@ -108,8 +109,8 @@ impl Assembler {
             return;
         }
         let withdrawn = registry.withdraw(written + FREE_LOGS);
-        let numbers: HashSet<u64> = withdrawn.iter().map(|log| log.number()).collect();
-        self.logs.retain(|log| !numbers.contains(&log.reader.log().number()));
+        let withdrawn: HashSet<_> = withdrawn.iter().map(Arc::as_ptr).collect();
+        self.logs.retain(|log| !withdrawn.contains(&Arc::as_ptr(log.reader.log())));
     }
 
     #[cfg(test)]

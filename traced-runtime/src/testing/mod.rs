@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
+use crate::recorder::position;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::tree;
 use crate::tracer::builder::Builder;
@@ -41,6 +42,13 @@ use crate::tracer::slot::SlotSettings;
 
 /// The time at which a test's clock stands at first: 2023-11-14 22:13:20 UTC, in nanoseconds since the epoch.
 const START: u64 = 1_700_000_000_000_000_000;
+
+/// Lets all logs of the process come to the ends of their ranges of positions every few chunks, where they would do so
+/// once in a terabyte. For tests of this crate.
+#[doc(hidden)]
+pub fn shorten_ranges() {
+    position::OF_PROCESS.begin_before_the_end(48 << 10);
+}
 
 /// A tracer for one test. It derefs to [`traced_runtime::Tracer`](crate::Tracer).
 ///

@@ -135,7 +135,8 @@ impl fmt::Display for ConfigError {
             Kind::TooManyTracers { limit } => {
                 write!(
                     f,
-                    "cannot build another tracer: {limit} are alive; shut down those that are not needed any more"
+                    "cannot build another tracer: {limit} are alive, or this process has had two thousand million; shut \
+                     down those that are not needed any more, and keep one instead of building it again and again"
                 )
             }
             Kind::Thread { name, source } => write!(

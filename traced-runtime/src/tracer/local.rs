@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use crate::propagation::baggage::Baggage;
 use crate::recorder::event::Ids;
-use crate::recorder::log::{Log, POSITION_BITS, Writer};
+use crate::recorder::log::{Log, Writer};
+use crate::recorder::position::range_of;
 use crate::recorder::registry::{mix, random};
 use crate::reporter::stats::DropReason;
 use crate::tracer::context::Context;
@@ -172,20 +173,21 @@ pub(crate) struct Local {
     writer: Writer,
     opened: Open,
     /// The last `Open::stay` given.
-    stays: Cell<u16>,
+    stays: Cell<u64>,
     /// Position of the last scope event in the log; 0 when what the reader thinks is innermost is not what we think.
     written: Cell<u64>,
     /// The current context. Spans inside it are told by `opened`.
     place: Place,
     /// The log; null without one. Kept alive by [`LOGS`].
     log: Cell<*const Log>,
-    number: Cell<u64>,
+    /// The range of positions that the log is in.
+    range: Cell<u64>,
     key: Cell<u64>,
-    registry: Cell<u32>,
+    registry: Cell<u64>,
     /// The tracer that was last found to write into this log; 0 if none was.
     known: Cell<u32>,
     /// The registry whose budget had nothing, and its `Budget::returned` then.
-    denied: Cell<(u32, usize)>,
+    denied: Cell<(u64, usize)>,
     /// State of the generator of ids; 0 before its first use.
     seed: Cell<u64>,
     /// Spans that ended while another context was current: what that one replaced may name them.
@@ -212,13 +214,22 @@ thread_local! {
     static LOGS: Logs = const { Logs(RefCell::new(Vec::new())) };
 }
 
-struct Logs(RefCell<Vec<(u32, Arc<Log>)>>);
+struct Logs(RefCell<Vec<OwnLog>>);
+
+/// A log that the thread writes.
+#[derive(Debug)]
+struct OwnLog {
+    registry: u64,
+    log: Arc<Log>,
+    /// The ranges of positions in which the thread wrote it: guards and contexts may name positions of each.
+    ranges: Vec<u64>,
+}
 
 impl Drop for Logs {
     fn drop(&mut self) {
         with(Local::close);
-        for (_, log) in self.0.get_mut() {
-            log.close();
+        for own in self.0.get_mut() {
+            own.log.close();
         }
     }
 }
@@ -255,7 +266,7 @@ impl Local {
             written: Cell::new(0),
             place: Place::empty(),
             log: Cell::new(std::ptr::null()),
-            number: Cell::new(0),
+            range: Cell::new(0),
             key: Cell::new(0),
             registry: Cell::new(0),
             known: Cell::new(0),
@@ -333,7 +344,7 @@ impl Local {
     }
 
     #[inline]
-    fn new_stay(&self) -> u16 {
+    fn new_stay(&self) -> u64 {
         let stay = self.stays.get().wrapping_add(1);
         self.stays.set(stay);
         stay
@@ -512,9 +523,9 @@ impl Local {
     /// Positions of the current context are of one log: makes that the current one again.
     #[inline(always)]
     fn return_to_inner(&self) {
-        let number = self.opened.inner.get() >> POSITION_BITS;
-        if number != 0 && number != self.number.get() {
-            self.select_log(|_, log| log.number() == number);
+        let range = range_of(self.opened.inner.get());
+        if range != 0 && range != self.range.get() {
+            self.select_log_of(range);
         }
         self.recompute();
     }

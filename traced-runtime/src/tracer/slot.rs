@@ -24,6 +24,11 @@ pub(crate) const TRACERS: usize = 1 << INDEX_BITS;
 
 const INDEX_BITS: u32 = 10;
 
+/// Generations of a slot, half of which have a tracer: as many as a reference can tell apart. A slot that has had all of
+/// them gets no tracer any more: a context of an early one would name a late one. All slots together last for two
+/// thousand million tracers.
+const GENERATIONS: u32 = 1 << (u32::BITS - INDEX_BITS);
+
 /// What the user's thread needs to know of a tracer, in atomics.
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -40,7 +45,7 @@ pub(crate) struct Slot {
     /// Whether a forked child goes on with the tracer.
     crosses_forks: AtomicBool,
     /// The registry that its spans are logged in; [`NO_REGISTRY`] before a forked child's first record.
-    registry: AtomicU32,
+    registry: AtomicU64,
     /// Counts the ids drawn for a test's tracer; 0 for any other, whose ids are random.
     drawn: AtomicU64,
     /// Spans that could not be recorded, by reason: too deep, log full, thread ended.
@@ -62,7 +67,7 @@ struct Locked {
 }
 
 /// No registry has this number.
-const NO_REGISTRY: u32 = u32::MAX;
+const NO_REGISTRY: u64 = u64::MAX;
 
 /// A boundary that no ratio gives: the sampler is asked.
 const ASK: u64 = 1;
@@ -139,24 +144,29 @@ impl Slot {
     /// Takes a free slot for a tracer that logs in `registry`; `None` when [`TRACERS`] are alive.
     pub(crate) fn take(settings: SlotSettings, registry: &Registry) -> Option<&'static Self> {
         let _taking = lock(&TAKING);
-        let (index, entry) = SLOTS.iter().enumerate().find(|(_, entry)| load(entry).is_none_or(Self::is_free))?;
+        let (index, entry) = SLOTS.iter().enumerate().find(|(_, entry)| load(entry).is_none_or(Self::can_be_taken))?;
         let slot = load(entry).unwrap_or_else(|| {
             let slot: &'static Self = Box::leak(Box::new(Self::empty(u32::try_from(index).unwrap_or(0))));
             entry.store(std::ptr::from_ref(slot).cast_mut(), Ordering::Release);
             slot
         });
-        slot.set_sampler(settings.sampler);
-        slot.require_parent.store(settings.require_parent, Ordering::Relaxed);
-        slot.short_trace_ids.store(settings.short_trace_ids, Ordering::Relaxed);
-        slot.drawn.store(settings.counted_ids.unwrap_or(0), Ordering::Relaxed);
-        slot.parents.forget();
-        slot.crosses_forks.store(settings.crosses_forks, Ordering::Relaxed);
-        slot.registry.store(registry.id(), Ordering::Relaxed);
-        slot.count_from_zero();
-        let generation = slot.generation.load(Ordering::Relaxed).wrapping_add(1);
-        slot.first.store(generation, Ordering::Relaxed);
-        slot.generation.store(generation, Ordering::Release);
+        slot.begin(settings, registry);
         Some(slot)
+    }
+
+    /// A tracer comes here.
+    fn begin(&self, settings: SlotSettings, registry: &Registry) {
+        self.set_sampler(settings.sampler);
+        self.require_parent.store(settings.require_parent, Ordering::Relaxed);
+        self.short_trace_ids.store(settings.short_trace_ids, Ordering::Relaxed);
+        self.drawn.store(settings.counted_ids.unwrap_or(0), Ordering::Relaxed);
+        self.parents.forget();
+        self.crosses_forks.store(settings.crosses_forks, Ordering::Relaxed);
+        self.registry.store(registry.id(), Ordering::Relaxed);
+        self.count_from_zero();
+        let generation = self.generation.load(Ordering::Relaxed) + 1;
+        self.first.store(generation, Ordering::Relaxed);
+        self.generation.store(generation, Ordering::Release);
     }
 
     fn count_from_zero(&self) {
@@ -174,7 +184,7 @@ impl Slot {
             require_parent: AtomicBool::new(false),
             short_trace_ids: AtomicBool::new(false),
             crosses_forks: AtomicBool::new(false),
-            registry: AtomicU32::new(0),
+            registry: AtomicU64::new(0),
             drawn: AtomicU64::new(0),
             lost: [const { AtomicU64::new(0) }; LOSSES],
             cut_values: AtomicU64::new(0),
@@ -187,6 +197,10 @@ impl Slot {
 
     fn is_free(&self) -> bool {
         self.generation.load(Ordering::Acquire) % 2 == 0
+    }
+
+    fn can_be_taken(&self) -> bool {
+        self.is_free() && self.generation.load(Ordering::Acquire) < GENERATIONS
     }
 
     /// The tracer is gone: contexts that name it record nothing any more.
@@ -223,7 +237,8 @@ impl Slot {
                 continue;
             }
             slot.count_from_zero();
-            if slot.crosses_forks.load(Ordering::Relaxed) {
+            let has_next = slot.generation.load(Ordering::Relaxed) + 2 < GENERATIONS;
+            if slot.crosses_forks.load(Ordering::Relaxed) && has_next {
                 slot.registry.store(NO_REGISTRY, Ordering::Relaxed);
                 slot.generation.fetch_add(2, Ordering::Release);
             } else {
@@ -306,7 +321,7 @@ impl Slot {
     }
 
     /// The registry that its spans are logged in.
-    pub(crate) fn registry_id(&self) -> u32 {
+    pub(crate) fn registry_id(&self) -> u64 {
         self.registry.load(Ordering::Relaxed)
     }
 
@@ -389,7 +404,7 @@ impl Slot {
     }
 
     /// Lets the tracers that log in a registry take over what their threads lost, where there is such.
-    pub(crate) fn fold_lost(registry: u32) {
+    pub(crate) fn fold_lost(registry: u64) {
         // The table is filled from its beginning.
         for slot in SLOTS.iter().map_while(load).filter(|slot| slot.registry_id() == registry) {
             if slot.lost.iter().any(|lost| lost.load(Ordering::Relaxed) > 0) {
@@ -499,5 +514,42 @@ impl Slot {
             let sampler = parents.or_else(|| Some(self.parents_core()?.first_sampler()));
             Locked { sampler: RwLock::new(sampler.unwrap_or(Sampler::never())), core: RwLock::new(None) }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorder::clock::Clock;
+    use crate::testing;
+
+    fn settings() -> SlotSettings {
+        testing::Tracer::options().slot_settings()
+    }
+
+    #[test]
+    fn a_slot_that_has_had_all_its_generations_gets_no_tracer_any_more() {
+        let registry = Registry::of_test(Clock::Os, 0, 0);
+        let slot = Slot::empty(0);
+        slot.generation.store(GENERATIONS - 2, Ordering::Relaxed);
+        assert!(slot.can_be_taken());
+        slot.begin(settings(), &registry);
+        let last = slot.reference();
+        assert_eq!(last >> INDEX_BITS, GENERATIONS - 1);
+        slot.generation.fetch_add(1, Ordering::Release);
+        assert!(slot.is_free() && !slot.can_be_taken());
+        assert_ne!(slot.reference(), last);
+    }
+
+    #[test]
+    fn references_of_one_slot_are_all_different_until_its_end() {
+        let slot = Slot::empty(7);
+        let references: std::collections::HashSet<u32> = (0..GENERATIONS)
+            .map(|generation| {
+                slot.generation.store(generation, Ordering::Relaxed);
+                slot.reference()
+            })
+            .collect();
+        assert_eq!(references.len(), GENERATIONS as usize);
     }
 }

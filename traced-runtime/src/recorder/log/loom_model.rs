@@ -1,11 +1,12 @@
 use super::*;
+use crate::recorder::position::OF_PROCESS;
 
 /// Two-word events over three chunks, with a reader that runs meanwhile: it sees whole events, in order, once.
 #[test]
 fn loom_reader_sees_whole_events_in_order() {
     loom::model(|| {
         let budget = Arc::new(Budget::new(1 << 20));
-        let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
+        let log = Arc::new(Log::new(&OF_PROCESS, 7, Clock::Os, budget, Arc::default()).expect("room"));
         let writing = log.clone();
         let thread = loom::thread::spawn(move || {
             let writer = Writer::detached();
@@ -58,7 +59,7 @@ fn loom_reader_sees_whole_events_in_order() {
 fn racy(write: fn(&Writer)) {
     loom::model(move || {
         let budget = Arc::new(Budget::new(1 << 20));
-        let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
+        let log = Arc::new(Log::new(&OF_PROCESS, 7, Clock::Os, budget, Arc::default()).expect("room"));
         let writing = log.clone();
         let thread = loom::thread::spawn(move || {
             let writer = Writer::detached();
@@ -112,7 +113,7 @@ fn taken_over(ended: fn(&Log, &Tail) -> Option<usize>) {
     model.preemption_bound = Some(3);
     model.check(move || {
         let budget = Arc::new(Budget::new(1 << 20));
-        let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
+        let log = Arc::new(Log::new(&OF_PROCESS, 7, Clock::Os, budget, Arc::default()).expect("room"));
         let free: Arc<Stack<Arc<Log>>> = Arc::default();
         // Not loom's: it checks, and is no part of what is explored.
         let owned = Arc::new(AtomicBool::new(true));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::recorder::position::OF_PROCESS;
 
 const EVENTS: u64 = 20_000;
 
@@ -11,7 +12,7 @@ fn share(commit: fn(&Writer, usize)) {
     let read = Arc::new(AtomicUsize::new(0));
     let progress = read.clone();
     let budget = Arc::new(Budget::new(1 << 20));
-    let log = Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("room"));
+    let log = Arc::new(Log::new(&OF_PROCESS, 7, Clock::Os, budget, Arc::default()).expect("room"));
     let writing = log.clone();
     let thread = std::thread::spawn(move || {
         let writer = Writer::detached();

@@ -1,11 +1,12 @@
 use super::*;
+use crate::recorder::position::OF_PROCESS;
 
 fn log(budget: usize) -> Arc<Log> {
     with_budget(Arc::new(Budget::new(budget)))
 }
 
 fn with_budget(budget: Arc<Budget>) -> Arc<Log> {
-    Arc::new(Log::new(1, 7, Clock::Os, budget, Arc::default()).expect("the budget has room"))
+    Arc::new(Log::new(&OF_PROCESS, 7, Clock::Os, budget, Arc::default()).expect("the budget has room"))
 }
 
 fn write(writer: &Writer, log: &Log, word: u64) -> bool {
@@ -246,4 +247,73 @@ fn two_threads_agree() {
             }
         }
     });
+}
+
+/// Positions whose ranges have room for a few chunks.
+fn short_ranges() -> &'static Positions {
+    let positions: &'static Positions = Box::leak(Box::new(Positions::new(1)));
+    positions.begin_before_the_end(48 << 10);
+    positions
+}
+
+#[test]
+fn a_log_goes_on_across_the_ends_of_its_ranges() {
+    let budget = Arc::new(Budget::new(8 << 20));
+    let log = Arc::new(Log::new(short_ranges(), 7, Clock::Os, budget, Arc::default()).expect("room"));
+    let writer = Writer::detached();
+    // SAFETY: the only writer; the log outlives it.
+    unsafe { writer.attach(&log) };
+    let mut reader = Reader::new(log.clone());
+    let (mut written, mut seen) = (Vec::new(), Vec::new());
+    for n in 0..100_000 {
+        assert!(write(&writer, &log, n));
+        written.push(writer.position() - 8);
+        if n % 1000 == 0 {
+            let tail = reader.tail();
+            reader.read_to(&tail, |words, at, position| {
+                assert_eq!(words.get(at), seen.len() as u64);
+                seen.push(position);
+                1
+            });
+        }
+    }
+    assert_eq!(seen, written[..seen.len()]);
+    assert!(written.is_sorted());
+    let ranges: std::collections::BTreeSet<u64> = written.iter().map(|&position| range_of(position)).collect();
+    assert!(ranges.len() > 20, "{ranges:?}");
+}
+
+#[test]
+fn a_log_without_positions_for_more_is_full() {
+    let positions: &'static Positions = Box::leak(Box::new(Positions::last()));
+    positions.begin_before_the_end(48 << 10);
+    let budget = Arc::new(Budget::new(8 << 20));
+    let log = Arc::new(Log::new(positions, 7, Clock::Os, budget.clone(), Arc::default()).expect("room"));
+    let writer = Writer::detached();
+    // SAFETY: the only writer; the log outlives it.
+    unsafe { writer.attach(&log) };
+    let mut written = 0;
+    while write(&writer, &log, written) {
+        written += 1;
+    }
+    assert!(written * 8 > 24 << 10 && written * 8 < 48 << 10, "{written} words in the last range");
+    let used = budget.used();
+    assert!(!write(&writer, &log, written));
+    assert_eq!(budget.used(), used, "what found no positions is given back");
+    assert_eq!(read(&mut Reader::new(log.clone())), (0..written).collect::<Vec<_>>());
+    assert!(Log::new(positions, 8, Clock::Os, budget, Arc::default()).is_none());
+}
+
+#[test]
+fn a_log_is_handed_over_at_the_end_of_its_count_too() {
+    let log = log(1 << 20);
+    log.generation.store(usize::MAX - 1, Ordering::Relaxed);
+    assert!(!log.is_closed());
+    log.close();
+    assert!(log.is_closed());
+    let reader = Reader::new(log.clone());
+    assert_eq!(reader.tail().ended(), Some(usize::MAX));
+    log.reopen();
+    assert!(!log.is_closed());
+    assert_eq!(reader.tail().ended(), None);
 }

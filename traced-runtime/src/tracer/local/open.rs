@@ -17,8 +17,8 @@ pub(super) struct Open {
     /// Open sync spans of the thread, each with room in reserve for its end.
     pub(super) depth: Cell<u32>,
     /// Tells the spans of the context from those of others that are open: another number each time that a context is
-    /// attached or a trace begins.
-    pub(super) stay: Cell<u16>,
+    /// attached or a trace begins. One in a nanosecond would use them up in 580 years.
+    pub(super) stay: Cell<u64>,
     /// The span that started the trace by itself, and ends the context with itself: position or token.
     pub(super) root: Cell<u64>,
 }
@@ -30,9 +30,9 @@ pub(super) struct Left {
     pub(super) inner: u64,
     root: u64,
     depth: u32,
-    stay: u16,
     /// Whether there was no context at all.
     pub(super) was_off: bool,
+    stay: u64,
     pub(super) scope: u64,
 }
 
@@ -43,7 +43,7 @@ impl Open {
 
     /// Nothing is open but for the depth, which is the thread's. Gives what was.
     #[inline(always)]
-    pub(super) fn leave(&self, stay: u16, was_off: bool) -> Left {
+    pub(super) fn leave(&self, stay: u64, was_off: bool) -> Left {
         Left {
             inner: self.inner.replace(0),
             root: self.root.replace(0),

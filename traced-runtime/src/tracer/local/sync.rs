@@ -9,7 +9,7 @@ use super::{DEPTH, Local, STRAYS, State, Stray, Target, flag, unusual, with};
 use crate::recorder::budget::Need;
 use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, Ids, kind};
-use crate::recorder::log::POSITION_BITS;
+use crate::recorder::position::range_of;
 use crate::recorder::registry::mix;
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::Callsite;
@@ -31,7 +31,7 @@ pub struct Enter {
     /// How many were open before.
     depth: u32,
     /// Of the context in which it was entered.
-    stay: u16,
+    stay: u64,
     flags: Cell<u8>,
     not_send: PhantomData<*const ()>,
 }
@@ -324,10 +324,10 @@ impl Local {
         if flags & mark::UNRECORDED == 0 && !self.is_unusual(unusual::CLOSED) {
             let outcome =
                 if panicking() && flags & mark::PANICKING == 0 { Outcome::Panicked } else { Outcome::Returned };
-            let number = enter.position >> POSITION_BITS;
-            if number == self.number.get() {
+            let range = range_of(enter.position);
+            if range == self.range.get() {
                 self.put_exit(enter, outcome);
-            } else if self.select_log(|_, log| log.number() == number) {
+            } else if self.select_log_of(range) {
                 self.put_exit(enter, outcome);
                 self.return_to_inner();
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DEPTH, LOGS, Local, unusual};
+use super::{DEPTH, LOGS, Local, OwnLog, unusual};
 use crate::recorder::budget::Need;
 use crate::recorder::clock::{Clock, os_nanos, tsc};
 use crate::recorder::event::{self, Ids, kind};
@@ -101,7 +101,7 @@ impl Local {
         }
         let slot = Slot::find(tracer).ok_or(DropReason::Deadline)?;
         let registry = slot.registry_id();
-        if registry != self.registry.get() && !self.select_log(|id, _| id == registry) {
+        if registry != self.registry.get() && !self.select_log(|own| own.registry == registry) {
             self.busy(|| self.acquire_log(slot))?;
         }
         self.known.set(tracer);
@@ -121,8 +121,8 @@ impl Local {
             let log = registry.acquire()?;
             let mut logs = logs.0.borrow_mut();
             // What only this thread still holds belongs to a test's tracer that is gone.
-            logs.retain(|(_, log)| Arc::strong_count(log) > 1);
-            logs.push((registry.id(), log.clone()));
+            logs.retain(|own| Arc::strong_count(&own.log) > 1);
+            logs.push(OwnLog { registry: registry.id(), log: log.clone(), ranges: Vec::new() });
             Some(log)
         });
         match added {
@@ -143,25 +143,48 @@ impl Local {
 
     /// Makes the first of the thread's logs that fits the current one.
     #[cold]
-    pub(super) fn select_log(&self, fits: impl Fn(u32, &Log) -> bool) -> bool {
+    pub(super) fn select_log(&self, fits: impl Fn(&OwnLog) -> bool) -> bool {
         let found = LOGS.try_with(|logs| {
             let logs = logs.0.try_borrow().ok()?;
-            logs.iter().find(|(id, log)| fits(*id, log)).cloned()
+            logs.iter().find(|own| fits(own)).map(|own| (own.registry, own.log.clone()))
         });
         match found {
-            Ok(Some((id, log))) => {
-                self.use_log(id, &log);
+            Ok(Some((registry, log))) => {
+                if Arc::as_ptr(&log) != self.log.get() {
+                    self.use_log(registry, &log);
+                }
                 true
             }
             _ => false,
         }
     }
 
-    pub(super) fn use_log(&self, registry: u32, log: &Arc<Log>) {
+    /// The same by a range that the thread has written in.
+    #[cold]
+    pub(super) fn select_log_of(&self, range: u64) -> bool {
+        self.select_log(|own| own.ranges.contains(&range))
+    }
+
+    /// Notes the range that the writer is in.
+    fn note_range(&self) {
+        let (range, log) = (self.writer.range(), self.log.get());
+        self.range.set(range);
+        // What cannot be reached is the log of a thread that is just ending.
+        let _ = LOGS.try_with(|logs| {
+            let mut logs = logs.0.try_borrow_mut().ok()?;
+            let own = logs.iter_mut().find(|own| Arc::as_ptr(&own.log) == log)?;
+            if !own.ranges.contains(&range) {
+                own.ranges.push(range);
+            }
+            Some(())
+        });
+    }
+
+    pub(super) fn use_log(&self, registry: u64, log: &Arc<Log>) {
         // SAFETY: `LOGS` keeps the log until the thread ends, and then `close` detaches; only this thread writes it.
         unsafe { self.writer.attach(log) };
         self.log.set(Arc::as_ptr(log));
-        self.number.set(log.number());
+        self.note_range();
         self.key.set(log.key());
         self.registry.set(registry);
         self.known.set(0);
@@ -172,7 +195,7 @@ impl Local {
     pub(super) fn forget_log(&self) {
         self.writer.detach();
         self.log.set(std::ptr::null());
-        self.number.set(0);
+        self.range.set(0);
         self.registry.set(0);
         self.known.set(0);
         self.set_unusual(unusual::CLOCK, true);
@@ -197,7 +220,13 @@ impl Local {
         }
         let words = words + 2 * self.reserve();
         // SAFETY: the writer is attached to this log.
-        let extended = self.busy(|| unsafe { self.writer.extend(log, words, need) });
+        let extended = self.busy(|| unsafe {
+            let extended = self.writer.extend(log, words, need);
+            if extended && self.writer.range() != self.range.get() {
+                self.note_range();
+            }
+            extended
+        });
         log.waker().wake(log.budget().is_filling());
         if extended {
             Ok(())
