@@ -11,6 +11,7 @@
 //! - [`peer`]: what a test needs of the machine: tools and downloads
 //! - [`peers`]: programs with other tracers, as servers and as clients
 //! - [`Checked`]: a tracer for one test, which checks at its end that each span was counted and reported once
+//! - [`random`]: random numbers that are the same in each run
 //! - [`now`]: polls a future that waits for nobody
 //! - [`fixture`]: packages that tests write, for the compiler to speak about
 //! - [`eventually`]: the one place that waits by time
@@ -23,6 +24,7 @@ pub mod peer;
 pub mod peers;
 mod process;
 mod program;
+pub mod random;
 pub mod tags;
 mod tree;
 mod wait;

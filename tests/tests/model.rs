@@ -25,6 +25,7 @@ use traced_runtime::{
     Context, Outcome, ReportError, Reporter, Sampling, Span, SpanId, SpanRecord, TraceId, Tracer, span, tag, testing,
     traced,
 };
+use traced_tests::random::Random;
 
 /// Programs on one thread, unless `TRACED_MODEL` says how many; each is run with tracers of the test kit and with tracers that
 /// share the process's log.
@@ -38,19 +39,6 @@ fn programs() -> u64 {
 }
 
 const THREADS: u64 = 3;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((x ^ (x >> 31)) % end as u64).unwrap_or(0)
-    }
-}
 
 /// Where spans come out.
 enum Backend {
@@ -366,7 +354,7 @@ mod ordered {
         *lock(&world.contexts) = contexts;
 
         let thread = |thread: u64| {
-            let random = Random(seed * 1_000 + thread);
+            let random = Random::new(seed * 1_000 + thread);
             let scopes = vec![Scope { base: Place::Nowhere, entered: Vec::new() }];
             DRIVER.set(Some(Driver { world: world.clone(), random, scopes, fuel: 300 }));
             for _ in 0..6 {
@@ -569,7 +557,7 @@ mod disordered {
         thread::scope(|scope| {
             for thread in 0..threads {
                 let world = &world;
-                scope.spawn(move || program(world, &mut Random(seed * 1_000 + thread), backends));
+                scope.spawn(move || program(world, &mut Random::new(seed * 1_000 + thread), backends));
             }
         });
         lock(&world.spans).clear();

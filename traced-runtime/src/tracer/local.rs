@@ -386,7 +386,7 @@ impl Local {
     /// Puts back what [`lend`](Self::lend) and [`frame`](Self::frame) replaced.
     #[inline(always)]
     pub(crate) fn take_back(&self, frame: &mut Frame) {
-        if !self.place.take_back(frame) {
+        if self.place.take_back(frame) {
             return self.return_to(&frame.left);
         }
         let baggage = self.place.own_again(frame);

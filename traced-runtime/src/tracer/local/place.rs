@@ -19,13 +19,19 @@ use crate::tracer::context::Context;
 /// it takes two moves where the context itself would take thirty. Whatever changes the context, or keeps it longer than the
 /// poll, makes a copy first: the pointer is remembered by nothing but the poll of another future inside.
 ///
+/// Polls end in the order opposite to that in which they began, unless stackful coroutines suspend them half-way. So only
+/// the poll whose frame is current puts back what was there before. Where another one ends, no frame of the thread is
+/// trusted any more: what its coroutines record later may get another parent.
+///
 /// What the thread owns has no destructor: with one the thread local would be registered on first use, and asked about at
 /// each. A context that is still attached when its thread ends was leaked, and so is its baggage.
 pub(super) struct Place {
     /// The thread's own.
     own: Own,
-    /// Of the poll that lends a context, or null.
+    /// Of the poll that lends a context, or null. It and all frames that are before it are on stacks that are still there.
     frame: Cell<*const Frame>,
+    /// One more each time that polls ended in disorder: frames of earlier ones are not trusted.
+    epoch: Cell<u64>,
 }
 
 struct Own {
@@ -43,7 +49,8 @@ pub(crate) struct Frame {
 
 /// A place beside a frame for what the thread owned, if that has to give way meanwhile.
 pub(crate) struct Kept {
-    is_there: Cell<bool>,
+    /// The epoch in which something was kept; 0 when nothing is there.
+    since: Cell<u64>,
     own: UnsafeCell<MaybeUninit<(Ids, Option<Arc<Baggage>>)>>,
 }
 
@@ -51,7 +58,7 @@ impl Kept {
     /// Nothing.
     #[inline(always)]
     pub(crate) const fn new() -> Self {
-        Self { is_there: Cell::new(false), own: UnsafeCell::new(MaybeUninit::uninit()) }
+        Self { since: Cell::new(0), own: UnsafeCell::new(MaybeUninit::uninit()) }
     }
 }
 
@@ -73,7 +80,7 @@ impl Place {
     /// No context.
     pub(super) const fn empty() -> Self {
         let own = Own { ids: Cell::new(Ids::NONE), baggage: Cell::new(ManuallyDrop::new(None)) };
-        Self { own, frame: Cell::new(ptr::null()) }
+        Self { own, frame: Cell::new(ptr::null()), epoch: Cell::new(1) }
     }
 
     /// Whether what is current is lent.
@@ -139,10 +146,10 @@ impl Place {
         let baggage = self.own.replace_baggage(context.all_baggage());
         // SAFETY: it is beside the frame.
         let kept = unsafe { &*frame.kept };
-        debug_assert!(!kept.is_there.get(), "a frame is left once");
+        debug_assert!(kept.since.get() == 0, "a frame is left once");
         // SAFETY: nobody else reads or writes it; it is written once, because the frame is not found here again.
         unsafe { (*kept.own.get()).write((ids, baggage)) };
-        kept.is_there.set(true);
+        kept.since.set(self.epoch.get());
     }
 
     #[inline]
@@ -182,21 +189,35 @@ impl Place {
         self.frame.set(frame);
     }
 
-    /// Makes current what was so before. `true`: what the thread owned is to be [put back](Self::own_again), too.
+    /// Makes current what was so before, if this frame is current. `false`: the context became the thread's own, or
+    /// another coroutine's frame is current; what was there is to be [put back](Self::own_again).
     #[inline(always)]
     pub(super) fn take_back(&self, frame: &Frame) -> bool {
-        self.frame.set(frame.before);
-        // SAFETY: it is beside the frame.
-        unsafe { (*frame.kept).is_there.get() }
+        let is_current = ptr::eq(self.frame.get(), frame);
+        if is_current {
+            self.frame.set(frame.before);
+        }
+        is_current
     }
 
-    /// Puts back what gave way, and gives the baggage that the thread has come to own meanwhile.
+    /// Puts back what gave way to a frame that is not current, and gives the baggage that the thread has come to own.
     #[cold]
     pub(super) fn own_again(&self, frame: &Frame) -> Option<Arc<Baggage>> {
         // SAFETY: it is beside the frame.
         let kept = unsafe { &*frame.kept };
-        kept.is_there.set(false);
-        // SAFETY: it was written when `is_there` was set, and is taken out once.
+        let since = kept.since.replace(0);
+        if since == self.epoch.get() && !self.is_lent() {
+            // All that was lent after it was taken back: what is before it is as it was.
+            self.frame.set(frame.before);
+        } else {
+            // A later frame is still there, which may outlive what it has before it; and so may this one.
+            self.frame.set(ptr::null());
+            self.epoch.set(self.epoch.get() + 1);
+        }
+        if since == 0 {
+            return None;
+        }
+        // SAFETY: it was written when `since` was set, and is taken out once.
         let (ids, baggage) = unsafe { (*kept.own.get()).assume_init_read() };
         self.own.ids.set(ids);
         self.own.replace_baggage(baggage)
@@ -211,7 +232,7 @@ impl fmt::Debug for Place {
 
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("is_there", &self.is_there).finish_non_exhaustive()
+        f.debug_struct("Kept").field("since", &self.since).finish_non_exhaustive()
     }
 }
 
