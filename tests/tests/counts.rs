@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use traced_runtime::{
-    Context, DropReason, ReportError, Reporter, Span, SpanRecord, Tracer, span, tag, testing, traced,
+    Context, DropReason, ReportError, Reporter, Span, SpanRecord, Tracer, limits, span, tag, testing, traced,
 };
 use traced_tests::Checked;
 
@@ -164,6 +164,23 @@ fn a_span_that_finds_no_room_in_anothers_log_leaves_the_current_one_as_it_is() {
             assert_eq!(Context::current(), current);
         }
     });
+}
+
+#[test]
+fn a_trace_that_begins_too_deep_is_lost_for_that_reason_with_all_below_it() {
+    let tracer = Checked::new();
+    tracer.run(|| {
+        let mut guards: Vec<_> = (0..limits::DEPTH).map(|_| span!("level")).collect();
+        tracer.context().run(|| {
+            let _root = span!("too deep");
+            leaf();
+            drop(Span::start("explicit"));
+            thread::spawn(Context::current().wrap(leaf)).join().expect("a thread");
+        });
+        while guards.pop().is_some() {}
+    });
+    let tally = tracer.flush(Duration::ZERO);
+    assert_eq!((tally.dropped(), tally.dropped_by(DropReason::TooDeep)), (4, 4), "{tally:?}");
 }
 
 #[test]

@@ -7,9 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use traced_runtime::{
-    Context, DropReason, Outcome, ReportError, Reporter, Span, SpanRecord, Tracer, limits, span, testing, traced,
+    Context, DropReason, InContext as _, Outcome, ReportError, Reporter, Span, SpanRecord, Tracer, limits, span,
+    testing, traced,
 };
-use traced_tests::Checked;
+use traced_tests::{Checked, now};
 
 #[traced]
 fn leaf() {}
@@ -77,6 +78,72 @@ mod ends {
             for code in self.0.take() {
                 code();
             }
+        }
+    }
+
+    /// What is below a trace that a thread lost at its end, on this thread and on others, and how many spans that is.
+    #[test]
+    fn and_lose_a_trace_with_all_below_it_for_that_reason() {
+        #[traced]
+        async fn task() {}
+
+        type Code = fn();
+        let cases: [(Code, u64); 7] = [
+            (leaf, 1),
+            (
+                || {
+                    let _guard = span!("guard");
+                    leaf();
+                },
+                2,
+            ),
+            (|| drop(Span::start("span")), 1),
+            (
+                || {
+                    let span = Span::start("span");
+                    let _scope = span.attach();
+                    thread::spawn(Context::current().wrap(leaf)).join().expect("a thread");
+                },
+                2,
+            ),
+            (
+                || {
+                    let span = Span::start("span");
+                    let _scope = span.attach();
+                    let future = task().in_current_context();
+                    thread::spawn(|| now(future)).join().expect("a thread");
+                },
+                2,
+            ),
+            (
+                || {
+                    let span = Span::start("span");
+                    thread::spawn(move || drop(Span::child_of(&span, "below"))).join().expect("a thread");
+                },
+                2,
+            ),
+            (
+                || {
+                    let future = task().in_span(Span::start("span"));
+                    thread::spawn(|| now(future)).join().expect("a thread");
+                },
+                2,
+            ),
+        ];
+        for (code, spans) in cases {
+            let tracer = Checked::new();
+            let handle: Tracer = (**tracer).clone();
+            let thread = thread::spawn(move || {
+                AT_END.with(|_| ());
+                let context = handle.context();
+                // Ours is made after it, and so gone before it.
+                context.run(leaf);
+                AT_END.with(|at_end| at_end.0.borrow_mut().push(Box::new(move || context.run(code))));
+            });
+            thread.join().expect("a thread");
+            let tally = tracer.flush(Duration::ZERO);
+            assert_eq!(tally.dropped_by(DropReason::ThreadEnded), spans, "{tally:?}");
+            assert_eq!(tally.dropped(), spans, "{tally:?}");
         }
     }
 

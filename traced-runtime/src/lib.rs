@@ -39,7 +39,8 @@
 //!
 //! # What it does not do
 //! It knows no levels, no links between spans and no filters by callsite; it records no argument by itself. With `panic = "abort"` a panic loses what is not sent. `std::process::exit`
-//! runs no destructors: see [`Tracer::shutdown`].
+//! runs no destructors: see [`Tracer::shutdown`]. Recording is not for signal handlers, because it may allocate: what a
+//! handler records while its thread records is dropped, as [`DropReason::Reentrant`].
 //!
 //! Not in this release, with the seams kept: Kafka as a transport (implement [`Sender`]), Zipkin's proto3 encoding, and policies
 //! that decide when the local root ends (keep errors, keep what is slow).

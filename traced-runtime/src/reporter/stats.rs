@@ -12,6 +12,8 @@ pub enum DropReason {
     TooDeep,
     /// Its thread had ended, or was just ending.
     ThreadEnded,
+    /// It was recorded inside a recording of the same thread: by an allocator, or by a signal handler that interrupted one.
+    Reentrant,
     /// The queue was full although the backend answered (`queue_bytes`): it is too slow, or the spans are too many.
     QueueFull,
     /// The backend could not be reached, or said that it cannot take spans now.
@@ -34,10 +36,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order in which [`Tally`] lists them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::LogFull,
         Self::TooDeep,
         Self::ThreadEnded,
+        Self::Reentrant,
         Self::QueueFull,
         Self::Unreachable,
         Self::Rejected,
@@ -56,6 +59,7 @@ impl DropReason {
             Self::LogFull => "log full",
             Self::TooDeep => "too deep",
             Self::ThreadEnded => "thread ended",
+            Self::Reentrant => "reentrant",
             Self::QueueFull => "queue full",
             Self::Unreachable => "unreachable",
             Self::Rejected => "rejected",

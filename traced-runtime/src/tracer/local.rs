@@ -49,7 +49,7 @@ pub(crate) mod flag {
     pub(crate) const UNSAMPLED: u16 = 2;
     /// Every sampler on the way is to keep the trace.
     pub(crate) const DEBUG: u16 = 4;
-    /// The trace's first span here could not be recorded: neither is what is below it.
+    /// The trace's first span here could not be recorded: neither is what is below it. [`LOST_BY`] says why.
     pub(crate) const LOST: u16 = 8;
     /// The span shares its id with the client's; of a span of another process: it may be joined.
     pub(crate) const SHARED: u16 = 16;
@@ -61,13 +61,21 @@ pub(crate) mod flag {
     pub(crate) const SUPPRESSED: u16 = 128;
     /// The trace began under a context that had none and told its decision.
     pub(crate) const DECIDED: u16 = 256;
+    /// Why the trace is lost: the place of the reason in [`super::LOST_REASONS`].
+    pub(crate) const LOST_BY: u16 = 3 << LOST_BY_SHIFT;
+    /// Where [`LOST_BY`] begins.
+    pub(crate) const LOST_BY_SHIFT: u32 = 10;
     /// What a caller decided.
     pub(crate) const DECISION: u16 = SAMPLED | UNSAMPLED | DEBUG;
     /// What is left of a context that had no trace, after one began there.
     pub(crate) const BEFORE: u16 = OF_TRACER | DECIDED;
     /// What children inherit.
-    pub(crate) const INHERITED: u16 = SAMPLED | UNSAMPLED | DEBUG | LOST;
+    pub(crate) const INHERITED: u16 = SAMPLED | UNSAMPLED | DEBUG | LOST | LOST_BY;
 }
+
+/// Why a trace is lost, by the number in [`flag::LOST_BY`].
+const LOST_REASONS: [DropReason; 4] =
+    [DropReason::LogFull, DropReason::TooDeep, DropReason::ThreadEnded, DropReason::Reentrant];
 
 impl Ids {
     /// No context.
@@ -120,6 +128,19 @@ impl Ids {
     #[inline]
     pub(crate) const fn is_recorded(&self) -> bool {
         self.is(flag::SAMPLED) && !self.is(flag::LOST)
+    }
+
+    /// Loses the trace, for this reason.
+    pub(crate) fn lose(&mut self, reason: DropReason) {
+        // The tracer of any other is gone: nobody counts what is below.
+        let number = LOST_REASONS.iter().position(|&other| other == reason).unwrap_or(0);
+        self.flags =
+            self.flags & !flag::LOST_BY | flag::LOST | u16::try_from(number).unwrap_or(0) << flag::LOST_BY_SHIFT;
+    }
+
+    /// Why the trace is lost, if it [is](flag::LOST).
+    pub(crate) fn lost_by(&self) -> DropReason {
+        LOST_REASONS[usize::from((self.flags & flag::LOST_BY) >> flag::LOST_BY_SHIFT)]
     }
 
     /// Whether a span below may be written.
@@ -524,7 +545,8 @@ impl Local {
     #[inline(always)]
     fn return_to_inner(&self) {
         let range = range_of(self.opened.inner.get());
-        if range != 0 && range != self.range.get() {
+        // A signal handler leaves the log that its thread was writing.
+        if range != 0 && range != self.range.get() && !self.opened.is_writing() {
             self.select_log_of(range);
         }
         self.recompute();

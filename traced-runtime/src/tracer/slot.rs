@@ -48,7 +48,7 @@ pub(crate) struct Slot {
     registry: AtomicU64,
     /// Counts the ids drawn for a test's tracer; 0 for any other, whose ids are random.
     drawn: AtomicU64,
-    /// Spans that could not be recorded, by reason: too deep, log full, thread ended.
+    /// Spans that could not be recorded, by reason: see [`REASONS`].
     lost: [AtomicU64; LOSSES],
     cut_values: AtomicU64,
     left_out_baggage: AtomicU64,
@@ -72,10 +72,11 @@ const NO_REGISTRY: u64 = u64::MAX;
 /// A boundary that no ratio gives: the sampler is asked.
 const ASK: u64 = 1;
 
-const LOSSES: usize = 3;
+const LOSSES: usize = 4;
 
 /// Reasons for which a span is lost before the log, in the order of [`Slot::lost`].
-const REASONS: [DropReason; LOSSES] = [DropReason::TooDeep, DropReason::LogFull, DropReason::ThreadEnded];
+const REASONS: [DropReason; LOSSES] =
+    [DropReason::TooDeep, DropReason::LogFull, DropReason::ThreadEnded, DropReason::Reentrant];
 
 static SLOTS: [AtomicPtr<Slot>; TRACERS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; TRACERS];
 
@@ -484,7 +485,7 @@ impl Slot {
     fn start_again(&self) -> Result<Arc<Core>, DropReason> {
         let gone = DropReason::Deadline;
         self.parents.get().ok_or(gone)?;
-        let starting = Starting::begin().ok_or(DropReason::LogFull)?;
+        let starting = Starting::begin().ok_or(DropReason::Reentrant)?;
         if let Some(core) = self.core() {
             return Ok(core);
         }

@@ -1,5 +1,6 @@
 //! Tags, annotations and the rest of what is told about a span.
 
+use super::writing::reserve;
 use super::{KEY_BYTES, Local, State, VALUE_BYTES};
 use crate::recorder::budget::Need;
 use crate::recorder::event::{self, AttributeHead, ValueType, What};
@@ -51,7 +52,7 @@ impl Local {
     #[inline]
     pub(crate) fn tag_word(&self, key: &'static str, value_type: ValueType, value_len: u32, bits: u64) -> bool {
         const WORDS: usize = event::SITE_TAG_WORDS + 1;
-        let Some(key_len) = self.site_tag(key, WORDS) else { return false };
+        let Some((key_len, depth)) = self.site_tag(key, WORDS) else { return false };
         let space = self.writer.space();
         // SAFETY: there is room for these words.
         unsafe {
@@ -60,16 +61,17 @@ impl Local {
             space.put(event::SITE_TAG_WORDS, bits);
             self.writer.commit(space, WORDS);
         }
+        self.opened.written(depth);
         true
     }
 
     /// The same with a text that is not too long.
     pub(crate) fn tag_text(&self, key: &'static str, text: &str) -> bool {
         let words = event::SITE_TAG_WORDS + text.len().div_ceil(8);
-        let Some(key_len) = self.site_tag(key, words) else { return false };
         if text.len() > VALUE_BYTES {
             return false;
         }
+        let Some((key_len, depth)) = self.site_tag(key, words) else { return false };
         #[expect(clippy::cast_possible_truncation, reason = "at most VALUE_BYTES")]
         let value_len = text.len() as u32;
         let space = self.writer.space();
@@ -80,18 +82,25 @@ impl Local {
             space.put_short(event::SITE_TAG_WORDS, text.as_bytes());
             self.writer.commit(space, words);
         }
+        self.opened.written(depth);
         true
     }
 
-    /// Whether a site tag of so many words may be written, and the length of its key.
+    /// If a site tag of so many words may be written: the length of its key, and the depth to put back. The thread is marked
+    /// as writing then.
     #[inline(always)]
-    fn site_tag(&self, key: &'static str, words: usize) -> Option<u16> {
-        let goes = self.state.get() == State::Recording
-            && self.opened.inner.get() != 0
-            && key.len() <= KEY_BYTES
-            && self.writer.has_room(words + self.reserve());
+    fn site_tag(&self, key: &'static str, words: usize) -> Option<(u16, u32)> {
+        if self.state.get() != State::Recording || self.opened.inner.get() == 0 || key.len() > KEY_BYTES {
+            return None;
+        }
+        let depth = self.opened.depth.get();
+        self.opened.mark();
+        if !self.writer.has_room(words + reserve(depth)) {
+            self.opened.written(depth);
+            return None;
+        }
         #[expect(clippy::cast_possible_truncation, reason = "at most KEY_BYTES")]
-        goes.then_some(key.len() as u16)
+        Some((key.len() as u16, depth))
     }
 
     /// Writes an attribute. What is too long is cut and counted; without room it is lost and counted as cut, too: nobody else

@@ -1,6 +1,7 @@
 //! What is open in the current context of a thread.
 
 use std::cell::Cell;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 /// The registers that change with the context.
 ///
@@ -14,7 +15,7 @@ pub(super) struct Open {
     pub(super) scope: Cell<u64>,
     /// Position of the innermost open sync span that belongs to the context; 0 when there is none.
     pub(super) inner: Cell<u64>,
-    /// Open sync spans of the thread, each with room in reserve for its end.
+    /// Open sync spans of the thread, each with room in reserve for its end; [`WRITING`] while the thread writes its log.
     pub(super) depth: Cell<u32>,
     /// Tells the spans of the context from those of others that are open: another number each time that a context is
     /// attached or a trace begins. One in a nanosecond would use them up in 580 years.
@@ -22,6 +23,10 @@ pub(super) struct Open {
     /// The span that started the trace by itself, and ends the context with itself: position or token.
     pub(super) root: Cell<u64>,
 }
+
+/// A depth for which no chunk has room in reserve. A signal handler that interrupts a writing thread, and records, finds
+/// it: the hot path has no room then, and what is off it looks. So events are never torn, at the cost of one store each.
+const WRITING: u32 = 1 << 24;
 
 /// What was open in a context that another one replaced.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +44,33 @@ pub(super) struct Left {
 impl Open {
     pub(super) const fn none() -> Self {
         Self { scope: Cell::new(0), inner: Cell::new(0), depth: Cell::new(0), stay: Cell::new(0), root: Cell::new(0) }
+    }
+
+    /// Marks the thread as writing. Room in the log is looked for after this: a handler may have used it up before.
+    #[inline(always)]
+    pub(super) fn mark(&self) {
+        self.depth.set(WRITING);
+        // For the handler, which is the same thread, the order of the code is what counts.
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Whether the thread is writing.
+    #[inline(always)]
+    pub(super) fn is_writing(&self) -> bool {
+        Self::is_mark(self.depth.get())
+    }
+
+    /// Whether a depth is none, but the mark of a writing thread.
+    #[inline(always)]
+    pub(super) const fn is_mark(depth: u32) -> bool {
+        depth == WRITING
+    }
+
+    /// All is written.
+    #[inline(always)]
+    pub(super) fn written(&self, depth: u32) {
+        compiler_fence(Ordering::SeqCst);
+        self.depth.set(depth);
     }
 
     /// Nothing is open but for the depth, which is the thread's. Gives what was.

@@ -40,12 +40,14 @@ impl Local {
         self.settle(&mut ids, name);
         let slot = Slot::find(ids.tracer)?;
         if ids.is_recorded() {
-            if let Err(reason) = self.reach_log(ids.tracer) {
+            let reached =
+                if self.opened.is_writing() { Err(DropReason::Reentrant) } else { self.reach_log(ids.tracer) };
+            if let Err(reason) = reached {
                 slot.lose(reason, 1);
-                ids.flags |= flag::LOST;
+                ids.lose(reason);
             }
         } else if ids.is(flag::LOST) {
-            slot.lose(DropReason::LogFull, 1);
+            slot.lose(ids.lost_by(), 1);
         }
         if !ids.is_recorded() {
             // Not recorded, a span is transparent: what is below it has its parent. Only a trace's first has an id.

@@ -87,10 +87,12 @@ pub fn enter(site: &'static Callsite) -> Enter {
         let state = local.state.get();
         if state == State::Recording {
             let depth = local.opened.depth.get();
+            local.opened.mark();
             let needed = event::ENTER_WORDS + event::EXIT_WORDS * (1 + depth as usize);
             if local.writer.has_room(needed) && depth < DEPTH && !panicking() {
                 return local.put_enter(site, depth, tsc());
             }
+            local.opened.written(depth);
         } else if state == State::Unsampled
             || (state == State::Off && !site.root && (site.require_parent || !Slot::starts_roots()))
         {
@@ -102,7 +104,7 @@ pub fn enter(site: &'static Callsite) -> Enter {
 
 #[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
 impl Local {
-    /// Writes an enter event. There must be room for it.
+    /// Writes an enter event. There must be room for it, and the thread be marked as writing.
     #[inline(always)]
     pub(super) fn put_enter(&self, site: &'static Callsite, depth: u32, ticks: u64) -> Enter {
         let (position, space) = (self.writer.position(), self.writer.space());
@@ -113,30 +115,27 @@ impl Local {
             self.writer.commit(space, event::ENTER_WORDS);
         }
         let outer = self.opened.inner.replace(position);
-        self.opened.depth.set(depth + 1);
+        self.opened.written(depth + 1);
         Enter { position, outer, depth, stay: self.opened.stay.get(), flags: Cell::new(0), not_send: PhantomData }
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn enter_cold(&self, site: &'static Callsite) -> Enter {
+        if self.opened.is_writing() {
+            return self.lose_inside(site, DropReason::Reentrant);
+        }
         if fork::is_child() {
             self.cross_fork();
         }
         match self.state.get() {
             State::Unsampled => return Enter::inert(),
-            State::Busy | State::Lost => {
-                self.lose(DropReason::LogFull);
+            State::Busy => return self.lose_inside(site, DropReason::Reentrant),
+            State::Lost => {
+                self.lose(self.place.ids().lost_by());
                 return Enter::inert();
             }
-            State::Closed => {
-                if let Some(slot) = Slot::find(self.place.ids().tracer).or_else(Slot::installed) {
-                    if !self.place.ids().is(flag::UNSAMPLED | flag::SUPPRESSED) {
-                        slot.lose(DropReason::ThreadEnded, 1);
-                    }
-                }
-                return Enter::inert();
-            }
+            State::Closed => return self.lose_inside(site, DropReason::ThreadEnded),
             State::Off => {
                 return match Slot::installed() {
                     Some(slot) => self.enter_root(slot, site, 0),
@@ -162,13 +161,29 @@ impl Local {
                 return Enter::inert();
             }
         }
-        match self.prepare(event::ENTER_WORDS + event::EXIT_WORDS, Need::Start, true) {
-            Ok(()) => self.put_marked_enter(site),
+        let depth = self.opened.depth.get();
+        self.opened.mark();
+        match self.prepare(event::ENTER_WORDS + event::EXIT_WORDS, depth, true) {
+            Ok(()) => self.put_marked_enter(site, depth),
             Err(reason) => {
+                self.opened.written(depth);
                 self.lose(reason);
                 Enter::inert()
             }
         }
+    }
+
+    /// Counts a span that cannot be recorded in this state of the thread, whatever its context.
+    #[cold]
+    fn lose_inside(&self, site: &'static Callsite, reason: DropReason) -> Enter {
+        let ids = self.place.ids();
+        if let Some(slot) = Slot::find(ids.tracer).or_else(Slot::installed) {
+            let starts = ids.has_trace() || slot.lets_start(site.roots());
+            if starts && !ids.is(flag::UNSAMPLED | flag::SUPPRESSED) {
+                slot.lose(reason, 1);
+            }
+        }
+        Enter::inert()
     }
 
     /// Starts a trace. Its first span becomes innermost, in a context that ends with it.
@@ -176,7 +191,8 @@ impl Local {
         if !slot.lets_start(site.roots()) {
             return Enter::inert();
         }
-        if let Some(enter) = self.put_root(slot, site, flags) {
+        let enter = self.put_root(slot, site, flags);
+        if enter.position != 0 {
             return enter;
         }
         let (mut ids, sampled) = self.new_trace(slot, site, flags);
@@ -188,10 +204,13 @@ impl Local {
         self.opened.inner.set(0);
         self.opened.scope.set(0);
         let words = event::SCOPE_WORDS + event::ENTER_WORDS + event::EXIT_WORDS;
-        if let Err(reason) = self.prepare(words, Need::Start, false) {
+        let depth = self.opened.depth.get();
+        self.opened.mark();
+        if let Err(reason) = self.prepare(words, depth, false) {
+            self.opened.written(depth);
             slot.lose(reason, 1);
             ids.span = self.root_span(slot, &ids);
-            ids.flags |= flag::LOST;
+            ids.lose(reason);
             return self.enter_unrecorded_root(ids);
         }
         ids.origin = self.now();
@@ -204,16 +223,16 @@ impl Local {
         self.opened.stay.set(self.new_stay());
         self.put_scope(&ids);
         self.recompute();
-        let enter = self.put_marked_enter(site);
+        let enter = self.put_marked_enter(site, depth);
         enter.flags.set(enter.flags.get() | mark::ROOT);
         self.opened.root.set(enter.position);
         enter
     }
 
     /// Starts a trace in one step, where events are all that is to be written: into the log that is there, by the time stamp
-    /// counter, and the trace id alone decides whether it is recorded.
+    /// counter, and the trace id alone decides whether it is recorded. Inert where that is not so.
     #[inline]
-    fn put_root(&self, slot: &'static Slot, site: &'static Callsite, flags: u16) -> Option<Enter> {
+    fn put_root(&self, slot: &'static Slot, site: &'static Callsite, flags: u16) -> Enter {
         const WORDS: usize = event::SCOPE_WORDS + event::ENTER_WORDS;
         let (tracer, depth) = (slot.reference(), self.opened.depth.get());
         let is_plain = self.known.get() == tracer
@@ -221,12 +240,8 @@ impl Local {
             && flags & flag::DECISION == 0
             && !slot.has_short_trace_ids()
             && depth < DEPTH
-            && self.writer.has_room(WORDS + event::EXIT_WORDS * (1 + depth as usize))
             && !panicking();
-        if !is_plain {
-            return None;
-        }
-        let boundary = slot.boundary()?;
+        let (true, Some(boundary)) = (is_plain, slot.boundary()) else { return Enter::inert() };
         // By the time stamp counter no test's tracer writes, so that ids are random.
         let (trace_high, trace_low) = (self.draw_random(), self.draw_random());
         let mut ids = Ids { trace_high, trace_low, tracer, flags, ..Ids::NONE };
@@ -234,7 +249,12 @@ impl Local {
             slot.count_unsampled();
             ids.span = self.draw_random();
             ids.flags |= flag::UNSAMPLED;
-            return Some(self.enter_unrecorded_root(ids));
+            return self.enter_unrecorded_root(ids);
+        }
+        self.opened.mark();
+        if !self.writer.has_room(WORDS + event::EXIT_WORDS * (1 + depth as usize)) {
+            self.opened.written(depth);
+            return Enter::inert();
         }
         ids.flags |= flag::SAMPLED;
         ids.origin = tsc();
@@ -252,11 +272,11 @@ impl Local {
         self.written.set(scope);
         self.opened.inner.set(position);
         self.opened.root.set(position);
-        self.opened.depth.set(depth + 1);
         let stay = self.new_stay();
         self.opened.stay.set(stay);
         self.set_state(&ids, State::Recording);
-        Some(Enter { position, outer: 0, depth, stay, flags: Cell::new(mark::ROOT), not_send: PhantomData })
+        self.opened.written(depth + 1);
+        Enter { position, outer: 0, depth, stay, flags: Cell::new(mark::ROOT), not_send: PhantomData }
     }
 
     /// The root of a trace that is not recorded: its ids are passed on, nothing is written.
@@ -270,8 +290,8 @@ impl Local {
     }
 
     /// Writes an enter event off the hot path.
-    pub(super) fn put_marked_enter(&self, site: &'static Callsite) -> Enter {
-        let enter = self.put_enter(site, self.opened.depth.get(), self.now());
+    pub(super) fn put_marked_enter(&self, site: &'static Callsite, depth: u32) -> Enter {
+        let enter = self.put_enter(site, depth, self.now());
         if panicking() {
             enter.flags.set(mark::PANICKING);
         }
@@ -284,16 +304,18 @@ impl Local {
         if self.state.get() == State::Recording
             && self.opened.inner.get() == enter.position
             && enter.flags.get() == 0
-            && self.writer.has_room(1)
             && !panicking()
         {
-            self.put_plain_exit(enter);
-        } else {
-            self.exit_cold(enter);
+            self.opened.mark();
+            if self.writer.has_room(1) {
+                return self.put_plain_exit(enter);
+            }
+            self.opened.written(enter.depth + 1);
         }
+        self.exit_cold(enter);
     }
 
-    /// Writes the end of the innermost span. There must be room for it.
+    /// Writes the end of the innermost span. There must be room for it, and the thread be marked as writing.
     #[inline(always)]
     fn put_plain_exit(&self, enter: &Enter) {
         let space = self.writer.space();
@@ -303,7 +325,7 @@ impl Local {
             self.writer.commit(space, 1);
         }
         self.opened.inner.set(enter.outer);
-        self.opened.depth.set(enter.depth);
+        self.opened.written(enter.depth);
     }
 
     #[cold]
@@ -314,12 +336,15 @@ impl Local {
             && self.state.get() == State::Recording
             && self.opened.inner.get() == enter.position
             && self.opened.root.get() == enter.position
-            && self.writer.has_room(1)
             && !panicking()
         {
-            self.put_plain_exit(enter);
-            self.leave_root();
-            return;
+            self.opened.mark();
+            if self.writer.has_room(1) {
+                self.put_plain_exit(enter);
+                self.leave_root();
+                return;
+            }
+            self.opened.written(enter.depth + 1);
         }
         if flags & mark::UNRECORDED == 0 && !self.is_unusual(unusual::CLOSED) {
             let outcome =
@@ -349,7 +374,9 @@ impl Local {
         // What was entered after it and has not ended was leaked, or ends later: it is no longer innermost.
         let is_ours = is_innermost || (self.opened.stay.get() == enter.stay && position < inner);
         let innermost = if is_ours { enter.outer } else { inner };
-        let room = self.writer.has_room(event::EXIT_WORDS) || self.extend(event::EXIT_WORDS, Need::End).is_ok();
+        let depth = self.opened.depth.get();
+        self.opened.mark();
+        let room = self.writer.has_room(event::EXIT_WORDS) || self.extend(event::EXIT_WORDS, depth, Need::End).is_ok();
         if room {
             let (ticks, space) = (self.now(), self.writer.space());
             // SAFETY: there is room for a named exit.
@@ -370,11 +397,10 @@ impl Local {
             self.written.set(0);
         }
         self.opened.inner.set(innermost);
-        if is_ours {
-            self.opened.depth.set(enter.depth);
-        } else {
+        if !is_ours {
             self.note_stray(enter);
         }
+        self.opened.written(if is_ours { enter.depth } else { depth });
         self.recompute();
     }
 
@@ -390,6 +416,9 @@ impl Local {
     /// A context is current again: what ended in its absence is neither its innermost span nor what started it.
     #[cold]
     pub(super) fn drop_strays(&self) {
+        if self.opened.is_writing() {
+            return;
+        }
         let strays = self.strays.get();
         let find = |position| strays.iter().find(|stray| position != 0 && stray.position == position);
         while let Some(stray) = find(self.opened.inner.get()) {

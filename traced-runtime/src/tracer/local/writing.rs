@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DEPTH, LOGS, Local, OwnLog, unusual};
+use super::{DEPTH, LOGS, Local, Open, OwnLog, unusual};
 use crate::recorder::budget::Need;
 use crate::recorder::clock::{Clock, os_nanos, tsc};
 use crate::recorder::event::{self, Ids, kind};
@@ -21,46 +21,56 @@ impl Local {
         need: Need,
         put: impl FnOnce(Space),
     ) -> Result<(), DropReason> {
-        if self.is_unusual(unusual::BUSY) {
-            return Err(DropReason::LogFull);
-        }
+        let depth = self.opened.depth.get();
+        self.opened.mark();
         let log = self.log.get();
-        self.reach_log(tracer)?;
-        if !self.writer.has_room(words + self.reserve()) {
-            self.extend_or_return(words, need)?;
+        let is_usual = self.known.get() == tracer && !self.is_unusual(unusual::BUSY);
+        if !is_usual || !self.writer.has_room(words + reserve(depth)) {
+            self.make_room(tracer, words, depth, need).inspect_err(|_| self.end_writing(depth, log))?;
         }
         let space = self.writer.space();
         put(space);
         // SAFETY: `put` has written all words, for which there was room.
         unsafe { self.writer.commit(space, words) };
+        self.opened.written(depth);
         if log != self.log.get() {
             self.return_to_inner();
         }
         Ok(())
     }
 
-    /// [Extends](Self::extend) a log that may be another one than the current span's; without room that one is current again.
+    /// Makes room for an event in the log of its tracer. The thread is marked as writing; if it was so before, and had the
+    /// mark as its depth, this is a signal handler that interrupted it.
     #[cold]
-    fn extend_or_return(&self, words: usize, need: Need) -> Result<(), DropReason> {
-        self.extend(words, need).inspect_err(|_| self.return_to_inner())
+    fn make_room(&self, tracer: u32, words: usize, depth: u32, need: Need) -> Result<(), DropReason> {
+        if Open::is_mark(depth) || self.is_unusual(unusual::BUSY) {
+            return Err(DropReason::Reentrant);
+        }
+        self.reach_log(tracer)?;
+        if self.writer.has_room(words + reserve(depth)) { Ok(()) } else { self.extend(words, depth, need) }
     }
 
-    /// Words kept for the ends of open spans.
-    pub(super) fn reserve(&self) -> usize {
-        event::EXIT_WORDS * self.opened.depth.get() as usize
+    /// The log of the current span is the current one again.
+    #[cold]
+    fn end_writing(&self, depth: u32, log: *const Log) {
+        self.opened.written(depth);
+        if log != self.log.get() {
+            self.return_to_inner();
+        }
     }
 
-    /// Makes room for `words` in the log of the current context, and writes the scope if that is wanted and missing.
-    pub(super) fn prepare(&self, words: usize, need: Need, with_scope: bool) -> Result<(), DropReason> {
+    /// Makes room for `words` of a span that starts in the current context, and writes the scope if that is wanted and
+    /// missing. The thread is marked as writing, at this depth.
+    pub(super) fn prepare(&self, words: usize, depth: u32, with_scope: bool) -> Result<(), DropReason> {
         let ids = self.place.ids();
         self.reach_log(ids.tracer)?;
-        if self.opened.depth.get() >= DEPTH {
+        if depth >= DEPTH {
             return Err(DropReason::TooDeep);
         }
         let scope = with_scope && !self.is_clean();
         let words = words + if scope { event::SCOPE_WORDS } else { 0 };
-        if !self.writer.has_room(words + self.reserve()) {
-            self.extend(words, need)?;
+        if !self.writer.has_room(words + reserve(depth)) {
+            self.extend(words, depth, Need::Start)?;
         }
         if scope {
             if ids.origin == 0 {
@@ -211,14 +221,14 @@ impl Local {
 
     /// Takes a new chunk with room for `words` and for the ends of all open spans, and as much again.
     #[cold]
-    pub(super) fn extend(&self, words: usize, need: Need) -> Result<(), DropReason> {
+    pub(super) fn extend(&self, words: usize, depth: u32, need: Need) -> Result<(), DropReason> {
         // SAFETY: `LOGS` keeps the log alive; it is null only while the thread has none.
         let Some(log) = (unsafe { self.log.get().as_ref() }) else { return Err(DropReason::ThreadEnded) };
         let denied = (self.registry.get(), log.budget().returned());
         if need == Need::Start && self.denied.get() == denied {
             return Err(DropReason::LogFull);
         }
-        let words = words + 2 * self.reserve();
+        let words = words + 2 * reserve(depth);
         // SAFETY: the writer is attached to this log.
         let extended = self.busy(|| unsafe {
             let extended = self.writer.extend(log, words, need);
@@ -255,6 +265,12 @@ impl Local {
         // SAFETY: `LOGS` keeps the log alive; it is null only while the thread has none.
         unsafe { self.log.get().as_ref() }.map_or_else(os_nanos, |log| log.clock().now())
     }
+}
+
+/// Words kept for the ends of so many open spans.
+#[inline(always)]
+pub(super) const fn reserve(depth: u32) -> usize {
+    event::EXIT_WORDS * depth as usize
 }
 
 /// # Safety
