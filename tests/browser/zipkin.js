@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 
-const JAR = new URL("../../target/peers/zipkin-server-3.5.1-exec.jar", import.meta.url).pathname;
+const JAR = new URL("../../target/peers/zipkin-server-3.6.1-exec.jar", import.meta.url).pathname;
 
 export class Zipkin {
   /** @param {import("node:child_process").ChildProcess} process @param {string} origin */

@@ -161,7 +161,7 @@ fn is_healthy(agent: &Agent, port: u16) -> bool {
 
 impl Zipkin {
     /// The version that the tests run against.
-    pub const VERSION: &str = "3.5.1";
+    pub const VERSION: &str = "3.6.1";
 
     /// Starts a server of this test's own; the first start on a machine downloads it (131 MB).
     ///

@@ -88,7 +88,7 @@ mod input {
         let spans = bodies.spans();
         assert_eq!(spans.len(), 4);
         let span = spans.iter().find(|span| span["tags"]["smallest"].is_string()).expect("the strange one");
-        // Zipkin 3.5 cannot show a line separator beside other characters that are not ASCII.
+        // Zipkin cannot show a line separator beside other characters that are not ASCII.
         let sent = strange.replace('\u{2028}', "\n");
         assert_eq!(span["tags"][&sent], Value::String(sent.clone()));
         assert_eq!(span["annotations"][0]["value"], Value::String(sent));

@@ -41,7 +41,7 @@ impl SpanId {
     /// Reads 1 to 16 lower-case digits. The error is Zipkin's text.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let value = digits(text, "id", 16)?;
-        // Zipkin 3.5.1 lets shorter rows of zeros pass and stores a span that nothing can refer to.
+        // Zipkin 3.6.1 lets shorter rows of zeros pass and stores a span that nothing can refer to.
         Self::from_digits(value).ok_or_else(|| "id is all zeros".to_owned())
     }
 

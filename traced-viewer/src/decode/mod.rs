@@ -72,7 +72,7 @@ mod tests {
         encoding.decode(body).map(|spans| serde_json::to_string(&spans).unwrap())
     }
 
-    /// What Zipkin 3.5.1 says; a test compares with the server itself, where there is Java.
+    /// What Zipkin 3.6.1 says; a test compares with the server itself, where there is Java.
     #[test]
     fn texts_say_what_and_where() {
         let end = " reading List<Span> from json";

@@ -335,7 +335,7 @@ fn plain_bytes(text: &[u8]) -> usize {
 /// The same as `text`, byte by byte: runs that need no escape are copied as they are.
 ///
 /// The line and paragraph separators U+2028 and U+2029 become line feeds: beside another character that is not ASCII they
-/// make Zipkin (3.5.1) end its answers with bytes of zero, and one such text hides all traces that are listed with it.
+/// make Zipkin (3.6.1) end its answers with bytes of zero, and one such text hides all traces that are listed with it.
 fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut copied = 0;
     for (at, &byte) in bytes.iter().enumerate() {
