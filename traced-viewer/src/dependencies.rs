@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
 use crate::span::{Kind, Span};
+use crate::steps::steps;
 use crate::tree::Tree;
 
 /// One service that calls another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Link {
-    parent: String,
-    child: String,
+pub(crate) struct Link<'a> {
+    parent: &'a str,
+    child: &'a str,
     call_count: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_count: Option<u64>,
@@ -22,25 +23,37 @@ pub(crate) struct Link {
 /// Counts calls, trace by trace.
 #[derive(Debug, Default)]
 pub(crate) struct Linker {
-    links: IndexMap<(String, String), (u64, u64)>,
+    /// Each name once: a long one may be the end of many calls.
+    names: IndexSet<Box<str>>,
+    /// Calls and errors, by the places of the names of who calls and who is called.
+    links: IndexMap<(usize, usize), (u64, u64)>,
 }
 
 impl Linker {
     /// What was counted.
-    pub(crate) fn links(self) -> Vec<Link> {
-        let link = |((parent, child), (call_count, errors))| Link {
-            parent,
-            child,
+    pub(crate) fn links(&self) -> Vec<Link<'_>> {
+        let name = |at: usize| self.names.get_index(at).map(|name| &**name).unwrap_or_default();
+        let link = |(&(parent, child), &(call_count, errors)): (&(usize, usize), &(u64, u64))| Link {
+            parent: name(parent),
+            child: name(child),
             call_count,
             error_count: (errors > 0).then_some(errors),
         };
-        self.links.into_iter().map(link).collect()
+        self.links.iter().map(link).collect()
     }
 
-    fn call(&mut self, parent: &str, child: &str, failed: bool) {
-        let (calls, errors) = self.links.entry((parent.to_owned(), child.to_owned())).or_default();
+    fn call(&mut self, parent: usize, child: usize, failed: bool) {
+        let (calls, errors) = self.links.entry((parent, child)).or_default();
         *calls += 1;
         *errors += u64::from(failed);
+    }
+
+    /// The place of a name.
+    fn name(&mut self, name: Option<&str>) -> Option<usize> {
+        let name = name?;
+        steps(name.len());
+        let known = self.names.get_index_of(name);
+        Some(known.unwrap_or_else(|| self.names.insert_full(name.into()).0))
     }
 
     /// Counts the calls of one trace: its spans share the lower half of their trace ids.
@@ -55,18 +68,29 @@ impl Linker {
         }
         let spans: Vec<_> = milliseconds.into_values().flatten().collect();
         let tree = Tree::of(&spans);
+        let ancestors = tree.remote_ancestors();
+        let sides: Vec<Sides> = (0..tree.len())
+            .map(|at| {
+                let span = tree.span(at);
+                let mut name = |service: Option<&str>| self.name(service);
+                Sides {
+                    local: name(span.and_then(Span::local_service)),
+                    remote: name(span.and_then(Span::remote_service)),
+                }
+            })
+            .collect();
         for at in tree.breadth_first() {
-            self.put_span(&tree, at);
+            let ancestor = ancestors.get(at).copied().flatten();
+            self.put_span(&tree, at, &sides, ancestor);
         }
     }
 
-    fn put_span(&mut self, tree: &Tree, at: usize) {
-        let Some(span) = tree.span(at) else { return };
+    fn put_span(&mut self, tree: &Tree, at: usize, sides: &[Sides], ancestor: Option<usize>) {
+        let (Some(span), Some(Sides { local, remote })) = (tree.span(at), sides.get(at).copied()) else { return };
         // The server knows its own name better than its caller does.
         if span.kind == Some(Kind::Client) && !tree.children(at).is_empty() {
             return;
         }
-        let (local, remote) = (span.local_service(), span.remote_service());
         let kind = match span.kind {
             Some(kind) => kind,
             None if local.is_some() && remote.is_some() => Kind::Client,
@@ -84,8 +108,8 @@ impl Linker {
             }
             return;
         }
-        let ancestor = tree.remote_ancestor(at);
-        if let Some((ancestor, name)) = ancestor.and_then(|ancestor| Some((ancestor, ancestor.local_service()?))) {
+        let caller = ancestor.and_then(|at| Some((tree.span(at)?, sides.get(at)?.local?)));
+        if let Some((ancestor, name)) = caller {
             // A client span with the name of the server: its caller is missing between.
             if let (Kind::Client, Some(local)) = (kind, local) {
                 if local != name {
@@ -104,6 +128,13 @@ impl Linker {
             self.call(parent, child, failed);
         }
     }
+}
+
+/// The places of the names at the two sides of a span.
+#[derive(Clone, Copy)]
+struct Sides {
+    local: Option<usize>,
+    remote: Option<usize>,
 }
 
 #[cfg(test)]

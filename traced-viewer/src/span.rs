@@ -1,11 +1,13 @@
 //! The span as Zipkin has it, made as Zipkin makes it, and written as its JSON v2.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
+use crate::endpoint::Endpoint;
 use crate::id::{SpanId, TraceId};
+use crate::steps::counted;
 
 /// A finished span, or a part of one. Its JSON is Zipkin's v2: fields in its order, empty ones left out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -17,8 +19,9 @@ pub(crate) struct Span {
     pub(crate) id: SpanId,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kind: Option<Kind>,
+    /// Shared by the spans of today that one v1 span becomes: they may be many, and it may be long.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) name: Option<Box<str>>,
+    pub(crate) name: Option<Arc<str>>,
     /// Microseconds since 1970; 0: not known.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) timestamp: u64,
@@ -50,21 +53,6 @@ pub(crate) enum Kind {
     Consumer,
 }
 
-/// A process on the network.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Endpoint {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) service_name: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ipv4: Option<Ipv4Addr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ipv6: Option<Ipv6Addr>,
-    /// 0: not known.
-    #[serde(skip_serializing_if = "is_zero_port")]
-    pub(crate) port: u16,
-}
-
 /// Something that happened at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub(crate) struct Annotation {
@@ -73,17 +61,15 @@ pub(crate) struct Annotation {
     pub(crate) value: Box<str>,
 }
 
-/// A span's tags, sorted by key.
+/// A span's tags, sorted by key, each key once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Tags(Vec<(Box<str>, Box<str>)>);
+pub(crate) struct Tags(Vec<Tag>);
+
+/// A tag's key and value.
+pub(crate) type Tag = (Box<str>, Box<str>);
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_zero(value: &u64) -> bool {
-    *value == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_zero_port(value: &u16) -> bool {
     *value == 0
 }
 
@@ -125,10 +111,9 @@ impl Span {
     /// Puts right what Zipkin puts right: annotations in order and once, no span that is its own parent, no client that
     /// says it shares its id.
     pub(crate) fn cleaned(mut self) -> Self {
-        self.annotations.sort();
+        self.annotations.sort_by(counted(Ord::cmp));
         self.annotations.dedup();
         self.annotations.shrink_to_fit();
-        self.tags.0.shrink_to_fit();
         if self.parent_id == Some(self.id) {
             self.parent_id = None;
         }
@@ -167,8 +152,7 @@ impl Span {
         };
         let annotations: usize =
             self.annotations.iter().map(|annotation| size_of::<Annotation>() + annotation.value.len()).sum();
-        let tags: usize =
-            self.tags.iter().map(|(key, value)| size_of::<(Box<str>, Box<str>)>() + key.len() + value.len()).sum();
+        let tags: usize = self.tags.iter().map(|(key, value)| size_of::<Tag>() + key.len() + value.len()).sum();
         size_of::<Self>()
             + self.name.as_ref().map_or(0, |name| name.len())
             + endpoint(&self.local_endpoint)
@@ -199,59 +183,25 @@ impl Kind {
 }
 
 /// A name as Zipkin keeps it: in lower case, and not at all if it is empty.
-pub(crate) fn lower_case(name: &str) -> Option<Box<str>> {
+pub(crate) fn lower_case<T: From<String>>(name: &str) -> Option<T> {
     if name.is_empty() { None } else { Some(name.to_lowercase().into()) }
 }
 
-impl Endpoint {
-    /// Takes an address in text; what is none is passed over, as Zipkin does.
-    pub(crate) fn set_ip(&mut self, text: &str) {
-        if let Ok(ip) = text.parse::<Ipv4Addr>() {
-            self.ipv4 = Some(ip);
-        } else if let Ok(ip) = text.parse::<Ipv6Addr>() {
-            self.set_ipv6(ip);
-        }
-    }
-
-    /// Takes an address of 4 or 16 bytes; another length is passed over.
-    pub(crate) fn set_ip_bytes(&mut self, bytes: &[u8]) {
-        if let Ok(bytes) = <[u8; 4]>::try_from(bytes) {
-            self.ipv4 = Some(bytes.into());
-        } else if let Ok(bytes) = <[u8; 16]>::try_from(bytes) {
-            self.set_ipv6(bytes.into());
-        }
-    }
-
-    fn set_ipv6(&mut self, ip: Ipv6Addr) {
-        match ip.to_ipv4_mapped() {
-            Some(ip) => self.ipv4 = Some(ip),
-            None => self.ipv6 = Some(ip),
-        }
-    }
-
-    /// Takes a port; none of less than 1. The error is Zipkin's text.
-    pub(crate) fn set_port(&mut self, port: i32) -> Result<(), String> {
-        self.port = u16::try_from(port.max(0)).map_err(|_| format!("invalid port {port}"))?;
-        Ok(())
-    }
-
-    /// Itself, unless nothing is known of it.
-    pub(crate) fn known(self) -> Option<Box<Self>> {
-        if self == Self::default() { None } else { Some(Box::new(self)) }
-    }
-}
-
 impl Tags {
-    /// Sets a tag; the last value stays.
-    pub(crate) fn set(&mut self, key: &str, value: impl Into<Box<str>>) {
-        match self.0.binary_search_by(|(known, _)| (**known).cmp(key)) {
-            Ok(at) => {
-                if let Some(tag) = self.0.get_mut(at) {
-                    tag.1 = value.into();
-                }
+    /// Tags in any order. Of those with one key the last stays.
+    ///
+    /// They are sorted once: to insert each in its place would move all behind it, each time.
+    pub(crate) fn of(mut tags: Vec<Tag>) -> Self {
+        tags.sort_by(counted(|(key, _): &Tag, (other, _): &Tag| key.cmp(other)));
+        tags.dedup_by(|(key, value), (kept, last)| {
+            let same = key == kept;
+            if same {
+                std::mem::swap(value, last);
             }
-            Err(at) => self.0.insert(at, (key.into(), value.into())),
-        }
+            same
+        });
+        tags.shrink_to_fit();
+        Self(tags)
     }
 
     /// A tag's value.
@@ -263,6 +213,15 @@ impl Tags {
     /// All tags by key.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// All tags by key, as their own.
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = Tag> {
+        self.0.into_iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -301,9 +260,7 @@ mod tests {
         endpoint.set_port(80).unwrap();
         span.local_endpoint = endpoint.known();
         span.annotations = vec![Annotation { timestamp: 7, value: "x".into() }];
-        span.tags.set("b", "1");
-        span.tags.set("a", "");
-        span.tags.set("b", "2");
+        span.tags = Tags::of([("b", "1"), ("a", ""), ("b", "2")].map(|(key, value)| (key.into(), value.into())).into());
         span.debug = true;
         span.shared = true;
         assert_eq!(

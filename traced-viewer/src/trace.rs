@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::id::TraceId;
 use crate::span::{Kind, Span};
+use crate::steps::steps;
 
 /// One line of the list of traces, without its spans.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,7 +32,7 @@ pub(crate) struct Summary {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Root {
     service_name: Option<Box<str>>,
-    name: Option<Box<str>>,
+    name: Option<Arc<str>>,
     kind: Option<Kind>,
 }
 
@@ -46,6 +47,7 @@ pub(crate) struct Service {
 impl Summary {
     /// Of the spans of one trace.
     pub(crate) fn of(trace_id: TraceId, spans: &[Arc<Span>], truncated: bool) -> Self {
+        steps(spans.len());
         let start = spans.iter().map(|span| span.timestamp).filter(|start| *start > 0).min().unwrap_or(0);
         let end = spans.iter().filter(|span| span.timestamp > 0).map(|span| span.end()).max().unwrap_or(start);
         let mut services: BTreeMap<&str, usize> = BTreeMap::new();

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use crate::endpoint::Endpoint;
 use crate::id::SpanId;
-use crate::span::{Endpoint, Kind, Span};
+use crate::span::{Kind, Span, Tag, Tags};
+use crate::steps::{counted, steps};
 
 /// Spans by caller and called.
 #[derive(Debug)]
@@ -48,6 +50,7 @@ impl Tree {
         let mut nodes: Vec<Node> = Vec::new();
         let mut by_key: HashMap<Key, usize> = HashMap::new();
         let mut root = None;
+        steps(spans.len());
         for (at, span) in spans.iter().enumerate() {
             let node = nodes.len();
             nodes.push(Node { span: Some(at), ..Node::default() });
@@ -108,49 +111,46 @@ impl Tree {
         let mut order = Vec::new();
         let mut queue = VecDeque::from([self.root]);
         while let Some(at) = queue.pop_front() {
+            steps(1);
             queue.extend(&self.nodes[at].children);
             order.push(at);
         }
         order
     }
 
-    /// The nearest span above that crosses to another process: local ones may lie between.
-    pub(crate) fn remote_ancestor(&self, at: usize) -> Option<&Span> {
-        let mut above = self.nodes[at].parent;
-        while let Some(at) = above {
-            if let Some(span) = self.span(at).filter(|span| span.kind.is_some()) {
-                return Some(span);
+    /// The nearest node above each that crosses to another process: local ones may lie between. Only nodes that hang
+    /// together with the root have one.
+    pub(crate) fn remote_ancestors(&self) -> Vec<Option<usize>> {
+        let mut ancestors = vec![None; self.nodes.len()];
+        // Parents come first, so that nobody has to walk up further than to the own one.
+        for at in self.breadth_first() {
+            let own = self.span(at).filter(|span| span.kind.is_some()).map(|_| at);
+            let nearest = own.or(ancestors[at]);
+            for child in &self.nodes[at].children {
+                ancestors[*child] = nearest;
             }
-            above = self.nodes[at].parent;
         }
-        None
+        ancestors
     }
 }
 
 /// The spans of a trace with the parts of one span put together, and the halves of calls told apart.
 fn merged(spans: &[Arc<Span>]) -> Vec<Span> {
-    let mut sorted: Vec<&Arc<Span>> = spans.iter().collect();
-    sorted.sort_by_key(|span| {
-        let half = match (span.shared, span.kind) {
-            (true, _) => 2,
-            (false, Some(Kind::Client)) => 0,
-            (false, _) => 1,
-        };
-        (span.id, half, place(span.local_endpoint.as_deref()))
-    });
+    let mut sorted: Vec<&Span> = spans.iter().map(|span| &**span).collect();
+    sorted.sort_by(counted(|one: &&Span, other: &&Span| place(one).cmp(&place(other))));
     let mut merged: Vec<Span> = Vec::new();
     let mut parts = sorted.into_iter().peekable();
-    while let Some(part) = parts.next() {
-        let mut span = Span::clone(part);
+    while let Some(first) = parts.next() {
+        let mut more = Vec::new();
         let mut host = Host::default();
-        host.takes(part.local_endpoint.as_deref());
-        while let Some(next) = parts.peek() {
-            if next.id != span.id || next.shared != span.shared || !host.takes(next.local_endpoint.as_deref()) {
-                break;
-            }
-            merge(&mut span, next);
-            parts.next();
+        host.takes(first.local_endpoint.as_deref());
+        let mut is_part = |next: &&Span| {
+            next.id == first.id && next.shared == first.shared && host.takes(next.local_endpoint.as_deref())
+        };
+        while let Some(part) = parts.next_if(&mut is_part) {
+            more.push(part);
         }
+        let mut span = with_parts(first, &more);
         if let Some(last) = merged.last().filter(|last| last.id == span.id) {
             // Not all clients set the flag.
             span.shared |= last.kind == Some(Kind::Client) && span.kind == Some(Kind::Server);
@@ -163,13 +163,18 @@ fn merged(spans: &[Arc<Span>]) -> Vec<Span> {
     merged
 }
 
-/// The order of hosts: none first, what is not known of them last.
-fn place(endpoint: Option<&Endpoint>) -> impl Ord {
-    let known = endpoint.map(|endpoint| {
-        let name = endpoint.service_name.clone();
+/// The order of parts: by id, the caller's half first, then by host: none first, what is not known of them last.
+fn place(span: &Span) -> impl Ord + '_ {
+    let half = match (span.shared, span.kind) {
+        (true, _) => 2,
+        (false, Some(Kind::Client)) => 0,
+        (false, _) => 1,
+    };
+    let known = span.local_endpoint.as_deref().map(|endpoint| {
+        let name = endpoint.service_name.as_deref();
         (name.is_none(), name, endpoint.ipv4.is_none(), endpoint.ipv4, endpoint.ipv6.is_none(), endpoint.ipv6)
     });
-    (known.is_some(), known)
+    (span.id, half, known)
 }
 
 /// What is known of the host that a span's parts came from.
@@ -203,24 +208,30 @@ impl Host {
     }
 }
 
-/// Adds another part of the same span.
-fn merge(span: &mut Span, part: &Span) {
-    span.parent_id = span.parent_id.or(part.parent_id);
-    span.kind = span.kind.or(part.kind);
-    span.name = span.name.take().or_else(|| part.name.clone());
-    for (time, other) in [(&mut span.timestamp, part.timestamp), (&mut span.duration, part.duration)] {
-        if *time == 0 {
-            *time = other;
+/// A span with what other parts of it know.
+fn with_parts(first: &Span, more: &[&Span]) -> Span {
+    let mut span = first.clone();
+    let mut tags: Vec<Tag> = Vec::new();
+    for part in more {
+        steps(1 + part.annotations.len());
+        span.parent_id = span.parent_id.or(part.parent_id);
+        span.kind = span.kind.or(part.kind);
+        span.name = span.name.take().or_else(|| part.name.clone());
+        for (time, other) in [(&mut span.timestamp, part.timestamp), (&mut span.duration, part.duration)] {
+            if *time == 0 {
+                *time = other;
+            }
         }
+        merge_endpoint(&mut span.local_endpoint, part.local_endpoint.as_deref());
+        merge_endpoint(&mut span.remote_endpoint, part.remote_endpoint.as_deref());
+        span.annotations.extend(part.annotations.iter().cloned());
+        tags.extend(part.tags.iter().map(|(key, value)| (key.into(), value.into())));
+        span.debug |= part.debug;
     }
-    merge_endpoint(&mut span.local_endpoint, part.local_endpoint.as_deref());
-    merge_endpoint(&mut span.remote_endpoint, part.remote_endpoint.as_deref());
-    span.annotations.extend(part.annotations.iter().cloned());
-    for (key, value) in part.tags.iter() {
-        span.tags.set(key, value);
+    if !tags.is_empty() {
+        span.tags = Tags::of(std::mem::take(&mut span.tags).into_iter().chain(tags).collect());
     }
-    span.debug |= part.debug;
-    span.shared |= part.shared;
+    span
 }
 
 fn merge_endpoint(endpoint: &mut Option<Box<Endpoint>>, part: Option<&Endpoint>) {

@@ -4,8 +4,7 @@ import test from "node:test";
 import { formatAge, formatDuration, formatPercent, parseDuration, ticks } from "../../../traced-viewer/ui/format.js";
 import { outcomeOf } from "../../../traced-viewer/ui/outcome.js";
 import { isFiltered, serverQuery } from "../../../traced-viewer/ui/search.js";
-import { readTraces } from "../../../traced-viewer/ui/upload.js";
-import { hexId, span } from "../spans.js";
+import { span } from "../spans.js";
 
 test("durations have three digits that count", () => {
   const cases = {
@@ -76,34 +75,4 @@ test("the address becomes the server's query", () => {
   );
   assert.equal(isFiltered(new URLSearchParams("limit=50")), false);
   assert.equal(isFiltered(new URLSearchParams("annotationQuery=error")), true);
-});
-
-test("files of spans and of traces are read", () => {
-  const [one, two] = [span(1, 0, 0, 5), { ...span(2, 0, 0, 5), traceId: hexId(9) }];
-  assert.deepEqual(
-    readTraces(JSON.stringify([one, two])).map((spans) => spans.length),
-    [1, 1],
-  );
-  assert.deepEqual(readTraces(JSON.stringify([[one], [two]])).length, 2);
-  const odd = readTraces(
-    '[{"traceId":"ABC","id":"1","tags":{"n":7,"b":true},"duration":0,"parentId":null,"localEndpoint":null}]',
-  );
-  assert.deepEqual(odd, [[{ traceId: "0000000000000abc", id: hexId(1), tags: { n: "7", b: "true" } }]]);
-});
-
-test("a file that cannot be read says where and why", () => {
-  const cases = {
-    "{": /This is not JSON/,
-    "{}": /not a list of spans/,
-    "[]": /holds no spans/,
-    "[7]": /\[0\] is not a span/,
-    '[{"traceId":"1","id":"xyz"}]': /\[0\]\.id is not an id of 1 to 16/,
-    '[[{"traceId":"1"}]]': /\[0\]\[0\]\.id/,
-    '[{"traceId":"1","id":"1","duration":"x"}]': /\[0\]\.duration is not a number/,
-    '[{"traceId":"1","id":"1","binaryAnnotations":[]}]': /format 1/,
-    '[{"traceId":"1","id":"1","annotations":[{"value":"x"}]}]': /annotations\[0\] has no timestamp/,
-  };
-  for (const [text, message] of Object.entries(cases)) {
-    assert.throws(() => readTraces(text), message, text);
-  }
 });

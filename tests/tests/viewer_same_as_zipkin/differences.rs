@@ -1,6 +1,9 @@
 //! What the two answer differently, on purpose. `docs/viewer.md` lists it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use traced_tests::eventually;
 
 use super::{Both, JSON, PROTO3, proto3_span};
 
@@ -14,7 +17,7 @@ struct Difference {
 }
 
 /// All of them, and one body that is answered alike although it breaks off.
-const DIFFERENCES: [Difference; 5] = [
+const DIFFERENCES: [Difference; 6] = [
     Difference {
         body: r#"[{"traceId":"d1f","id":"0"}]"#,
         zipkin: (202, ""),
@@ -22,22 +25,28 @@ const DIFFERENCES: [Difference; 5] = [
         reason: "Zipkin's check counts sixteen zeros only; no span can have such a parent",
     },
     Difference {
-        body: r#"[{"traceId":"1""#,
-        zipkin: (400, "End of input at line 1 column 16 path $[0].traceId reading List<Span> from json"),
-        viewer: (400, "End of input at line 1 column 16 path $[0] reading List<Span> from json"),
-        reason: "a whole span is looked for first, then its fields",
+        body: r#"[{"unknown":["#,
+        zipkin: (400, "End of input at line 1 column 14 path $[0].unknown[0] reading List<Span> from json"),
+        viewer: (400, "End of input at line 1 column 14 path $[0].unknown reading List<Span> from json"),
+        reason: "a field that is passed over may be nested too deep to be told",
     },
     Difference {
-        body: "[{\"traceId\":\"d2f\",\"id\":\"1\",\"name\":\"a\u{1}b\"}]",
-        zipkin: (202, ""),
-        viewer: (400, "Malformed reading List<Span> from json"),
-        reason: "control characters in strings are no JSON",
+        body: "\n",
+        zipkin: (500, "IndexOutOfBoundsException"),
+        viewer: (400, "Expected a JSON_V2 encoded list\n"),
+        reason: "clients send what had a 500 again",
     },
     Difference {
-        body: r#"[{"traceId":"d3f","id":"1","shared":TRUE}]"#,
+        body: r#"[{"traceId":"d2f","id":"1","timestamp":"0x1p3"}]"#,
         zipkin: (202, ""),
-        viewer: (400, "Malformed reading List<Span> from json"),
-        reason: "words in capitals are no JSON",
+        viewer: (400, "For input string: \"0x1p3\" reading List<Span> from json"),
+        reason: "a hexadecimal number with an exponent is Java's alone",
+    },
+    Difference {
+        body: r#"[{"traceId":"d3f","id":"1","timestamp":"١"}]"#,
+        zipkin: (202, ""),
+        viewer: (400, "For input string: \"١\" reading List<Span> from json"),
+        reason: "digits of other scripts are Java's alone",
     },
     Difference {
         body: r#"[{"traceId":"1","debug":5},x"#,
@@ -79,4 +88,66 @@ fn what_differs_is_listed() {
     both.send("/api/v2/spans", &[("content-type", JSON)], span.to_string().as_bytes());
     let ours: Value = serde_json::from_str(&both.ask_viewer("/api/v2/trace/d4f").1).unwrap();
     assert_eq!(ours[0]["tags"]["a"], "é\u{2028}");
+    // Zipkin reads no more than 255 levels.
+    let deep = format!(r#"[{{"x":{}{},"traceId":"d5f","id":"1"}}]"#, "[".repeat(300), "]".repeat(300));
+    let (zipkin, viewer) = both.send("/api/v2/spans", &[("content-type", JSON)], deep.as_bytes());
+    assert!(zipkin.0 == 400 && zipkin.1.starts_with("Nesting limit 255 reached"), "{zipkin:?}");
+    assert_eq!(viewer, (202, String::new()));
+    for Kept { trace, field, zipkin, viewer, reason } in kept_differently() {
+        let body = format!(r#"[{{"traceId":"{trace}","id":"1",{field}}}]"#);
+        let (theirs, ours) = both.send("/api/v2/spans", &[("content-type", JSON)], body.as_bytes());
+        assert_eq!((theirs.0, ours.0), (202, 202), "{body}");
+        let path = format!("/api/v2/trace/{trace}");
+        let stored = eventually(&body, Duration::from_secs(30), || {
+            let answer = both.zipkin.get(&path);
+            (answer.0 == 200).then_some(answer)
+        });
+        for (answer, expected) in [(stored, zipkin), (both.ask_viewer(&path), viewer)] {
+            let kept: Value = serde_json::from_str(answer.1.trim_end_matches('\0')).unwrap();
+            for (field, value) in expected.as_object().unwrap() {
+                assert_eq!(&kept[0][field], value, "{body}: {reason}");
+            }
+        }
+    }
+    // Of 17 to 31 digits Zipkin keeps an upper half of zeros, and finds the trace by no id.
+    let body = r#"[{"traceId":"00000000000000d8f","id":"1","localEndpoint":{"serviceName":"seventeen"}}]"#;
+    let (theirs, ours) = both.send("/api/v2/spans", &[("content-type", JSON)], body.as_bytes());
+    assert_eq!((theirs.0, ours.0), (202, 202));
+    eventually("the span in Zipkin's store", Duration::from_secs(30), || {
+        both.zipkin.services().iter().any(|service| service == "seventeen").then_some(())
+    });
+    for id in ["d8f", "00000000000000d8f", "00000000000000000000000000000d8f"] {
+        let path = format!("/api/v2/trace/{id}");
+        assert_eq!((both.zipkin.get(&path).0, both.ask_viewer(&path).0), (404, 200), "{path}");
+    }
+}
+
+/// A span that both take and keep differently.
+struct Kept {
+    trace: &'static str,
+    /// A field of it.
+    field: &'static str,
+    /// What is in the span that is kept.
+    zipkin: Value,
+    viewer: Value,
+    reason: &'static str,
+}
+
+fn kept_differently() -> [Kept; 2] {
+    [
+        Kept {
+            trace: "d6f",
+            field: r#""name":"\ud83d\ud83d\ude00""#,
+            zipkin: json!({"name": "???"}),
+            viewer: json!({"name": "?😀"}),
+            reason: "half a pair costs Zipkin the whole one behind it",
+        },
+        Kept {
+            trace: "d7f",
+            field: r#""localEndpoint":{"ipv4":"01.2.3.4"}"#,
+            zipkin: json!({"localEndpoint": {"ipv4": "01.2.3.4"}}),
+            viewer: json!({"localEndpoint": {"ipv4": "1.2.3.4"}}),
+            reason: "Zipkin keeps addresses as texts",
+        },
+    ]
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod differences;
+mod odd_json;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -78,11 +79,16 @@ impl Both {
         self.sent += u64::try_from(spans.as_array().unwrap().len()).unwrap();
     }
 
-    /// Waits until Zipkin has stored what was sent: it answers before.
-    fn settle(&self) {
+    /// Waits until Zipkin has counted all spans that were sent.
+    fn wait_for_spans(&self) {
         eventually("Zipkin's store", Duration::from_secs(30), || {
             (self.zipkin.metrics().spans >= self.sent).then_some(())
         });
+    }
+
+    /// Waits until Zipkin has stored what was sent: it answers before.
+    fn settle(&self) {
+        self.wait_for_spans();
         // Its counter may be ahead of its store for a moment. What the viewer has is there when it answers.
         let all = "/api/v2/traces?limit=100000&endTs=9999999999999&lookback=9999999999999";
         let ours = spans(&self.ask_viewer(all).1);

@@ -3,17 +3,22 @@
 //! A v1 span is what several hosts told about one id: its annotations `cs`, `sr`, `ss`, `cr` say who called and who
 //! answered. It becomes one span of today for each host.
 
-use super::json::{Path, Value};
+use std::collections::HashMap;
+
+use super::json::Reader;
 use super::json_v2::{annotation, endpoint, not_negative};
+use crate::endpoint::Endpoint;
 use crate::id::{SpanId, TraceId};
-use crate::span::{Annotation, Endpoint, Kind, Span, lower_case};
+use crate::span::{Annotation, Kind, Span, Tag, Tags, lower_case};
+use crate::steps::{counted, steps};
 
 /// A v1 span as it was sent.
 struct Source {
     /// Of it there are copies for each host.
     blank: Span,
-    timestamp: u64,
-    duration: u64,
+    /// As it was sent: one below zero is no time for a span, but it is not the absence of one either.
+    timestamp: i64,
+    duration: i64,
     annotations: Vec<Event>,
     binary: Vec<Binary>,
 }
@@ -34,78 +39,102 @@ struct Binary {
 }
 
 /// Decodes one v1 span.
-pub(super) fn spans(value: Value<'_>, spans: &mut Vec<Span>) -> Result<(), String> {
-    let source = source(value)?;
+pub(super) fn spans(reader: &mut Reader<'_>, spans: &mut Vec<Span>) -> Result<(), String> {
+    let source = source(reader)?;
     spans.extend(Split::of(&source).into_iter().map(Span::cleaned));
     Ok(())
 }
 
-fn source(value: Value<'_>) -> Result<Source, String> {
+fn source(reader: &mut Reader<'_>) -> Result<Source, String> {
     let (mut trace_id, mut id, mut parent_id) = (0, 0, 0);
     let (mut name, mut debug, mut timestamp, mut duration) = (None, false, 0, 0);
     let (mut annotations, mut binary) = (Vec::new(), Vec::new());
-    value.fields(|field, value| {
+    reader.fields(|field, reader| {
         match field {
-            "traceId" => trace_id = hex(&value.string()?, 32)?,
-            "id" => id = hex(&value.string()?, 16)?,
-            _ if value.is_null() => {}
-            "parentId" => parent_id = hex(&value.string()?, 16)?,
-            "name" => name = lower_case(&value.string()?),
-            "timestamp" => timestamp = not_negative(value.long()?),
-            "duration" => duration = not_negative(value.long()?),
-            "annotations" => value.elements(|value| {
-                let (Annotation { timestamp, value }, endpoint) = annotation(value)?;
-                annotations.push(Event { timestamp, value, endpoint });
+            "traceId" => trace_id = long_hex(&reader.string()?)?,
+            "id" => id = hex(&reader.string()?)?,
+            _ if reader.is_null()? => reader.skip()?,
+            "parentId" => parent_id = hex(&reader.string()?)?,
+            "name" => name = lower_case(&reader.string()?),
+            "timestamp" => timestamp = reader.long()?,
+            "duration" => duration = reader.long()?,
+            "annotations" => reader.elements(|reader| {
+                let mut at = None;
+                let Annotation { timestamp, value } = annotation(reader, |field, reader| {
+                    match field {
+                        "endpoint" if !reader.is_null()? => at = endpoint(reader)?.known(),
+                        _ => reader.skip()?,
+                    }
+                    Ok(())
+                })?;
+                annotations.push(Event { timestamp, value, endpoint: at });
                 Ok(())
             })?,
-            "binaryAnnotations" => value.elements(|value| {
-                binary.extend(binary_annotation(value)?);
+            "binaryAnnotations" => reader.elements(|reader| {
+                binary.extend(binary_annotation(reader)?);
                 Ok(())
             })?,
-            "debug" => debug = value.boolean()?,
-            _ => {}
+            "debug" => debug |= reader.boolean()?,
+            _ => reader.skip()?,
         }
         Ok(())
     })?;
-    let half = |id: u128| u64::try_from(id & u128::from(u64::MAX)).unwrap_or(0);
-    if half(trace_id) == 0 {
-        return Err("traceId == 0".to_owned());
-    }
-    let (Some(trace_id), Some(id)) = (TraceId::new(trace_id), SpanId::new(half(id))) else {
-        return Err("id == 0".to_owned());
-    };
-    annotations.sort_by(|a, b| (a.timestamp, &a.value).cmp(&(b.timestamp, &b.value)));
-    binary.sort_by(|a, b| a.key.cmp(&b.key));
-    let blank = Span { parent_id: SpanId::new(half(parent_id)), name, debug, ..Span::new(trace_id, id) };
+    // The upper half of a trace id alone is none.
+    let trace_id = TraceId::new(trace_id).filter(|id| id.low() != 0).ok_or("traceId == 0")?;
+    let id = SpanId::new(id).ok_or("id == 0")?;
+    annotations.sort_by(counted(|a: &Event, b: &Event| (a.timestamp, &a.value).cmp(&(b.timestamp, &b.value))));
+    binary.sort_by(counted(|a: &Binary, b: &Binary| a.key.cmp(&b.key)));
+    let blank = Span { parent_id: SpanId::new(parent_id), name, debug, ..Span::new(trace_id, id) };
     Ok(Source { blank, timestamp, duration, annotations, binary })
 }
 
-/// The last digits of an id: of longer ones v1 drops what is in front.
-fn hex(text: &str, digits: usize) -> Result<u128, String> {
-    let lower = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    if text.is_empty() || text.len() > 32 || !text.bytes().all(lower) {
-        return Err(format!("{text} should be a 1 to 32 character lower-hex string with no prefix"));
-    }
-    let last = text.get(text.len().saturating_sub(digits)..).unwrap_or(text);
-    u128::from_str_radix(last, 16).map_err(|error| error.to_string())
+/// The last 16 digits of an id, which are all that v1 reads of a longer one.
+fn hex(text: &str) -> Result<u64, String> {
+    // Java counts UTF-16 units.
+    let units: Vec<u16> = text.encode_utf16().take(33).collect();
+    let low = units.get(units.len().saturating_sub(16)..).and_then(digits);
+    low.filter(|_| matches!(units.len(), 1..=32)).ok_or_else(|| no_hex(text))
 }
 
-fn binary_annotation(value: Value<'_>) -> Result<Option<Binary>, String> {
+/// An id of which all of 32 digits are read, but no more than 16 of another length.
+fn long_hex(text: &str) -> Result<u128, String> {
+    let low = u128::from(hex(text)?);
+    match text.get(..16).filter(|_| text.len() == 32) {
+        Some(high) => Ok(u128::from(hex(high).map_err(|_| no_hex(text))?) << 64 | low),
+        None => Ok(low),
+    }
+}
+
+fn no_hex(text: &str) -> String {
+    format!("{text} should be a 1 to 32 character lower-hex string with no prefix")
+}
+
+fn digits(units: &[u16]) -> Option<u64> {
+    units.iter().try_fold(0, |value, unit| {
+        let digit = match char::from_u32((*unit).into())? {
+            upper if upper.is_ascii_uppercase() => return None,
+            digit => digit.to_digit(16)?,
+        };
+        Some(value << 4 | u64::from(digit))
+    })
+}
+
+fn binary_annotation(reader: &mut Reader<'_>) -> Result<Option<Binary>, String> {
     let (mut key, mut at, mut flag, mut text) = (None, None, false, None);
     let mut last = String::new();
-    value.fields(|field, value| {
+    reader.fields(|field, reader| {
         field.clone_into(&mut last);
         match field {
-            _ if value.is_null() => {}
-            "key" => key = Some(value.string()?.into()),
-            "value" if value.is_string() => text = Some(value.string()?.into()),
-            "value" if value.is_boolean() => flag = value.boolean()?,
-            "endpoint" => at = endpoint(value)?.known(),
-            _ => {}
+            _ if reader.is_null()? => reader.skip()?,
+            "key" => key = Some(reader.string()?.into()),
+            "value" if reader.is_string()? => text = Some(reader.string()?.into()),
+            "value" if reader.is_boolean()? => flag = reader.boolean()?,
+            "endpoint" => at = endpoint(reader)?.known(),
+            _ => reader.skip()?,
         }
         Ok(())
     })?;
-    let Some(key) = key else { return Err(format!("No key at {}", Path::Field(value.path(), &last))) };
+    let Some(key) = key else { return Err(format!("No key at {}.{last}", reader.path())) };
     let key: Box<str> = key;
     let address = flag && at.is_some() && matches!(&*key, "sa" | "ca" | "ma");
     Ok((text.is_some() || address).then_some(Binary { key, value: text, endpoint: at }))
@@ -115,6 +144,8 @@ fn binary_annotation(value: Value<'_>) -> Result<Option<Binary>, String> {
 struct Split<'a> {
     source: &'a Source,
     spans: Vec<Span>,
+    /// The first span of each service; the first span of all waits for one.
+    by_service: HashMap<Option<Box<str>>, usize>,
     events: Core,
 }
 
@@ -133,7 +164,8 @@ struct Core {
 
 impl<'a> Split<'a> {
     fn of(source: &'a Source) -> Vec<Span> {
-        let mut split = Split { source, spans: vec![source.blank.clone()], events: Core::default() };
+        let spans = vec![source.blank.clone()];
+        let mut split = Split { source, spans, by_service: HashMap::new(), events: Core::default() };
         split.take_annotations();
         split.take_calls();
         split.take_messages();
@@ -148,11 +180,16 @@ impl<'a> Split<'a> {
     }
 
     fn index_of(&mut self, endpoint: &Endpoint) -> usize {
-        let found = self.spans.iter().position(|span| {
-            span.local_endpoint.as_ref().is_none_or(|known| known.service_name == endpoint.service_name)
-        });
-        let at = found.unwrap_or_else(|| self.another());
-        self.spans[at].local_endpoint.get_or_insert_with(|| Box::new(endpoint.clone()));
+        steps(1);
+        let known = match self.spans.first() {
+            Some(first) if first.local_endpoint.is_none() => Some(0),
+            _ => self.by_service.get(&endpoint.service_name).copied(),
+        };
+        let at = known.unwrap_or_else(|| self.another());
+        if self.spans[at].local_endpoint.is_none() {
+            self.spans[at].local_endpoint = Some(Box::new(endpoint.clone()));
+            self.by_service.insert(endpoint.service_name.clone(), at);
+        }
         at
     }
 
@@ -193,8 +230,8 @@ impl<'a> Split<'a> {
             let end = end.as_ref()?;
             let same = source.timestamp != 0
                 && source.duration != 0
-                && source.timestamp.checked_add(source.duration) == u64::try_from(end.timestamp).ok();
-            same.then(|| Event { timestamp: i64::try_from(source.timestamp).unwrap_or(i64::MAX), ..end.clone() })
+                && source.timestamp.wrapping_add(source.duration) == end.timestamp;
+            same.then(|| Event { timestamp: source.timestamp, ..end.clone() })
         };
         let Core { client_send, server_receive, server_send, client_receive, .. } = &mut self.events;
         *client_send = client_send.take().or_else(|| start_of(client_receive));
@@ -238,6 +275,7 @@ impl<'a> Split<'a> {
     }
 
     fn take_incomplete_call(&mut self) {
+        steps(self.spans.len());
         for span in &mut self.spans {
             let (start, end) = match span.kind {
                 Some(Kind::Client) => (&self.events.client_send, &self.events.client_receive),
@@ -252,8 +290,8 @@ impl<'a> Split<'a> {
             }
         }
         if self.source.timestamp != 0 {
-            self.spans[0].timestamp = self.source.timestamp;
-            self.spans[0].duration = self.source.duration;
+            self.spans[0].timestamp = not_negative(self.source.timestamp);
+            self.spans[0].duration = not_negative(self.source.duration);
         }
     }
 
@@ -299,8 +337,8 @@ impl<'a> Split<'a> {
         let (timestamp, duration) = (self.source.timestamp, self.source.duration);
         let span = self.of_host(start.endpoint.as_deref());
         if timestamp != 0 && duration != 0 {
-            span.timestamp = timestamp;
-            span.duration = duration;
+            span.timestamp = not_negative(timestamp);
+            span.duration = not_negative(duration);
         } else {
             span.timestamp = not_negative(start.timestamp);
             if let Some(end) = end {
@@ -311,21 +349,28 @@ impl<'a> Split<'a> {
 
     fn take_binary_annotations(&mut self) {
         let [mut client, mut server, mut broker] = [None, None, None];
+        let mut tags: HashMap<usize, Vec<Tag>> = HashMap::new();
         for binary in &self.source.binary {
-            let Some(value) = &binary.value else {
-                match &*binary.key {
-                    "ca" => client.clone_from(&binary.endpoint),
-                    "sa" => server.clone_from(&binary.endpoint),
-                    "ma" => broker.clone_from(&binary.endpoint),
-                    _ => {}
-                }
-                continue;
+            // An address, whatever its value.
+            let address = match &*binary.key {
+                "ca" => Some(&mut client),
+                "sa" => Some(&mut server),
+                "ma" => Some(&mut broker),
+                _ => None,
             };
-            let span = self.of_host(binary.endpoint.as_deref());
+            if let Some(address) = address {
+                address.clone_from(&binary.endpoint);
+                continue;
+            }
+            let Some(value) = &binary.value else { continue };
+            let at = binary.endpoint.as_deref().map_or(0, |endpoint| self.index_of(endpoint));
             // The tag of a local component says where it was, and nothing else.
             if !(&*binary.key == "lc" && value.is_empty()) {
-                span.tags.set(&binary.key, value.clone());
+                tags.entry(at).or_default().push((binary.key.clone(), value.clone()));
             }
+        }
+        for (at, tags) in tags {
+            self.spans[at].tags = Tags::of(tags);
         }
         let events = &self.events;
         let answers = events.server_receive.clone().or_else(|| events.server_send.clone());

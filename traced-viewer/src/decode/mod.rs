@@ -5,6 +5,8 @@ mod json_v1;
 mod json_v2;
 mod proto3;
 
+use std::borrow::Cow;
+
 use crate::span::Span;
 
 /// The encodings of a list of spans.
@@ -24,12 +26,13 @@ impl Encoding {
         }
     }
 
-    /// Decodes a file: a list of spans, or of traces, which are lists of spans.
+    /// Decodes a file: a list of spans, or of traces, which are lists of spans. Files may begin with a mark of their byte order.
     pub(crate) fn decode_file(self, file: &[u8]) -> Result<Vec<Span>, String> {
-        let text = file.trim_ascii();
+        let text = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file).trim_ascii();
         match text.strip_prefix(b"[").map(<[u8]>::trim_ascii_start) {
             Some([b'[', ..]) => {
-                json::list(text, |trace, spans| trace.elements(|value| json_v2::span_into(value, spans)))
+                self.check(text)?;
+                json::list(text, |trace, spans| trace.elements(|reader| json_v2::span_into(reader, spans)))
             }
             _ => self.decode(text),
         }
@@ -37,11 +40,25 @@ impl Encoding {
 
     /// Decodes a list. One span that cannot be read makes the list an error, whose text is Zipkin's.
     pub(crate) fn decode(self, body: &[u8]) -> Result<Vec<Span>, String> {
-        let Some(first) = body.first() else { return Ok(Vec::new()) };
-        let begins = match self {
-            Self::JsonV1 | Self::JsonV2 => *first == b'[',
-            // The key of the one field of `ListOfSpans`.
-            Self::Proto3 => *first == 10,
+        if body.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.check(body)?;
+        match self {
+            Self::JsonV1 => json::list(body, json_v1::spans),
+            Self::JsonV2 => json::list(body, json_v2::span_into),
+            Self::Proto3 => proto3::list(body),
+        }
+    }
+
+    /// Whether the bytes look like a list in this encoding.
+    fn check(self, body: &[u8]) -> Result<(), String> {
+        // Zipkin looks for the beginnings of all lists that it knows, in any encoding. A line feed is the key of the one
+        // field of `ListOfSpans`, and so it may stand in front of JSON, too.
+        let begins = match body {
+            [b'\n', second, ..] => *second != 0,
+            [first, ..] => matches!(first, b'[' | 0x0b | 0x0c),
+            [] => false,
         };
         if !begins {
             return Err(format!("Expected a {} encoded list\n", self.name()));
@@ -52,20 +69,38 @@ impl Encoding {
             Self::JsonV2 if has("yAnnotations\"") => Some(Self::JsonV1),
             _ => None,
         };
-        if let Some(instead) = instead {
-            return Err(format!("Expected a {} encoded list, but received: {}\n", self.name(), instead.name()));
+        match instead {
+            Some(instead) => {
+                Err(format!("Expected a {} encoded list, but received: {}\n", self.name(), instead.name()))
+            }
+            None => Ok(()),
         }
-        match self {
-            Self::JsonV1 => json::list(body, json_v1::spans),
-            Self::JsonV2 => json::list(body, json_v2::span_into),
-            Self::Proto3 => proto3::list(body),
+    }
+}
+
+/// Bytes as text. What is not UTF-8 is replaced as Java does it: each half of a surrogate pair by one U+FFFD.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    let is_half = |window: &[u8]| matches!(window, [0xed, 0xa0..=0xbf, 0x80..=0xbf]);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) if bytes.windows(3).any(is_half) => {
+            let mut bytes = bytes.to_vec();
+            for at in 0..bytes.len() {
+                if let Some(half) = bytes.get_mut(at..at + 3).filter(|half| is_half(half)) {
+                    half.copy_from_slice("\u{fffd}".as_bytes());
+                }
+            }
+            Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
         }
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn read(encoding: Encoding, body: &[u8]) -> Result<String, String> {
@@ -137,6 +172,39 @@ mod tests {
         let span = r#"{"traceId":"1","id":"2"}"#;
         for file in [format!("[{span},{span}]"), format!(" [ [{span}],[],[{span}] ]\n")] {
             assert_eq!(Encoding::JsonV2.decode_file(file.as_bytes()).map(|spans| spans.len()), Ok(2), "{file}");
+        }
+    }
+
+    /// Bodies with what Zipkin 3.6.1 makes of them. The decoder of the page has the same cases.
+    #[test]
+    fn odd_json_is_taken_or_refused_as_zipkin_does() {
+        let cases: Vec<Value> = serde_json::from_str(include_str!("../../cases/decode.json")).unwrap();
+        assert!(cases.len() > 900, "{}", cases.len());
+        let json = |spans: Result<Vec<Span>, String>| spans.map(|spans| serde_json::to_value(spans).unwrap());
+        for case in &cases {
+            let body = case["body"].as_str().unwrap();
+            let encoding = if case["format"] == 1 { Encoding::JsonV1 } else { Encoding::JsonV2 };
+            let error = |case: &Value| case["error"].as_str().map(str::to_owned);
+            let expected = error(case).map_or_else(|| Ok(case["spans"].clone()), Err);
+            assert_eq!(json(encoding.decode(body.as_bytes())), expected, "{body}");
+            if encoding == Encoding::JsonV2 {
+                let read = json(encoding.decode_file(body.as_bytes())).ok();
+                assert_eq!(read.as_ref(), case.get("file").or(case.get("spans")), "as a file: {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_replaced_as_java_does_it() {
+        for (bytes, expected) in [
+            (&b"a\xffz"[..], "a\u{fffd}z"),
+            (b"a\xe2\x82z", "a\u{fffd}z"),
+            (b"a\xc0\x80z", "a\u{fffd}\u{fffd}z"),
+            // Halves of a pair, as Java and JavaScript never write them.
+            (b"a\xed\xa0\xbd\xed\xb8\x80z", "a\u{fffd}\u{fffd}z"),
+            (b"a\xed\xa0", "a\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(text(bytes), expected);
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::text;
+use crate::endpoint::Endpoint;
 use crate::id::{SpanId, TraceId};
-use crate::span::{Annotation, Endpoint, Kind, Span, Tags, lower_case};
+use crate::span::{Annotation, Kind, Span, Tags, lower_case};
+use crate::steps::steps;
 
 /// Decodes a list of spans.
 pub(super) fn list(body: &[u8]) -> Result<Vec<Span>, String> {
@@ -55,7 +58,7 @@ fn span(reader: &mut Reader<'_>, length: usize) -> Result<Span, String> {
     let (mut trace_id, mut id, mut parent_id) = (None, None, None);
     let (mut kind, mut name, mut timestamp, mut duration) = (None, None, 0, 0);
     let (mut local_endpoint, mut remote_endpoint) = (None, None);
-    let (mut annotations, mut tags) = (Vec::new(), Tags::default());
+    let (mut annotations, mut tags) = (Vec::new(), Vec::new());
     let (mut debug, mut shared) = (false, false);
     reader.message(length, |key, reader| {
         match key {
@@ -84,7 +87,7 @@ fn span(reader: &mut Reader<'_>, length: usize) -> Result<Span, String> {
             ANNOTATION => annotations.extend(annotation(reader)?),
             TAG => {
                 if let Some((key, value)) = tag(reader)? {
-                    tags.set(&key, value);
+                    tags.push((key.into(), value.into()));
                 }
             }
             DEBUG => debug |= reader.boolean()?,
@@ -104,7 +107,7 @@ fn span(reader: &mut Reader<'_>, length: usize) -> Result<Span, String> {
         local_endpoint,
         remote_endpoint,
         annotations,
-        tags,
+        tags: Tags::of(tags),
         debug,
         shared,
         ..Span::with_ids(trace_id, id)?
@@ -201,6 +204,7 @@ impl<'a> Reader<'a> {
         let taken =
             left.get(..length).ok_or_else(|| format!("Truncated: length {length} > bytes available {}", left.len()))?;
         self.at += length;
+        steps(length);
         Ok(taken)
     }
 
@@ -245,8 +249,7 @@ impl<'a> Reader<'a> {
     fn text(&mut self) -> Result<Option<String>, String> {
         let length = self.length()?;
         let bytes = self.take(length)?;
-        // As Java does: what is not UTF-8 is replaced.
-        Ok((!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned()))
+        Ok((!bytes.is_empty()).then(|| text(bytes).into_owned()))
     }
 
     /// Bytes as hexadecimal digits; `None` when there are none.

@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 
-use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::nesting::{Nested, Nesting};
+use super::lanes::Lanes;
+use super::nesting::Nesting;
 use crate::span::Span;
 
 /// Writes all events.
@@ -21,7 +21,7 @@ pub(super) fn write(spans: &[Arc<Span>]) -> Vec<u8> {
     for (process, (service, lanes)) in lanes.services.iter().enumerate() {
         let process = process + 1;
         events.push(json!({"ph": "M", "name": "process_name", "pid": process, "args": {"name": service}}));
-        for lane in 1..=lanes.len() {
+        for lane in 1..=lanes.count() {
             let name = format!("lane {lane}");
             events.push(json!({"ph": "M", "name": "thread_name", "pid": process, "tid": lane, "args": {"name": name}}));
         }
@@ -79,93 +79,12 @@ fn arguments(span: &Span) -> Value {
     arguments.into()
 }
 
-/// Where each span lies.
-struct Lanes<'a> {
-    /// The lanes of each service; of each lane the spans that are open in it, the innermost last.
-    services: IndexMap<&'a str, Vec<Vec<usize>>>,
-    /// By index of the span.
-    places: Vec<Place>,
-    /// The spans by start, the longer ones first.
-    order: Vec<usize>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Place {
-    process: usize,
-    lane: usize,
-}
-
-impl<'a> Lanes<'a> {
-    fn of(nesting: &'a Nesting) -> Self {
-        let spans = &nesting.spans;
-        let mut order: Vec<usize> = (0..spans.len()).collect();
-        // Of equal ones parents stay in front, as they are in the nesting.
-        order.sort_by_key(|at| spans.get(*at).map(|nested| (nested.start, std::cmp::Reverse(nested.end))));
-        let above = nearest_of_service(spans);
-        let mut lanes = Self { services: IndexMap::new(), places: vec![Place::default(); spans.len()], order };
-        for at in &lanes.order {
-            let Some(nested) = spans.get(*at) else { continue };
-            let entry = lanes.services.entry(service(nested));
-            let process = entry.index();
-            let open = entry.or_default();
-            for lane in open.iter_mut() {
-                while lane.last().and_then(|top| spans.get(*top)).is_some_and(|top| !overlaps(top, nested)) {
-                    lane.pop();
-                }
-            }
-            let parent = above.get(*at).copied().flatten();
-            let within = |lane: &Vec<usize>| match lane.last() {
-                None => false,
-                top => top.copied() == parent && spans.get(*top.unwrap_or(&0)).is_some_and(|top| top.end >= nested.end),
-            };
-            let found = open.iter().position(within).or_else(|| open.iter().position(Vec::is_empty));
-            let lane = found.unwrap_or(open.len());
-            if lane == open.len() {
-                open.push(Vec::new());
-            }
-            if let Some(lane) = open.get_mut(lane) {
-                lane.push(*at);
-            }
-            if let Some(place) = lanes.places.get_mut(*at) {
-                *place = Place { process, lane };
-            }
-        }
-        lanes
-    }
-}
-
-/// Whether an earlier span is still open when another starts. One without a duration lies where it is.
-fn overlaps(earlier: &Nested, later: &Nested) -> bool {
-    earlier.end > later.start || (earlier.start, earlier.end) == (later.start, later.end)
-}
-
-fn service(nested: &Nested) -> &str {
-    nested.span.local_service().unwrap_or("unknown")
-}
-
-/// For each span the nearest ancestor of the same service. Parents come before their children.
-fn nearest_of_service(spans: &[Nested]) -> Vec<Option<usize>> {
-    let mut nearest: Vec<Option<usize>> = Vec::with_capacity(spans.len());
-    for nested in spans {
-        let mut above = nested.parent;
-        while let Some((at, ancestor)) = above.and_then(|at| Some((at, spans.get(at)?))) {
-            if service(ancestor) == service(nested) {
-                break;
-            }
-            // What is nearest to an ancestor of another service is passed over step by step.
-            above = spans.get(at).and_then(|ancestor| ancestor.parent);
-        }
-        nearest.push(above);
-    }
-    nearest
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::super::nesting::tests::{Random, random_trace, span};
     use super::*;
-    use crate::span::Endpoint;
+    use crate::endpoint::Endpoint;
 
     fn events(spans: &[Span]) -> Vec<Value> {
         let spans: Vec<_> = spans.iter().cloned().map(Arc::new).collect();

@@ -1,35 +1,47 @@
 //! Folded stacks, as flame graph tools read them: `shop: checkout;bank: pay 1200`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use super::nesting::{Nested, Nesting};
 use crate::span::Span;
+use crate::steps::steps;
 
 /// Writes a line per stack of names: the microseconds in which its last span ran and none of its children did.
 pub(super) fn write(spans: &[Arc<Span>]) -> Vec<u8> {
     let nesting = Nesting::of(spans);
     let children = nesting.children();
-    let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
-    let mut names: Vec<Arc<str>> = Vec::new();
+    let mut stacks: IndexMap<String, u64> = IndexMap::new();
+    // The stack of each span, by index.
+    let mut own_stacks: Vec<usize> = Vec::with_capacity(children.len());
     for (nested, children) in nesting.spans.iter().zip(&children) {
         // Parents come before their children.
-        let above = nested.parent.and_then(|parent| names.get(parent));
+        let above = nested.parent.and_then(|parent| own_stacks.get(parent).copied());
+        let above = above.and_then(|at| Some((at, stacks.get_index(at)?.0)));
         let stack = match above {
+            Some((_, above)) if above.len() < STACK_BYTES => Err(format!("{above};{}", frame(&nested.span))),
             // A deep trace would repeat all names above for each span of it.
-            Some(above) if above.len() < STACK_BYTES => format!("{above};{}", frame(&nested.span)),
-            Some(above) => above.to_string(),
-            None => frame(&nested.span),
+            Some((at, _)) => Ok(at),
+            None => Err(frame(&nested.span)),
         };
+        let at = stack.unwrap_or_else(|text| {
+            steps(text.len());
+            let entry = stacks.entry(text);
+            let at = entry.index();
+            entry.or_default();
+            at
+        });
         let own = self_time(nested, children.iter().filter_map(|child| nesting.spans.get(*child)));
-        if own > 0 {
-            *stacks.entry(stack.clone()).or_default() += own;
+        if let Some((_, time)) = stacks.get_index_mut(at) {
+            *time = time.saturating_add(own);
         }
-        names.push(stack.into());
+        own_stacks.push(at);
     }
+    stacks.sort_unstable_keys();
     let mut text = String::new();
-    for (stack, time) in stacks {
+    for (stack, time) in stacks.iter().filter(|(_, time)| **time > 0) {
         writeln!(text, "{stack} {time}").ok();
     }
     text.into_bytes()
@@ -44,6 +56,7 @@ fn self_time<'a>(span: &Nested, children: impl Iterator<Item = &'a Nested>) -> u
         .map(|child| (child.start.max(span.start), child.end.min(span.end)))
         .filter(|(start, end)| start < end)
         .collect();
+    steps(1 + inside.len());
     inside.sort_unstable();
     let (mut covered, mut until) = (0, span.start);
     for (start, end) in inside {

@@ -3,6 +3,7 @@
 mod chrome;
 mod folded;
 mod html;
+mod lanes;
 mod nesting;
 mod zipkin;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::id::TraceId;
 use crate::span::Span;
+use crate::steps::steps;
 use crate::tree::Tree;
 
 /// The spans of traces, parents before their children.
@@ -51,6 +52,7 @@ impl Nesting {
         for top in std::iter::once(tree.root()).chain(0..tree.len()) {
             let mut below = vec![(top, None)];
             while let Some((at, parent)) = below.pop() {
+                steps(1);
                 if places.contains_key(&at) {
                     continue;
                 }
