@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::span::Span;
+use crate::steps::steps;
 use crate::store::{Store, Trace};
 
 /// A day, in milliseconds: how far a query looks back unless told.
@@ -37,6 +38,7 @@ impl Parameters {
 
     /// The first value of that name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        steps(self.0.len());
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 
@@ -131,9 +133,10 @@ impl TraceQuery {
             })
             .filter_map(|(low, trace)| Some((self.latest_in_range(trace)?, low, trace)))
             .collect();
+        steps(candidates.len());
         candidates.sort_by_key(|(latest, low, trace)| {
             // Zipkin orders those of one time by id; a list of any time has what came last first.
-            let tie = if self.range.is_some() { *low } else { trace.arrived() };
+            let tie = if self.range.is_some() { (*low).into() } else { trace.arrived() };
             std::cmp::Reverse((*latest, tie))
         });
         let mut found = Vec::new();
@@ -150,6 +153,7 @@ impl TraceQuery {
 
     /// The latest start of a span within the range, in milliseconds.
     fn latest_in_range(&self, trace: &Trace) -> Option<u64> {
+        steps(trace.spans().len());
         let starts = trace.spans().iter().map(|span| span.timestamp / 1000);
         starts
             .filter(|start| {
@@ -195,6 +199,7 @@ impl TraceQuery {
             duration_fits |= self.min_duration.is_some_and(|min| duration >= min)
                 && self.max_duration.is_none_or(|max| duration <= max);
         }
+        steps(spans.iter().map(|span| 1 + span.annotations.len() + span.tags.len()).sum());
         service.is_none() && remote_service.is_none() && span_name.is_none() && tags.is_empty() && duration_fits
     }
 }
@@ -216,6 +221,7 @@ fn tags(query: &str) -> HashMap<String, String> {
         return tags;
     }
     for part in query.splitn(100, " and ") {
+        steps(1 + part.len());
         match part.split_once('=') {
             // A key alone never takes the place of a key with its value.
             None => {

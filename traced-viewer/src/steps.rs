@@ -1,10 +1,8 @@
-//! How much is done for a request, counted in tests: with a request of four times the size it is about four times as much.
+//! How much is done for a request, counted in tests: for a request of four times the size about four times as much.
 //!
-//! All requests are served on one thread. What grows with the square of a body or a store would let one request, small
-//! when it is packed, hold up all others.
-
-#[cfg(test)]
-mod tests;
+//! All requests are served on one thread. What grows with the square of a body, or of what is kept, would let one request
+//! hold up all others, although it is small when it is packed. `server/linear.rs` has the requests, and `clippy.toml` the
+//! methods that do much in one step.
 
 use std::cmp::Ordering;
 
@@ -28,4 +26,12 @@ pub(crate) fn counted<T: ?Sized>(compare: impl Fn(&T, &T) -> Ordering) -> impl F
         steps(1);
         compare(one, other)
     }
+}
+
+/// The steps of this thread while it does something.
+#[cfg(test)]
+pub(crate) fn steps_of(work: impl FnOnce()) -> u64 {
+    let before = STEPS.get();
+    work();
+    STEPS.get() - before
 }

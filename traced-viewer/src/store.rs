@@ -1,10 +1,12 @@
 //! All traces that are known, in memory, within bounds.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::id::TraceId;
 use crate::span::Span;
+use crate::steps::steps;
 use crate::trace::Summary;
 
 /// The bounds of what is kept.
@@ -25,17 +27,20 @@ impl Default for StoreLimits {
     }
 }
 
+/// A count of arrivals and changes. It has no end: of spans there are as many as time brings.
+pub(crate) type Time = u128;
+
 /// The traces, by the lower half of their ids, as Zipkin has them: systems on the way may cut the upper one off.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     limits: StoreLimits,
     traces: HashMap<u64, Trace>,
     /// When which trace came.
-    arrivals: BTreeMap<u64, u64>,
+    arrivals: BTreeMap<Time, u64>,
     /// When which trace changed last.
-    changes: BTreeMap<u64, u64>,
+    changes: BTreeMap<Time, u64>,
     /// Counts arrivals and changes.
-    clock: u64,
+    clock: Time,
     spans: usize,
     bytes: usize,
     evicted_traces: u64,
@@ -48,8 +53,8 @@ pub(crate) struct Trace {
     /// The same once more: what is reported twice is kept once.
     known: HashSet<Arc<Span>>,
     bytes: usize,
-    arrived: u64,
-    changed: u64,
+    arrived: Time,
+    changed: Time,
     truncated: bool,
 }
 
@@ -73,12 +78,13 @@ impl Trace {
 
     /// Whether a span of it started between these, in milliseconds since 1970, both included.
     pub(crate) fn starts_in(&self, begin: i64, end: i64) -> bool {
+        steps(self.spans.len());
         let starts = self.spans.iter().map(|span| i64::try_from(span.timestamp / 1000).unwrap_or(i64::MAX));
         starts.into_iter().any(|start| start >= begin && start <= end)
     }
 
     /// When it came, among the others.
-    pub(crate) fn arrived(&self) -> u64 {
+    pub(crate) fn arrived(&self) -> Time {
         self.arrived
     }
 
@@ -86,6 +92,7 @@ impl Trace {
     pub(crate) fn by_id(&self) -> Vec<(TraceId, Vec<Arc<Span>>)> {
         let mut groups: Vec<(TraceId, Vec<Arc<Span>>)> = Vec::new();
         let mut places: HashMap<TraceId, usize> = HashMap::new();
+        steps(self.spans.len());
         for span in &self.spans {
             let place = *places.entry(span.trace_id).or_insert(groups.len());
             match groups.get_mut(place) {
@@ -128,6 +135,7 @@ impl Store {
     fn put(&mut self, span: Arc<Span>) -> bool {
         let low = span.trace_id.low();
         let bytes = span.bytes();
+        steps(1);
         self.clock += 1;
         let trace = self.traces.entry(low).or_default();
         if trace.arrived == 0 {
@@ -164,7 +172,7 @@ impl Store {
             self.changes.remove(&trace.changed);
             self.spans -= trace.spans.len();
             self.bytes -= trace.bytes;
-            self.evicted_traces += 1;
+            self.evicted_traces = self.evicted_traces.saturating_add(1);
         }
     }
 
@@ -183,9 +191,21 @@ impl Store {
         self.traces.get(&low)
     }
 
+    /// The spans of each of these ids that is known, trace by trace. Traces that share a lower half are gone through once.
+    pub(crate) fn many(&self, ids: &[TraceId]) -> Vec<Vec<Arc<Span>>> {
+        let mut groups: HashMap<u64, HashMap<TraceId, Vec<Arc<Span>>>> = HashMap::new();
+        let mut take = |id: &TraceId| {
+            let group = groups.entry(id.low());
+            let group = group.or_insert_with(|| self.with_low(id.low()).into_iter().flat_map(Trace::by_id).collect());
+            group.remove(id)
+        };
+        ids.iter().filter_map(&mut take).collect()
+    }
+
     /// The spans with this whole id.
     pub(crate) fn trace(&self, id: TraceId) -> Vec<Arc<Span>> {
         let spans = self.traces.get(&id.low()).map(|trace| &*trace.spans).unwrap_or_default();
+        steps(spans.len());
         spans.iter().filter(|span| span.trace_id == id).cloned().collect()
     }
 
@@ -196,17 +216,19 @@ impl Store {
 
     /// All spans, in no order.
     pub(crate) fn spans(&self) -> impl Iterator<Item = &Arc<Span>> {
+        steps(self.spans);
         self.traces.values().flat_map(|trace| &trace.spans)
     }
 
     /// Where the clock stands: what changes from now on is later.
-    pub(crate) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> Time {
         self.clock
     }
 
     /// The traces that changed after that time, at most so many: those that changed last.
-    pub(crate) fn changed_since(&self, time: u64, most: usize) -> Vec<Summary> {
-        let changed = self.changes.range(time + 1..).rev().take(most);
+    pub(crate) fn changed_since(&self, time: Time, most: usize) -> Vec<Summary> {
+        let later = (Bound::Excluded(time), Bound::Unbounded);
+        let changed = self.changes.range(later).rev().take(most);
         changed.filter_map(|(_, low)| self.traces.get(low)).flat_map(Trace::summaries).take(most).collect()
     }
 }
@@ -290,6 +312,19 @@ mod tests {
         store.clear();
         assert_eq!(changed(&store, 0, 10), [] as [&str; 0]);
         assert!(store.now() > seen);
+    }
+
+    #[test]
+    fn counts_go_on_where_64_bits_end() {
+        let mut store = store(StoreLimits { spans: 2, ..StoreLimits::default() });
+        store.clock = Time::from(u64::MAX) - 1;
+        store.evicted_traces = u64::MAX - 1;
+        store.accept((1..=4).map(|trace| span(trace, 1)).collect());
+        assert_eq!(ids(&store), [3, 4]);
+        assert_eq!(store.changed_since(Time::from(u64::MAX), 10).len(), 2);
+        assert_eq!(store.changed_since(store.now(), 10).len(), 0);
+        assert_eq!(store.changed_since(Time::MAX, 10).len(), 0);
+        assert_eq!(store.evicted_traces(), u64::MAX);
     }
 
     #[test]

@@ -67,6 +67,8 @@ impl Tree {
                 }
             } else if root.is_none() {
                 root = Some(node);
+                // Once: there is one root.
+                #[expect(clippy::disallowed_methods, reason = "the order of the others is Zipkin's")]
                 parents.shift_remove(&Key::Own(span.id));
                 continue;
             }

@@ -43,7 +43,7 @@ impl Viewer {
         }
         // One body is unpacked at a time, so this one is not counted.
         let mut unpacked = Vec::new();
-        let most = limits.unpacked_bytes as u64 + 1;
+        let most = (limits.unpacked_bytes as u64).saturating_add(1);
         match MultiGzDecoder::new(&bytes[..]).take(most).read_to_end(&mut unpacked) {
             Ok(length) if length > limits.unpacked_bytes => Err(Refused::TooLarge),
             // Zipkin reads what there is of one that ends too early, and finds it incomplete.

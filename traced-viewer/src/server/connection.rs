@@ -13,10 +13,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 
-use super::Viewer;
+use super::{Viewer, places};
 
 /// The pause after an accept that failed: there may be no file descriptor for one more.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -38,7 +37,7 @@ pub(super) async fn accept(listener: TcpListener, viewer: Arc<Viewer>) {
             return;
         }
     };
-    let places = Arc::new(Semaphore::new(viewer.options.limits.connections));
+    let places = places(viewer.options.limits.connections);
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(PAUSE).await;

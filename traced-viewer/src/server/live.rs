@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use super::Viewer;
 use super::answer::Answer;
+use crate::store::Time;
 
 /// The least time between two events of one listener.
 const EVENT_EVERY: Duration = Duration::from_millis(250);
@@ -44,7 +45,7 @@ impl Viewer {
 }
 
 /// Sends events until the listener is gone.
-async fn tell(viewer: Arc<Viewer>, mut sender: Sender<Bytes>, mut seen: u64, place: OwnedSemaphorePermit) {
+async fn tell(viewer: Arc<Viewer>, mut sender: Sender<Bytes>, mut seen: Time, place: OwnedSemaphorePermit) {
     let mut changed = viewer.changed.subscribe();
     let mut cleared = *changed.borrow_and_update();
     let mut pace = tokio::time::interval(EVENT_EVERY);

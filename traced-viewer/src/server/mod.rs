@@ -4,6 +4,8 @@ mod answer;
 mod body;
 mod connection;
 mod gate;
+#[cfg(test)]
+mod linear;
 mod live;
 mod metrics;
 mod routes;
@@ -149,7 +151,24 @@ struct Viewer {
 /// Bytes of bodies that one permit stands for.
 const PERMIT: usize = 1024;
 
+/// So many places, or as many as there can be.
+fn places(count: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
+}
+
 impl Viewer {
+    fn new(options: Options) -> Self {
+        let limits = &options.limits;
+        Self {
+            store: Mutex::new(Store::new(limits.store)),
+            metrics: Metrics::default(),
+            changed: watch::Sender::new(0),
+            listeners: places(limits.listeners),
+            memory: places(limits.memory_bytes / PERMIT),
+            options,
+        }
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,15 +195,7 @@ impl Server {
         listener.set_nonblocking(true).map_err(io_error)?;
         let address = listener.local_addr().map_err(io_error)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io_error)?;
-        let limits = &options.limits;
-        let viewer = Arc::new(Viewer {
-            store: Mutex::new(Store::new(limits.store)),
-            metrics: Metrics::default(),
-            changed: watch::Sender::new(0),
-            listeners: Arc::new(Semaphore::new(limits.listeners)),
-            memory: Arc::new(Semaphore::new(limits.memory_bytes / PERMIT)),
-            options,
-        });
+        let viewer = Arc::new(Viewer::new(options));
         let (stop, stopped) = oneshot::channel();
         let shared = viewer.clone();
         let serve = move || {

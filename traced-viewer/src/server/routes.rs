@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use indexmap::IndexSet;
 use serde_json::json;
 
 use super::Viewer;
@@ -19,6 +20,7 @@ use crate::dependencies::Linker;
 use crate::export::Format;
 use crate::id::TraceId;
 use crate::query::{LOOKBACK, Parameters, TraceQuery};
+use crate::steps::{counted, steps};
 use crate::trace::Summary;
 
 impl Viewer {
@@ -38,7 +40,7 @@ impl Viewer {
         finish(answer)
     }
 
-    fn get(self: &Arc<Self>, path: &str, query: &str) -> Answer {
+    pub(super) fn get(self: &Arc<Self>, path: &str, query: &str) -> Answer {
         let parameters = Parameters::of(query);
         if let Some(query) = path.strip_prefix("/zipkin").unwrap_or(path).strip_prefix("/api/v2/") {
             return self.query(query, &parameters).unwrap_or_else(|text| self.text(StatusCode::BAD_REQUEST, text));
@@ -94,9 +96,7 @@ impl Viewer {
             "traces" => self.json(&TraceQuery::of(parameters, now())?.find(&store)),
             "traceMany" => {
                 let ids = trace_ids(parameters.required("traceIds")?)?;
-                let traces: Vec<_> =
-                    ids.into_iter().map(|id| store.trace(id)).filter(|trace| !trace.is_empty()).collect();
-                self.json(&traces)
+                self.json(&store.many(&ids))
             }
             "dependencies" => {
                 parameters.required("endTs")?;
@@ -210,7 +210,7 @@ impl Viewer {
 
     fn clear(&self) -> Answer {
         self.store().clear();
-        self.changed.send_modify(|cleared| *cleared += 1);
+        self.changed.send_modify(|cleared| *cleared = cleared.wrapping_add(1));
         self.empty(StatusCode::NO_CONTENT)
     }
 
@@ -253,35 +253,38 @@ impl Viewer {
             _ if media_type.eq_ignore_ascii_case("application/x-protobuf") => Encoding::Proto3,
             _ => Encoding::JsonV2,
         };
-        let result = self.receive(body, packed, |bytes| {
-            self.metrics.bytes(bytes.len());
-            // What a health check sends is an empty list in any encoding.
-            let spans = if bytes == b"[]" { Ok(Vec::new()) } else { encoding.decode(bytes) };
-            match spans {
-                Ok(spans) => {
-                    let received = spans.len();
-                    let stored = self.store().accept(spans);
-                    self.metrics.spans(received, stored.dropped);
-                    if received > 0 {
-                        self.changed.send_modify(|_| {});
-                    }
-                    self.empty(StatusCode::ACCEPTED)
-                }
-                Err(text) => {
-                    self.metrics.message_dropped();
-                    self.text(StatusCode::BAD_REQUEST, text)
-                }
-            }
-        });
+        let result = self.receive(body, packed, |bytes| self.keep(encoding, bytes));
         result.await.unwrap_or_else(|refused: Refused| {
             self.metrics.message_dropped();
             self.refuse(refused)
         })
     }
+
+    /// Decodes and keeps the spans of a body.
+    pub(super) fn keep(&self, encoding: Encoding, bytes: &[u8]) -> Answer {
+        self.metrics.bytes(bytes.len());
+        // What a health check sends is an empty list in any encoding.
+        let spans = if bytes == b"[]" { Ok(Vec::new()) } else { encoding.decode(bytes) };
+        match spans {
+            Ok(spans) => {
+                let received = spans.len();
+                let stored = self.store().accept(spans);
+                self.metrics.spans(received, stored.dropped);
+                if received > 0 {
+                    self.changed.send_modify(|_| {});
+                }
+                self.empty(StatusCode::ACCEPTED)
+            }
+            Err(text) => {
+                self.metrics.message_dropped();
+                self.text(StatusCode::BAD_REQUEST, text)
+            }
+        }
+    }
 }
 
 fn sort(names: &mut Vec<&str>) {
-    names.sort_unstable();
+    names.sort_unstable_by(counted(Ord::cmp));
     names.dedup();
 }
 
@@ -295,18 +298,17 @@ fn trace_ids(list: &str) -> Result<Vec<TraceId>, String> {
     if list.is_empty() {
         return Err("traceIds parameter is empty".to_owned());
     }
-    let mut ids = Vec::new();
+    let mut ids = IndexSet::new();
     for text in list.split(',') {
-        let id = TraceId::parse(text)?;
-        if ids.contains(&id) {
+        steps(text.len());
+        if !ids.insert(TraceId::parse(text)?) {
             return Err(format!("redundant traceId: {text}"));
         }
-        ids.push(id);
     }
     if ids.len() == 1 {
         return Err("Use /api/v2/trace/{traceId} endpoint to retrieve a single trace".to_owned());
     }
-    Ok(ids)
+    Ok(ids.into_iter().collect())
 }
 
 /// Milliseconds since 1970.
