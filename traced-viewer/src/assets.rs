@@ -26,7 +26,7 @@ const STYLES: &[(&str, Asset)] = files!("text/css; charset=utf-8": "style.css");
 const MODULES: &[(&str, Asset)] = files!("text/javascript; charset=utf-8":
     "address.js" "api.js" "compare.js" "critical.js" "decode.js" "dependency.js" "detail.js" "dialog.js" "element.js" "events.js"
     "flame.js" "format.js" "hue.js" "json.js" "keyboard.js" "layers.js" "list.js" "listrow.js" "live.js" "main.js"
-    "minimap.js" "names.js" "open.js" "outcome.js" "rows.js" "search.js" "setting.js" "skew.js" "splitter.js" "subtree.js"
+    "merge.js" "minimap.js" "names.js" "open.js" "outcome.js" "rows.js" "search.js" "setting.js" "skew.js" "splitter.js" "subtree.js"
     "theme.js" "trace.js" "tracepage.js" "upload.js" "view.js" "waterfall.js"
 );
 

@@ -305,7 +305,7 @@ function readWhole(reader, where, bits, of) {
  * @param {32 | 64} bits
  */
 function toWhole(text, bits) {
-  const decimal = /^[\0- ]*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[dDfF]?[\0- ]*$/.exec(text);
+  const decimal = /^[\0- ]*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[dDfF]?[\0- ]*$/.exec(text);
   const number = Number(decimal?.[1] ?? NaN);
   // The largest number of 64 bits is rounded up, on the server, too.
   const largest = bits === 64 ? 2 ** 63 : 2 ** 31 - 1;

@@ -1,5 +1,6 @@
 // One trace: what was reported, as a tree with times that can be drawn. Whatever is odd in it survives and is marked.
 
+import { mergeReports, sideOf } from "./merge.js";
 import { isError, outcomeOf } from "./outcome.js";
 import { correctSkew } from "./skew.js";
 
@@ -54,8 +55,9 @@ import { correctSkew } from "./skew.js";
  * @returns {Trace}
  */
 export function buildTrace(spans) {
-  const groups = mergeReports(spans);
-  const all = [...groups.values()].flat();
+  const halves = [...mergeReports(spans)].map(([id, halves]) => ({ id, nodes: halves.map(newNode) }));
+  const groups = new Map(halves.map(({ id, nodes }) => [id, groupOf(nodes)]));
+  const all = halves.flatMap(({ nodes }) => nodes);
   for (const node of all) {
     adopt(node, groups);
   }
@@ -120,34 +122,32 @@ function summed(traceId, nodes, roots) {
 }
 
 /**
- * Nodes by id. A tracer may report a span more than once; what is the same half of the same span becomes one node.
- * @param {readonly Span[]} spans
- * @returns {Map<string, SpanNode[]>}
+ * The halves of one id. Of each service, and of all, it is known which one is the parent of what names the id.
+ * @typedef {{caller: SpanNode | undefined, parent: SpanNode | undefined, parents: Map<string, SpanNode>}} Group
  */
-function mergeReports(spans) {
-  /** @type {Map<string, SpanNode[]>} */
-  const groups = new Map();
-  for (const span of spans) {
-    const group = groups.get(span.id);
-    const same = group?.find((node) => isSameHalf(node.span, span));
-    if (same !== undefined) {
-      same.span = merged(same.span, span);
-    } else if (group !== undefined) {
-      group.push(newNode(span));
-    } else {
-      groups.set(span.id, [newNode(span)]);
+
+/**
+ * @param {readonly SpanNode[]} halves
+ * @returns {Group}
+ */
+function groupOf(halves) {
+  /** @type {Group} */
+  const group = { caller: undefined, parent: undefined, parents: new Map() };
+  // What the server did belongs to the server's half.
+  const isNearer = (/** @type {SpanNode} */ half, /** @type {SpanNode | undefined} */ than) =>
+    than === undefined || (sideOf(half.span) === "callee" && sideOf(than.span) !== "callee");
+  for (const half of halves) {
+    if (sideOf(half.span) === "caller") {
+      group.caller ??= half;
+    }
+    if (isNearer(half, group.parent)) {
+      group.parent = half;
+    }
+    if (isNearer(half, group.parents.get(half.service))) {
+      group.parents.set(half.service, half);
     }
   }
-  for (const group of groups.values()) {
-    for (const node of group) {
-      node.service = node.span.localEndpoint?.serviceName ?? "";
-      node.name = node.span.name ?? "";
-      node.outcome = outcomeOf(node.span);
-      node.timed = node.span.timestamp !== undefined;
-      node.open = node.span.duration === undefined;
-    }
-  }
-  return groups;
+  return group;
 }
 
 /**
@@ -157,9 +157,9 @@ function mergeReports(spans) {
 function newNode(span) {
   return {
     span,
-    service: "",
-    name: "",
-    outcome: null,
+    service: span.localEndpoint?.serviceName ?? "",
+    name: span.name ?? "",
+    outcome: outcomeOf(span),
     parent: null,
     children: [],
     index: 0,
@@ -168,75 +168,21 @@ function newNode(span) {
     start: 0,
     end: 0,
     skew: 0,
-    timed: true,
-    open: false,
+    timed: span.timestamp !== undefined,
+    open: span.duration === undefined,
     oddity: null,
   };
 }
 
 /**
- * @param {Span} left
- * @param {Span} right
- */
-function isSameHalf(left, right) {
-  const [leftSide, rightSide] = [sideOf(left), sideOf(right)];
-  const [leftService, rightService] = [left.localEndpoint?.serviceName, right.localEndpoint?.serviceName];
-  return (
-    (leftSide === rightSide || leftSide === null || rightSide === null) &&
-    (leftService === rightService || leftService === undefined || rightService === undefined)
-  );
-}
-
-/**
- * @param {Span} span
- * @returns {"caller" | "callee" | null}
- */
-function sideOf(span) {
-  if (span.shared || span.kind === "SERVER" || span.kind === "CONSUMER") {
-    return "callee";
-  }
-  return span.kind === undefined ? null : "caller";
-}
-
-/**
- * @param {Span} left
- * @param {Span} right
- * @returns {Span}
- */
-function merged(left, right) {
-  /** @type {Span} */
-  const span = { ...right, ...left };
-  if (left.name === undefined || left.name === "" || left.name === "unknown") {
-    span.name = right.name ?? left.name ?? "";
-  }
-  if (left.timestamp !== undefined && right.timestamp !== undefined) {
-    span.timestamp = Math.min(left.timestamp, right.timestamp);
-  }
-  if (left.duration !== undefined && right.duration !== undefined) {
-    span.duration = Math.max(left.duration, right.duration);
-  }
-  if (left.tags !== undefined && right.tags !== undefined) {
-    span.tags = { ...left.tags, ...right.tags };
-  }
-  if (left.annotations !== undefined && right.annotations !== undefined) {
-    const seen = new Map();
-    for (const annotation of [...left.annotations, ...right.annotations]) {
-      seen.set(`${annotation.timestamp} ${annotation.value}`, annotation);
-    }
-    span.annotations = [...seen.values()].sort((a, b) => a.timestamp - b.timestamp);
-  }
-  return span;
-}
-
-/**
  * Finds the parent. Where the parent's id has two halves, what the server did belongs to the server's half.
  * @param {SpanNode} node
- * @param {Map<string, SpanNode[]>} groups
+ * @param {ReadonlyMap<string, Group>} groups
  */
 function adopt(node, groups) {
   const { span } = node;
   if (sideOf(span) === "callee") {
-    const caller = groups.get(span.id)?.find((other) => other !== node && sideOf(other.span) === "caller");
+    const caller = groups.get(span.id)?.caller;
     if (caller !== undefined) {
       node.parent = caller;
       return;
@@ -245,14 +191,12 @@ function adopt(node, groups) {
   if (span.parentId === undefined || span.parentId === span.id) {
     return;
   }
-  const halves = groups.get(span.parentId);
-  if (halves === undefined) {
+  const group = groups.get(span.parentId);
+  if (group === undefined) {
     node.oddity = "its parent is not in this trace";
     return;
   }
-  const own = halves.filter((half) => half.service === node.service);
-  const near = own.length > 0 ? own : halves;
-  node.parent = near.find((half) => sideOf(half.span) === "callee") ?? near[0] ?? null;
+  node.parent = group.parents.get(node.service) ?? group.parent ?? null;
 }
 
 /**

@@ -131,3 +131,45 @@ test("whatever the parents are, each span is in the tree once, below its parent"
     });
   }
 });
+
+/**
+ * How often fields of spans are read while a tree is made of them.
+ * @param {number} count
+ * @param {(at: number) => Partial<import("../spans.js").Span>} fields
+ */
+function reads(count, fields) {
+  let reads = 0;
+  const counted = (/** @type {object} */ one) =>
+    new Proxy(one, { get: (target, field) => (++reads, Reflect.get(target, field)) });
+  const spans = Array.from({ length: count }, (_, at) => counted({ traceId: "1", id: hexId(at + 1), ...fields(at) }));
+  buildTrace(/** @type {any} */ (spans));
+  return reads;
+}
+
+test("the work grows with the spans of a trace, and no faster", () => {
+  const at = (/** @type {number} */ service) => ({ localEndpoint: { serviceName: `s${service}` } });
+  /** @type {Record<string, (at: number) => Partial<import("../spans.js").Span>>} */
+  const shapes = {
+    siblings: () => ({ parentId: hexId(1) }),
+    levels: (index) => ({ parentId: hexId(index), timestamp: 1_000 - index }),
+    "a circle": (index) => ({ parentId: hexId(index === 0 ? 200 : index) }),
+    "parts of one span": (index) => ({
+      id: hexId(1),
+      tags: { [`k${index}`]: "v" },
+      annotations: [{ timestamp: index, value: "v" }],
+    }),
+    "halves of one span": (index) => ({ id: hexId(1), kind: "SERVER", shared: true, ...at(index) }),
+    "halves that say no side": (index) => ({ id: hexId(1), ...at(index) }),
+    "halves whose side comes later": (index) => ({
+      id: hexId(1),
+      ...(index % 2 === 0 ? {} : { kind: "SERVER" }),
+      ...at(index >> 1),
+    }),
+    "children of halves": (index) =>
+      index % 2 === 0 ? { id: hexId(1), kind: "SERVER", ...at(index) } : { parentId: hexId(1), ...at(index - 1) },
+  };
+  for (const [name, fields] of Object.entries(shapes)) {
+    const [small, large] = [reads(200, fields), reads(800, fields)];
+    assert.ok(large < small * 5, `${name}: ${small} reads for 200 spans, ${large} for 800`);
+  }
+});
