@@ -87,6 +87,22 @@ fn is(answer: &(u16, String), expected: (u16, &str)) -> bool {
 }
 
 #[test]
+fn limits_may_be_as_large_as_they_like() {
+    let server = start(|limits| {
+        limits.store.spans = usize::MAX;
+        limits.store.bytes = usize::MAX;
+        limits.store.trace_spans = usize::MAX;
+        limits.body_bytes = usize::MAX;
+        limits.unpacked_bytes = usize::MAX;
+        limits.memory_bytes = usize::MAX;
+        limits.connections = usize::MAX;
+        limits.listeners = usize::MAX;
+    });
+    assert_eq!(post(&server, "\r\ncontent-encoding: gzip", &packed(&*spans(3, "1"))), (202, String::new()));
+    assert_eq!(summaries(&server)[0]["spanCount"], 3);
+}
+
+#[test]
 fn a_body_that_is_too_large_is_zipkins_500() {
     let server = start(|_| {});
     let body = vec![b' '; (10 << 20) + 1];

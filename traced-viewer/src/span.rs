@@ -1,5 +1,6 @@
 //! The span as Zipkin has it, made as Zipkin makes it, and written as its JSON v2.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -54,7 +55,7 @@ pub(crate) enum Kind {
 }
 
 /// Something that happened at one time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct Annotation {
     /// Microseconds since 1970.
     pub(crate) timestamp: i64,
@@ -111,7 +112,7 @@ impl Span {
     /// Puts right what Zipkin puts right: annotations in order and once, no span that is its own parent, no client that
     /// says it shares its id.
     pub(crate) fn cleaned(mut self) -> Self {
-        self.annotations.sort_by(counted(Ord::cmp));
+        self.annotations.sort_by(counted(Annotation::order));
         self.annotations.dedup();
         self.annotations.shrink_to_fit();
         if self.parent_id == Some(self.id) {
@@ -159,6 +160,14 @@ impl Span {
             + endpoint(&self.remote_endpoint)
             + annotations
             + tags
+    }
+}
+
+impl Annotation {
+    /// The order in which Zipkin has them: by time, and then by text as Java compares it.
+    fn order(&self, other: &Self) -> Ordering {
+        let texts = || self.value.encode_utf16().cmp(other.value.encode_utf16());
+        self.timestamp.cmp(&other.timestamp).then_with(texts)
     }
 }
 

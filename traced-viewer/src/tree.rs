@@ -124,7 +124,7 @@ impl Tree {
     /// together with the root have one.
     pub(crate) fn remote_ancestors(&self) -> Vec<Option<usize>> {
         let mut ancestors = vec![None; self.nodes.len()];
-        // Parents come first, so that nobody has to walk up further than to the own one.
+        // Parents come first, so that a node needs to ask its own parent alone.
         for at in self.breadth_first() {
             let own = self.span(at).filter(|span| span.kind.is_some()).map(|_| at);
             let nearest = own.or(ancestors[at]);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Both, JSON, Random};
 
 /// Bodies with random changes.
-const CHANGED: usize = 1200;
+const CHANGED: usize = 600;
 
 /// Half a pair of surrogates makes Zipkin end its answers with bytes of zero.
 fn stored(text: &str) -> Value {

@@ -42,8 +42,8 @@ enum Token {
 #[derive(Debug)]
 enum Scope {
     List(usize),
-    /// The bytes of the field's name within its quotes; none before the first.
-    Object(Option<(usize, usize)>),
+    /// Where the field's name begins, behind its quote; none before the first field.
+    Object(Option<usize>),
 }
 
 const MALFORMED: &str = "Malformed";
@@ -113,17 +113,10 @@ impl<'a> Reader<'a> {
                 (first, 0) => first,
                 _ => return Err(MALFORMED.to_owned()),
             };
-            if quote != b'"' {
-                return Err(MALFORMED.to_owned());
-            }
-            let begin = self.at;
-            let name = self.rest_of_string()?;
             if let Some(scope) = self.around.last_mut() {
-                *scope = Scope::Object(Some((begin, self.at - 1)));
+                *scope = Scope::Object(Some(self.at));
             }
-            if self.significant()? != b':' {
-                return Err(MALFORMED.to_owned());
-            }
+            let name = self.name(quote)?;
             each(&name, self)?;
         }
         self.around.pop();
@@ -203,17 +196,23 @@ impl<'a> Reader<'a> {
                 (true, true) | (false, false) => {}
             }
             if in_object {
-                if byte != b'"' {
-                    return Err(MALFORMED.to_owned());
-                }
-                self.rest_of_string()?;
-                if self.significant()? != b':' {
-                    return Err(MALFORMED.to_owned());
-                }
+                self.name(byte)?;
             }
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// Takes a field's name, of which the quote was read, and the colon.
+    fn name(&mut self, quote: u8) -> Result<Cow<'a, str>, String> {
+        if quote != b'"' {
+            return Err(MALFORMED.to_owned());
+        }
+        let name = self.rest_of_string()?;
+        match self.significant()? {
+            b':' => Ok(name),
+            _ => Err(MALFORMED.to_owned()),
+        }
     }
 
     pub(super) fn is_null(&mut self) -> Result<bool, String> {
@@ -235,7 +234,7 @@ impl<'a> Reader<'a> {
             path.push_str(&match scope {
                 Scope::List(index) => format!("[{index}]"),
                 Scope::Object(None) => ".".to_owned(),
-                Scope::Object(Some((begin, _))) => {
+                Scope::Object(Some(begin)) => {
                     let mut name = Reader { text: self.text, at: *begin, next: None, around: Vec::new() };
                     format!(".{}", name.rest_of_string().unwrap_or_default())
                 }

@@ -88,21 +88,25 @@ fn source(reader: &mut Reader<'_>) -> Result<Source, String> {
     Ok(Source { blank, timestamp, duration, annotations, binary })
 }
 
-/// The last 16 digits of an id, which are all that v1 reads of a longer one.
+/// An id of which no more than the last 16 digits are read.
 fn hex(text: &str) -> Result<u64, String> {
-    // Java counts UTF-16 units.
-    let units: Vec<u16> = text.encode_utf16().take(33).collect();
-    let low = units.get(units.len().saturating_sub(16)..).and_then(digits);
-    low.filter(|_| matches!(units.len(), 1..=32)).ok_or_else(|| no_hex(text))
+    let units = units(text);
+    digits(units.get(units.len().saturating_sub(16)..).unwrap_or_default()).ok_or_else(|| no_hex(text))
 }
 
-/// An id of which all of 32 digits are read, but no more than 16 of another length.
+/// An id of which all of 32 digits are read, but no more than the last 16 of another length.
 fn long_hex(text: &str) -> Result<u128, String> {
     let low = u128::from(hex(text)?);
-    match text.get(..16).filter(|_| text.len() == 32) {
-        Some(high) => Ok(u128::from(hex(high).map_err(|_| no_hex(text))?) << 64 | low),
+    match units(text).get(..16).filter(|_| units(text).len() == 32) {
+        Some(high) => Ok(u128::from(digits(high).ok_or_else(|| no_hex(text))?) << 64 | low),
         None => Ok(low),
     }
+}
+
+/// UTF-16 units, which Java counts; none if there are too many.
+fn units(text: &str) -> Vec<u16> {
+    let units: Vec<u16> = text.encode_utf16().take(33).collect();
+    if units.len() > 32 { Vec::new() } else { units }
 }
 
 fn no_hex(text: &str) -> String {
@@ -110,6 +114,9 @@ fn no_hex(text: &str) -> String {
 }
 
 fn digits(units: &[u16]) -> Option<u64> {
+    if units.is_empty() {
+        return None;
+    }
     units.iter().try_fold(0, |value, unit| {
         let digit = match char::from_u32((*unit).into())? {
             upper if upper.is_ascii_uppercase() => return None,
