@@ -5,8 +5,8 @@ use std::thread;
 
 use proptest::prelude::*;
 use traced_runtime::{
-    BaggageField, Context, InContext as _, Kind, Propagation, Sampler, Sampling, ServerSpan, Span, SpanId, TraceId,
-    Tracer, limits, span, testing, traced,
+    BaggageField, Context, InContext as _, Kind, Propagation, RemoteSampling, Sampler, Sampling, ServerSpan, Span, SpanId,
+    TraceId, Tracer, limits, span, testing, traced,
 };
 use traced_tests::{Checked, now};
 
@@ -252,6 +252,123 @@ mod clients {
         let mut message = Vec::<(String, String)>::new();
         tracer.extract(&b3("1")).inject_as(&Propagation::b3_message(), &mut message);
         assert_eq!(message, [("b3".to_owned(), format!("{TRACE}-{SPAN}-1"))]);
+    }
+}
+
+mod edges {
+    use super::*;
+    use RemoteSampling::{DecideAnew, RefuseDebug, Trust};
+    use Sampling::{Debug, Deferred, Sampled, Unsampled};
+
+    const ALL: [RemoteSampling; 3] = [Trust, RefuseDebug, DecideAnew];
+
+    /// A decision as each format has it, with ids and without.
+    fn decisions(trace: &str) -> Vec<(Vec<(&'static str, String)>, Sampling)> {
+        let ids = [("x-b3-traceid", trace.to_owned()), ("x-b3-spanid", SPAN.to_owned())];
+        let mut all = vec![(ids.to_vec(), Deferred), (vec![("b3", format!("{trace}-{SPAN}"))], Deferred)];
+        for (multi, single, decision) in [
+            (("x-b3-flags", "1"), "d", Debug),
+            (("x-b3-sampled", "1"), "1", Sampled),
+            (("x-b3-sampled", "0"), "0", Unsampled),
+        ] {
+            let multi = [(multi.0, multi.1.to_owned())];
+            all.push((multi.to_vec(), decision));
+            all.push(([&ids[..], &multi].concat(), decision));
+            all.push((vec![("b3", single.to_owned())], decision));
+            all.push((vec![("b3", format!("{trace}-{SPAN}-{single}"))], decision));
+        }
+        all.push((vec![("traceparent", format!("00-{trace}-{SPAN}-01"))], Sampled));
+        all.push((vec![("traceparent", format!("00-{trace}-{SPAN}-00"))], Unsampled));
+        all
+    }
+
+    /// What is left of a decision; `own` is what the sampler says.
+    fn left(remote: RemoteSampling, decision: Sampling, own: Sampling) -> Sampling {
+        match (remote, decision) {
+            (DecideAnew, _) | (_, Deferred) => own,
+            (RefuseDebug, Debug) => Sampled,
+            (_, other) => other,
+        }
+    }
+
+    #[track_caller]
+    fn check(tracer: &testing::Tracer, remote: RemoteSampling, headers: &Vec<(&str, String)>, expected: Sampling) {
+        let case = format!("{remote:?} {headers:?}");
+        let caller = tracer.extract(headers);
+        let trace = caller.trace_id();
+        let span = Span::server("serve", caller.with_remote_sampling(remote));
+        assert_eq!((span.context().sampling(), span.is_recorded()), (expected, expected != Unsampled), "{case}");
+        assert!(trace.is_none() || span.context().trace_id() == trace, "one trace: {case}");
+        let next = headers_of(&span.context().run(|| Span::client("call").context()));
+        let sent = |name: &str| next.get(name).map(String::as_str);
+        let (sampled, flags, w3c) = match expected {
+            Debug => (Some("1"), Some("1"), "-01"),
+            Sampled => (Some("1"), None, "-01"),
+            _ => (Some("0"), None, "-00"),
+        };
+        assert_eq!((sent("x-b3-sampled"), sent("x-b3-flags")), (sampled, flags), "{case}");
+        assert!(sent("traceparent").expect("written").ends_with(w3c), "{case}");
+    }
+
+    #[test]
+    fn let_callers_decide_as_far_as_they_are_told_to() {
+        for (sampler, own) in [(Sampler::never(), Unsampled), (Sampler::always(), Sampled)] {
+            let tracer = testing::Tracer::options().sampler(sampler).build().expect("a slot is free");
+            for remote in ALL {
+                for (headers, decision) in decisions(TRACE) {
+                    check(&tracer, remote, &headers, left(remote, decision, own));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn that_decide_anew_do_so_by_their_ratio() {
+        let tracer = testing::Tracer::options().sampler(Sampler::ratio(0.5)).build().expect("a slot is free");
+        let mut seen = Vec::new();
+        for trace in 1..=20 {
+            let trace = format!("{trace:032x}");
+            let deferred = tracer.extract(&vec![("b3", format!("{trace}-{SPAN}"))]);
+            let own = Span::server("deferred", deferred).context().sampling();
+            seen.push(own);
+            for (headers, decision) in decisions(&trace) {
+                // Without ids the trace is a new one, and so is the ratio's decision.
+                let has_ids = headers.iter().any(|(_, value)| value.contains(SPAN));
+                for remote in ALL.into_iter().filter(|&remote| has_ids || remote != DecideAnew) {
+                    check(&tracer, remote, &headers, left(remote, decision, own));
+                }
+            }
+        }
+        assert!(seen.contains(&Sampled) && seen.contains(&Unsampled), "{seen:?}");
+    }
+
+    #[test]
+    fn refuse_debug_beside_a_no_as_b3_reads_it() {
+        // The flag beats the header in B3: what is left of it is sampled.
+        let tracer = Checked::with(testing::Tracer::options().sampler(Sampler::never()));
+        let headers = vec![
+            ("x-b3-traceid", TRACE.to_owned()),
+            ("x-b3-spanid", SPAN.to_owned()),
+            ("x-b3-sampled", "0".to_owned()),
+            ("x-b3-flags", "1".to_owned()),
+        ];
+        check(&tracer, RefuseDebug, &headers, Sampled);
+    }
+
+    #[test]
+    fn leave_contexts_of_this_process_alone() {
+        let tracer = Checked::new();
+        let own = tracer.run(|| Span::start("own").context());
+        assert_eq!(own.clone().with_remote_sampling(DecideAnew), own);
+    }
+
+    #[test]
+    fn join_as_if_nobody_had_decided() {
+        let tracer = Checked::new();
+        Span::server("serve", tracer.extract(&b3("1")).with_remote_sampling(DecideAnew)).finish();
+        let server = tracer.span("serve");
+        assert_eq!(server.id().to_string(), SPAN);
+        assert!(!server.is_shared(), "whether the client reports its half, it may say what it likes");
     }
 }
 

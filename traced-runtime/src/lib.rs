@@ -82,7 +82,7 @@ pub mod limits {
 
 pub use propagation::baggage::BaggageField;
 pub use propagation::carrier::{Carrier, CarrierMut};
-pub use propagation::{Propagation, ServerSpan};
+pub use propagation::{Propagation, RemoteSampling, ServerSpan};
 pub use reporter::attributes::TagValue;
 pub use reporter::backend::{ReportError, Reporter};
 pub use reporter::notice::{Notice, NoticeKind};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ::http::HeaderMap;
-use traced_runtime::{Context, Endpoint, Sampling, ServerSpan, Span, Tracer};
+use traced_runtime::{Context, Endpoint, RemoteSampling, Sampling, ServerSpan, Span, Tracer};
 
 /// The side of a call, and its protocol: what a layer traces.
 pub trait Role: Clone + std::fmt::Debug + sealed::Sealed {
@@ -15,9 +15,28 @@ pub trait Role: Clone + std::fmt::Debug + sealed::Sealed {
     type Response;
 }
 
+/// The side of a call that is called.
+pub trait ServerRole: Role + sealed::Serves {}
+
+impl<R: Role + sealed::Serves> ServerRole for R {}
+
 pub(crate) mod sealed {
     /// Implemented for this crate's roles alone.
     pub trait Sealed {}
+
+    /// Implemented for this crate's servers alone.
+    pub trait Serves {
+        #[doc(hidden)]
+        fn callers(&mut self) -> &mut super::Callers;
+    }
+}
+
+/// What a server makes of its callers' contexts.
+#[derive(Clone, Copy, Debug, Default)]
+#[doc(hidden)]
+pub struct Callers {
+    form: Option<ServerSpan>,
+    sampling: RemoteSampling,
 }
 
 type Name<R> = Arc<dyn Fn(&<R as Role>::Request) -> Cow<'static, str> + Send + Sync>;
@@ -113,6 +132,26 @@ impl<R: Role> Layer<R> {
     }
 }
 
+impl<R: ServerRole> Layer<R> {
+    /// Whether spans join those of their callers or are their children, whatever the tracer is
+    /// [set to](traced_runtime::Builder::server_span).
+    #[must_use]
+    pub fn server_span(mut self, form: ServerSpan) -> Self {
+        self.role().callers().form = Some(form);
+        self
+    }
+
+    /// How much a caller's decision about sampling counts. Default: [`Trust`](RemoteSampling::Trust), as Zipkin has it: a
+    /// stranger's `X-B3-Flags: 1` or sampled `traceparent` is recorded and travels on, whatever the sampler says. For servers
+    /// that strangers can reach there are [`DecideAnew`](RemoteSampling::DecideAnew), where the layer's [`sampler`](Self::sampler)
+    /// and then the tracer's is asked, and [`RefuseDebug`](RemoteSampling::RefuseDebug).
+    #[must_use]
+    pub fn remote_sampling(mut self, remote: RemoteSampling) -> Self {
+        self.role().callers().sampling = remote;
+        self
+    }
+}
+
 impl<R: Role> Settings<R> {
     /// The name that the user wants for the span of this request.
     pub(crate) fn name(&self, request: &R::Request) -> Option<Cow<'static, str>> {
@@ -120,17 +159,11 @@ impl<R: Role> Settings<R> {
     }
 
     /// The span of a request that came in with these headers.
-    pub(crate) fn server_span(
-        &self,
-        form: Option<ServerSpan>,
-        name: &str,
-        headers: &HeaderMap,
-        request: &R::Request,
-    ) -> Span {
+    pub(crate) fn server_span(&self, callers: Callers, name: &str, headers: &HeaderMap, request: &R::Request) -> Span {
         let tracer = self.tracer.clone().or_else(Tracer::current);
         let caller = tracer.map_or_else(Context::none, |tracer| tracer.extract(headers));
-        let caller = self.decided(caller, request);
-        match form {
+        let caller = self.decided(caller.with_remote_sampling(callers.sampling), request);
+        match callers.form {
             Some(form) => Span::server_as(form, name, caller),
             None => Span::server(name, caller),
         }

@@ -56,7 +56,7 @@ mod layer;
 pub mod reqwest;
 
 pub use body::Body;
-pub use layer::{Layer, Role, Service};
+pub use layer::{Layer, Role, ServerRole, Service};
 
 /// An error of any type, as [`tower`](https://docs.rs/tower) has it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -217,6 +217,31 @@ pub enum ServerSpan {
     Child,
 }
 
+/// How much a caller's decision about sampling counts: what anybody may send, a server that anybody can reach need not obey.
+///
+/// | | [`Trust`](Self::Trust) | [`RefuseDebug`](Self::RefuseDebug) | [`DecideAnew`](Self::DecideAnew) |
+/// |---|---|---|---|
+/// | debug: `X-B3-Flags: 1`, `b3: …-d` | recorded, as debug | recorded, as an ordinary trace | the sampler decides |
+/// | sampled: `1`, `traceparent` `…-01` | recorded | recorded | the sampler decides |
+/// | unsampled: `0`, `…-00` | not recorded | not recorded | the sampler decides |
+/// | no decision | the sampler decides | the sampler decides | the sampler decides |
+///
+/// What is decided here holds for the calls that go out below. The ids and the baggage are the caller's in each case.
+/// [`Context::with_remote_sampling`](crate::Context::with_remote_sampling) applies it; layers of `traced-tower` have a setting of
+/// this type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RemoteSampling {
+    /// The caller's decision counts, as Zipkin has it: a trace is recorded as a whole or not at all.
+    #[default]
+    Trust,
+    /// The caller's decision counts, but for debug, which no sampler on the way may refuse, nor a collector's. B3's debug implies
+    /// sampled: that is what is left of it.
+    RefuseDebug,
+    /// The caller's decision is not looked at: this process's sampler decides as if there was none. A trace that it records
+    /// may lack the caller's half, and one that the caller records may end here.
+    DecideAnew,
+}
+
 /// The high and the low half of a trace id.
 #[allow(clippy::cast_possible_truncation, reason = "the two halves of the id")]
 pub(crate) const fn halves(trace: u128) -> (u64, u64) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::propagation::baggage::Baggage;
 use crate::propagation::carrier::{Carrier, CarrierMut};
-use crate::propagation::{Propagation, halves};
+use crate::propagation::{Propagation, RemoteSampling, halves};
 use crate::recorder::event::Ids;
 use crate::tracer::attribute;
 use crate::tracer::endpoint::Endpoint;
@@ -214,6 +214,28 @@ impl Context {
     pub fn with_sampling(self, sampling: Sampling) -> Self {
         let flags = self.ids.flags & !flag::DECISION | sampling.flags();
         Self { ids: Ids { flags, ..self.ids }, ..self }
+    }
+
+    /// The same context, with so much of its caller's decision as this lets count: for servers that strangers can reach. A context
+    /// of this process, whose decision is our own, stays as it is.
+    ///
+    /// ```
+    /// use traced_runtime::{Context, RemoteSampling, Span, Tracer};
+    ///
+    /// fn serve(tracer: &Tracer, headers: &Vec<(String, String)>) {
+    ///     let caller = tracer.extract(headers).with_remote_sampling(RemoteSampling::DecideAnew);
+    ///     let span = Span::server("GET /users/{id}", caller);
+    ///     // …
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_remote_sampling(self, remote: RemoteSampling) -> Self {
+        match remote {
+            _ if self.ids.key != 0 => self,
+            RemoteSampling::DecideAnew => self.with_sampling(Sampling::Deferred),
+            RemoteSampling::RefuseDebug if self.ids.is(flag::DEBUG) => self.with_sampling(Sampling::Sampled),
+            RemoteSampling::RefuseDebug | RemoteSampling::Trust => self,
+        }
     }
 
     /// The same context, recorded by this tracer unless it has a trace, which goes on with the tracer that it has.

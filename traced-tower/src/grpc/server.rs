@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tonic::transport::server::TcpConnectInfo;
-use traced_runtime::{Endpoint, ServerSpan, Span};
+use traced_runtime::{Endpoint, Span};
 
 use super::exchange::{self, Exchange};
 use super::payload::Recorded;
@@ -19,13 +19,13 @@ use super::{Options, Role, sealed};
 use crate::BoxError;
 use crate::body::Body;
 use crate::call::{Call, Inside, Protocol};
-use crate::layer::{Layer, Service, Settings};
+use crate::layer::{Callers, Layer, Service, Settings};
 
 /// The role of a gRPC server.
 #[derive(Clone, Debug, Default)]
 pub struct Server {
     options: Options,
-    form: Option<ServerSpan>,
+    callers: Callers,
 }
 
 impl sealed::Sealed for Server {
@@ -37,6 +37,12 @@ impl sealed::Sealed for Server {
 impl Role for Server {}
 
 impl crate::layer::sealed::Sealed for Server {}
+
+impl crate::layer::sealed::Serves for Server {
+    fn callers(&mut self) -> &mut Callers {
+        &mut self.callers
+    }
+}
 
 impl crate::layer::Role for Server {
     type Request = Parts;
@@ -53,21 +59,12 @@ pub fn server() -> Layer<Server> {
     Layer::of(Server::default())
 }
 
-impl Layer<Server> {
-    /// Whether spans join that of the caller or are its children, whatever the tracer is set to.
-    #[must_use]
-    pub fn server_span(mut self, form: ServerSpan) -> Self {
-        self.role().form = Some(form);
-        self
-    }
-}
-
 fn start(settings: &Settings<Server>, request: &Parts) -> Span {
-    let Server { options, form } = &settings.role;
+    let Server { options, callers } = &settings.role;
     let path = request.uri.path();
     let name = settings.name(request);
     let name = name.as_deref().unwrap_or(options.convention.name(path));
-    let span = settings.server_span(*form, name, &request.headers, request);
+    let span = settings.server_span(*callers, name, &request.headers, request);
     if span.is_recorded() {
         options.convention.tell_request(path, &span);
         let address = request.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);

@@ -8,23 +8,29 @@ use std::task::{Context, Poll};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use pin_project_lite::pin_project;
-use traced_runtime::{Endpoint, ServerSpan, Span};
+use traced_runtime::{Endpoint, Span};
 
 use super::caller::{self, Forwarded};
 use super::exchange::{self, Exchange, Side};
 use super::policy;
 use crate::body::Body;
 use crate::call::{Call, Inside, Protocol, Told};
-use crate::layer::{Layer, Role, Service, Settings, sealed};
+use crate::layer::{Callers, Layer, Role, Service, Settings, sealed};
 
 /// The role of an HTTP server.
 #[derive(Clone, Debug, Default)]
 pub struct Server {
     forwarded: Forwarded,
-    form: Option<ServerSpan>,
+    callers: Callers,
 }
 
 impl sealed::Sealed for Server {}
+
+impl sealed::Serves for Server {
+    fn callers(&mut self) -> &mut Callers {
+        &mut self.callers
+    }
+}
 
 impl Role for Server {
     type Request = Parts;
@@ -45,14 +51,6 @@ impl Layer<Server> {
     #[must_use]
     pub fn trust_forwarded(mut self) -> Self {
         self.role().forwarded = Forwarded::Trusted;
-        self
-    }
-
-    /// Whether spans join those of their callers or are their children, whatever the tracer is
-    /// [set to](traced_runtime::Builder::server_span).
-    #[must_use]
-    pub fn server_span(mut self, form: ServerSpan) -> Self {
-        self.role().form = Some(form);
         self
     }
 }
@@ -90,7 +88,7 @@ fn path(request: &Parts) -> &str {
 
 /// The span of a request, and its method if the response's status can tell more of the name.
 fn start(settings: &Settings<Server>, request: &Parts) -> (Span, Option<Method>) {
-    let start = |name: &str| settings.server_span(settings.role.form, name, &request.headers, request);
+    let start = |name: &str| settings.server_span(settings.role.callers, name, &request.headers, request);
     let (span, unnamed) = match settings.name(request) {
         Some(name) => (start(&name), None),
         None => {

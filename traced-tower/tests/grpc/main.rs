@@ -14,7 +14,9 @@ use tonic::codec::CompressionEncoding;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
-use traced_runtime::{InContext as _, Kind, Outcome, Sampling, Span, SpanRecord, Tracer, testing};
+use traced_runtime::{
+    InContext as _, Kind, Outcome, RemoteSampling, Sampler, Sampling, Span, SpanRecord, Tracer, testing,
+};
 use traced_tests::Collector;
 use traced_tower::grpc::{self, Direction, Payloads};
 use traced_tower::{Layer, Service};
@@ -247,6 +249,35 @@ async fn what_is_left_out_has_neither_span_nor_headers_and_what_is_not_sampled_h
         sides.connect(grpc::client().sampler(|_| Sampling::Unsampled), grpc::server().name(|_| "named")).await;
     assert_eq!(client.say("headers").await.unwrap(), "traceparent x-b3-sampled x-b3-spanid x-b3-traceid");
     assert!(sides.client.spans().is_empty() && sides.server.spans().is_empty());
+}
+
+#[tokio::test]
+async fn an_edge_decides_by_itself() {
+    for (remote, decision, recorded) in [
+        (RemoteSampling::Trust, Sampling::Debug, Some(true)),
+        (RemoteSampling::Trust, Sampling::Sampled, Some(false)),
+        (RemoteSampling::RefuseDebug, Sampling::Debug, Some(false)),
+        (RemoteSampling::RefuseDebug, Sampling::Sampled, Some(false)),
+        (RemoteSampling::DecideAnew, Sampling::Debug, None),
+        (RemoteSampling::DecideAnew, Sampling::Sampled, None),
+    ] {
+        let client = testing::Tracer::options().service("client").build().unwrap();
+        let server = testing::Tracer::options().service("server").sampler(Sampler::never()).build().unwrap();
+        let sides = Sides { client, server };
+        let layer = grpc::server().remote_sampling(remote);
+        let (mut client, _stop) = sides.connect(grpc::client().sampler(move |_| decision), layer).await;
+        client.say("hi").await.unwrap();
+        let trace = ended(&sides.client, Kind::Client).await.trace_id();
+        match recorded {
+            Some(debug) => {
+                let server = ended(&sides.server, Kind::Server).await;
+                assert_eq!((server.trace_id(), server.is_debug()), (trace, debug), "{remote:?} {decision:?}");
+            }
+            None => {
+                assert!(sides.server.spans().is_empty() && sides.server.open_spans().is_empty(), "{decision:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
