@@ -41,6 +41,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     [
         "b3: 80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1-05e3ac9a4f6e3b90",
         "b3: d\nx-b3-sampled: 0",
+        "b3: 0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-d\ntraceparent: \
+         00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03\ntracestate: rojo=00f067aa0ba902b7",
         "X-B3-TraceId: 463ac35c9f6413ad48485a3953bb6124\nX-B3-SpanId: a2fb4a1d1a96d312\nX-B3-ParentSpanId: \
          0020000000000001\nX-B3-Sampled: 1\nX-B3-Flags: 1",
         "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\ntracestate: \

@@ -5,8 +5,8 @@ use std::thread;
 
 use proptest::prelude::*;
 use traced_runtime::{
-    BaggageField, Context, InContext as _, Kind, Propagation, RemoteSampling, Sampler, Sampling, ServerSpan, Span, SpanId,
-    TraceId, Tracer, limits, span, testing, traced,
+    BaggageField, Context, InContext as _, Kind, Propagation, RemoteSampling, ReportError, Sampler, Sampling,
+    ServerSpan, Span, SpanId, SpanRecord, TraceId, Tracer, limits, span, testing, traced,
 };
 use traced_tests::{Checked, now};
 
@@ -252,6 +252,120 @@ mod clients {
         let mut message = Vec::<(String, String)>::new();
         tracer.extract(&b3("1")).inject_as(&Propagation::b3_message(), &mut message);
         assert_eq!(message, [("b3".to_owned(), format!("{TRACE}-{SPAN}-1"))]);
+    }
+}
+
+mod state_of_the_trace {
+    use super::*;
+
+    #[traced(root)]
+    fn headers_of_a_new_trace() -> Headers {
+        headers_of(&Span::client("call").context())
+    }
+
+    fn with_state(span: &str) -> Headers {
+        let w3c = [("traceparent", format!("00-{TRACE}-{span}-03")), ("tracestate", "a=1,b=2".to_owned())];
+        w3c.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    #[test]
+    fn goes_from_service_to_service_of_ours() {
+        let services = ["first", "second", "third"].map(|name| Checked::with(testing::Tracer::options().service(name)));
+        let mut headers = with_state(SPAN);
+        for tracer in &services {
+            let server = Span::server("serve", tracer.extract(&headers));
+            headers = headers_of(&server.context().run(|| Span::client("call").context()));
+            let span = headers["x-b3-spanid"].clone();
+            assert_eq!(headers["x-b3-traceid"], TRACE);
+            assert_eq!(headers["traceparent"], format!("00-{TRACE}-{span}-03"));
+            assert_eq!(headers["tracestate"], "a=1,b=2");
+        }
+    }
+
+    #[test]
+    fn goes_on_where_nothing_is_recorded() {
+        let tracer = Checked::with(testing::Tracer::options().sampler(Sampler::never()));
+        let caller = tracer.extract(&with_state(SPAN)).with_remote_sampling(RemoteSampling::DecideAnew);
+        let headers = headers_of(&Span::server("serve", caller).context());
+        assert_eq!(headers["traceparent"], format!("00-{TRACE}-{SPAN}-02"));
+        assert_eq!(headers["tracestate"], "a=1,b=2");
+    }
+
+    #[test]
+    fn stays_behind_where_another_trace_begins() {
+        let tracer = Checked::new();
+        let server = Span::server("serve", tracer.extract(&with_state(SPAN)));
+        let _scope = server.attach();
+        let headers = headers_of_a_new_trace();
+        assert_ne!(headers["x-b3-traceid"], TRACE);
+        assert!(!headers.contains_key("tracestate"), "{headers:?}");
+    }
+}
+
+/// W3C's flag of level 2. The ids of a test's tracer are counted, and not random.
+mod random_ids {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl traced_runtime::Reporter for Nowhere {
+        fn report(&mut self, _: &[SpanRecord]) -> Result<(), ReportError> {
+            Ok(())
+        }
+    }
+
+    fn flags(context: &Context) -> String {
+        let headers = headers_of(context);
+        headers["traceparent"].rsplit_once('-').expect("four fields").1.to_owned()
+    }
+
+    #[traced]
+    fn flags_below() -> String {
+        flags(&Context::current())
+    }
+
+    #[traced]
+    async fn flags_in_a_future() -> String {
+        futures::future::ready(()).await;
+        flags_below()
+    }
+
+    #[test]
+    fn say_that_they_are() {
+        for (short, sampler, expected) in [
+            (false, Sampler::always(), "03"),
+            (true, Sampler::always(), "03"),
+            (false, Sampler::never(), "02"),
+            (true, Sampler::never(), "02"),
+        ] {
+            let builder = Tracer::builder("random").sampler(sampler).reporter(Nowhere);
+            let tracer = if short { builder.trace_id_64() } else { builder }.build().expect("a slot is free");
+            let root = Context::none().with_tracer(&tracer);
+            // The first one finds no log, the second one does.
+            let sync = [(); 2].map(|()| root.run(flags_below));
+            let explicit = root.run(|| flags(&Span::client("call").context()));
+            let below_explicit = root.run(|| Span::start("job").context().run(flags_below));
+            let in_a_future = root.run(|| now(flags_in_a_future()));
+            for seen in sync.into_iter().chain([explicit, below_explicit, in_a_future]) {
+                assert_eq!(seen, expected, "short: {short}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_others_are_as_they_say() {
+        let tracer = Checked::new();
+        for (sent, passed) in [("03", "03"), ("02", "02"), ("01", "01"), ("00", "00"), ("ff", "03"), ("fc", "00")] {
+            let headers = Headers::from([("traceparent".to_owned(), format!("00-{TRACE}-{SPAN}-{sent}"))]);
+            let server = Span::server(sent, tracer.extract(&headers));
+            assert_eq!(server.context().run(flags_below), passed, "of {sent}");
+        }
+        assert_eq!(flags(&Span::server("b3", tracer.extract(&b3("1"))).context()), "01", "B3 does not say");
+        let by_hand =
+            Context::remote(TraceId::new(7).expect("not 0"), SpanId::new(8).expect("not 0"), Sampling::Sampled);
+        assert_eq!(tracer.run(|| flags(&by_hand)), "01");
+        assert_eq!(tracer.run(|| flags(&Span::start("counted").context())), "01");
     }
 }
 

@@ -75,7 +75,7 @@ mod tracer;
 /// The bounds of what is kept of a span. What is beyond them is counted, in [`Stats`] or [`Tally`].
 pub mod limits {
     pub use crate::propagation::baggage::{BAGGAGE_BYTES, BAGGAGE_FIELDS, SENT_BAGGAGE_BYTES};
-    pub use crate::propagation::w3c::TRACE_STATE_BYTES;
+    pub use crate::propagation::w3c::{TRACE_STATE_BYTES, TRACE_STATE_MEMBERS};
     pub use crate::reporter::details::SPAN_BYTES;
     pub use crate::tracer::local::{DEPTH, KEY_BYTES, VALUE_BYTES};
 }

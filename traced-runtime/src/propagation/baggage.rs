@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::carrier::{Carrier, CarrierMut};
+use super::w3c;
 
 /// W3C's header.
 pub(super) const BAGGAGE: &str = "baggage";
@@ -98,8 +99,8 @@ impl From<String> for BaggageField {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Baggage {
     fields: Vec<(Box<str>, Box<str>)>,
-    /// W3C's `tracestate`, as it came.
-    pub(super) trace_state: Option<Box<str>>,
+    /// W3C's `tracestate`.
+    pub(super) trace_state: Option<w3c::State>,
 }
 
 /// Names only: values may be secret.
@@ -114,6 +115,11 @@ impl fmt::Debug for Baggage {
 pub(crate) struct LeftOut;
 
 impl Baggage {
+    /// No fields.
+    pub(super) fn of_state(trace_state: Option<w3c::State>) -> Self {
+        Self { fields: Vec::new(), trace_state }
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }

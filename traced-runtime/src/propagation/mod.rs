@@ -12,6 +12,7 @@ use self::b3::WithParent;
 use self::baggage::{Baggage, BaggageField};
 use self::carrier::{Carrier, CarrierMut};
 use crate::recorder::event::Ids;
+use crate::tracer::local::flag;
 
 /// A way to write a context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub(crate) enum Format {
 ///
 /// Reading, the first format that is there and well-formed counts; writing, each is written. Whatever is malformed counts as
 /// not there, so that a request with broken headers begins a trace of its own.
+///
+/// A request may carry one trace in both formats, as those written here do. Then the second one adds what the first cannot
+/// say: `tracestate` and the flag for random ids beside B3, debug beside `traceparent`. A second format that tells of another
+/// trace is ignored. A decision of B3 without ids is one about the trace of `traceparent`.
 ///
 /// ```
 /// use traced_runtime::{BaggageField, Propagation};
@@ -149,25 +154,40 @@ impl Propagation {
 
     /// Reads a context. It has no trace where nothing is there, or what is there is malformed.
     pub(crate) fn extract(&self, carrier: &impl Carrier) -> Extracted {
-        let mut baggage = Baggage::default();
-        let mut ids = Ids::NONE;
-        for format in &self.reads {
-            let found = match format {
-                Format::B3Single | Format::B3Message => b3::extract_single(carrier),
-                Format::B3Multi => b3::extract_multi(carrier),
-                Format::TraceContext => w3c::extract(carrier),
-                Format::Baggage => None,
-            };
-            if let Some(found) = found {
-                ids = found;
-                if *format == Format::TraceContext {
-                    baggage.trace_state = w3c::extract_state(carrier);
-                }
-                break;
-            }
-        }
+        let (ids, trace_state) = self.extract_trace(carrier);
+        let mut baggage = Baggage::of_state(trace_state);
         let left_out = baggage.extract(&self.fields, self.reads.contains(&Format::Baggage), carrier);
         Extracted { ids, baggage: baggage.shared(), left_out }
+    }
+
+    /// The ids by the first format, and what the other format says of the same trace that this one cannot say.
+    fn extract_trace(&self, carrier: &impl Carrier) -> (Ids, Option<w3c::State>) {
+        let (mut first, mut b3, mut w3c) = (None, None, None);
+        for format in &self.reads {
+            match format {
+                Format::B3Single | Format::B3Message => b3 = b3.or_else(|| b3::extract_single(carrier)),
+                Format::B3Multi => b3 = b3.or_else(|| b3::extract_multi(carrier)),
+                Format::TraceContext => w3c = w3c::extract(carrier),
+                Format::Baggage => {}
+            }
+            first = first.or(b3).or(w3c);
+        }
+        let Some(mut ids) = first else { return (Ids::NONE, None) };
+        if let Some(b3) = b3.filter(|b3: &Ids| (b3.trace(), b3.span) == (ids.trace(), ids.span)) {
+            ids.flags |= if ids.is(flag::SAMPLED) { b3.flags & flag::DEBUG } else { 0 };
+        }
+        let Some(w3c) = w3c else { return (ids, None) };
+        if !ids.has_trace() {
+            // A decision alone: for whose trace, the other format says.
+            ids = Ids { flags: ids.flags, ..w3c };
+        }
+        match ids.trace() {
+            Some(trace) if w3c.trace() == Some(trace) => {
+                ids.flags |= w3c.flags & flag::RANDOM;
+                (ids, w3c::extract_state(trace, carrier))
+            }
+            _ => (ids, None),
+        }
     }
 
     /// Writes a context. Headers of the formats that are read here are replaced: those that came with a request which is
@@ -190,7 +210,7 @@ impl Propagation {
                 Format::B3Message => b3::inject_single(ids, WithParent::No, carrier),
                 Format::B3Multi => b3::inject_multi(ids, carrier),
                 Format::TraceContext => {
-                    w3c::inject(ids, baggage.and_then(|baggage| baggage.trace_state.as_deref()), carrier);
+                    w3c::inject(ids, baggage.and_then(|baggage| baggage.trace_state.as_ref()), carrier);
                 }
                 Format::Baggage => with_w3c = true,
             }
@@ -253,7 +273,6 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test")]
 
     use super::*;
-    use crate::tracer::local::flag;
 
     const SPAN: &str = "463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1";
     const W3C: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -290,14 +309,67 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_the_trace_goes_with_traceparent_alone() {
-        let headers = vec![("traceparent", W3C), ("tracestate", "a=1")];
-        let read = Propagation::default().extract(&headers);
-        let mut written = Vec::<(String, String)>::new();
-        Propagation::default().inject(&read.ids, read.baggage.as_deref(), &mut written);
-        assert!(written.contains(&("tracestate".into(), "a=1".into())), "{written:?}");
-        let with_b3 = [&headers[..], &[("b3", SPAN)]].concat();
-        assert!(Propagation::default().extract(&with_b3).baggage.is_none(), "it is of a trace that was not taken");
+    fn the_state_of_a_trace_is_passed_on_whichever_format_told_of_it() {
+        let state = |headers: &[(&str, &str)]| {
+            let headers = [headers, &[("tracestate", "a=1")]].concat();
+            let read = Propagation::default().extract(&headers);
+            let mut written = Vec::<(String, String)>::new();
+            Propagation::default().inject(&read.ids, read.baggage.as_deref(), &mut written);
+            written.into_iter().find(|(name, _)| name == "tracestate").map(|(_, value)| value)
+        };
+        let passed = Some("a=1".to_owned());
+        let same = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1";
+        let padded = "00-0000000000000000a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(state(&[("traceparent", W3C)]), passed);
+        assert_eq!(state(&[("traceparent", W3C), ("b3", same)]), passed);
+        assert_eq!(state(&[("traceparent", W3C), ("b3", &same.replace("00f0", "11f0"))]), passed, "of another span");
+        assert_eq!(state(&[("traceparent", padded), ("b3", &same[16..])]), passed, "an id of 64 bits");
+        let multi = [("x-b3-traceid", &same[..32]), ("x-b3-spanid", "1"), ("traceparent", W3C)];
+        assert_eq!(state(&multi), passed);
+        assert_eq!(state(&[("traceparent", W3C), ("b3", SPAN)]), None, "of a trace that was not taken");
+        assert_eq!(state(&[("traceparent", W3C), ("b3", &same[16..])]), None, "half an id is another one");
+        assert_eq!(state(&[("traceparent", "00-x"), ("b3", same)]), None, "a state of nothing");
+        assert_eq!(state(&[("b3", same)]), None);
+        assert_eq!(state(&[("traceparent", W3C), ("traceparent", W3C), ("b3", same)]), None, "two say nothing");
+    }
+
+    #[test]
+    fn what_one_format_cannot_say_the_other_adds_if_it_is_of_the_same_trace() {
+        let flags = |propagation: &Propagation, headers: &[(&str, &str)]| {
+            propagation.extract(&headers.to_vec()).ids.flags & !flag::SHARED
+        };
+        let (b3_first, w3c_first) = (Propagation::default(), Propagation::w3c().and(Propagation::b3()));
+        let random = W3C.replace("-01", "-03");
+        let debug = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-d";
+        let both = [("b3", debug), ("traceparent", random.as_str())];
+        for propagation in [&b3_first, &w3c_first] {
+            assert_eq!(flags(propagation, &both), flag::SAMPLED | flag::DEBUG | flag::RANDOM);
+        }
+        let of_others = [("b3", SPAN), ("traceparent", random.as_str())];
+        assert_eq!(flags(&b3_first, &of_others), flag::SAMPLED, "whether that id is random, nobody says");
+        assert_eq!(flags(&w3c_first, &[("b3", &SPAN.replace("-1", "-d")), of_others[1]]), flag::SAMPLED | flag::RANDOM);
+        let unsampled = W3C.replace("-01", "-00");
+        assert_eq!(
+            flags(&w3c_first, &[("b3", debug), ("traceparent", &unsampled)]),
+            flag::UNSAMPLED,
+            "the first counts"
+        );
+        assert_eq!(flags(&b3_first, &[("b3", &debug.replace("-d", "-0")), both[1]]), flag::UNSAMPLED | flag::RANDOM);
+        assert_eq!(flags(&b3_first, &[("b3", &debug[..49]), both[1]]), flag::RANDOM, "deferred stays so");
+    }
+
+    #[test]
+    fn a_decision_alone_is_about_the_trace_of_the_other_format() {
+        for (headers, flags) in [
+            ([("b3", "d"), ("traceparent", W3C)], flag::SAMPLED | flag::DEBUG),
+            ([("b3", "0"), ("traceparent", W3C)], flag::UNSAMPLED),
+            ([("x-b3-flags", "1"), ("traceparent", W3C)], flag::SAMPLED | flag::DEBUG),
+        ] {
+            let ids = Propagation::default().extract(&headers.to_vec()).ids;
+            assert_eq!((ids.span, ids.flags), (0x00f0_67aa_0ba9_02b7, flags), "{headers:?}");
+        }
+        let ids = Propagation::default().extract(&vec![("b3", "d"), ("traceparent", "00-x")]).ids;
+        assert!(!ids.has_trace() && ids.is(flag::DEBUG));
     }
 
     #[test]

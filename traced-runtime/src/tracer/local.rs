@@ -65,12 +65,14 @@ pub(crate) mod flag {
     pub(crate) const LOST_BY: u16 = 3 << LOST_BY_SHIFT;
     /// Where [`LOST_BY`] begins.
     pub(crate) const LOST_BY_SHIFT: u32 = 10;
+    /// The trace id is random: W3C's flag. Of an id that came by B3 nobody knows.
+    pub(crate) const RANDOM: u16 = 512;
     /// What a caller decided.
     pub(crate) const DECISION: u16 = SAMPLED | UNSAMPLED | DEBUG;
     /// What is left of a context that had no trace, after one began there.
     pub(crate) const BEFORE: u16 = OF_TRACER | DECIDED;
     /// What children inherit.
-    pub(crate) const INHERITED: u16 = SAMPLED | UNSAMPLED | DEBUG | LOST | LOST_BY;
+    pub(crate) const INHERITED: u16 = SAMPLED | UNSAMPLED | DEBUG | LOST | LOST_BY | RANDOM;
 }
 
 /// Why a trace is lost, by the number in [`flag::LOST_BY`].
@@ -582,9 +584,10 @@ impl Local {
 
     /// Draws the ids of a new trace and decides about it. The span's id is still open.
     fn new_trace(&self, slot: &'static Slot, name: &dyn Display, flags: u16) -> (Ids, bool) {
-        let trace_low = self.draw(slot);
+        // A test's ids are counted.
+        let (trace_low, random) = slot.counted_id().map_or_else(|| (self.draw_random(), flag::RANDOM), |id| (id, 0));
         let trace_high = if slot.has_short_trace_ids() { 0 } else { self.draw(slot) };
-        let mut ids = Ids { trace_high, trace_low, tracer: slot.reference(), flags, ..Ids::NONE };
+        let mut ids = Ids { trace_high, trace_low, tracer: slot.reference(), flags: flags | random, ..Ids::NONE };
         // A caller may have decided without having a trace.
         let sampled = if ids.is(flag::SAMPLED | flag::UNSAMPLED) {
             ids.is(flag::SAMPLED)

@@ -7,7 +7,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::get;
 use tower::{Layer as _, ServiceExt as _};
-use traced_runtime::{Context, InContext as _, Kind, Sampling, ServerSpan, Span, SpanRecord, span};
+use traced_runtime::{
+    Context, InContext as _, Kind, RemoteSampling, Sampler, Sampling, ServerSpan, Span, SpanRecord, span, testing,
+};
 use traced_tests::Checked;
 use traced_tower::{Layer, http};
 
@@ -161,6 +163,93 @@ async fn a_request_sampler_decides_where_nobody_did_before() {
     let debug = format!("{TRACE}-{SPAN}-d");
     assert!(ask(&server, "/health", &[("b3", &debug)]).await.ends_with(" 1 1"));
     assert!(ended(&prices, 2).await.iter().all(SpanRecord::is_debug));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_decides_by_itself_and_passes_that_on() {
+    let tracer = Checked::with(testing::Tracer::options().service("edge").sampler(Sampler::never()));
+    let w3c = format!("00-{TRACE}-{SPAN}-01");
+    let single = format!("{TRACE}-{SPAN}-d");
+    let (ids, alone) = ([("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN)], [("x-b3-flags", "1")]);
+    let debug = [&ids[..], &alone].concat();
+    let strangers =
+        [&debug[..], &[("b3", &single)], &[("traceparent", &w3c)], &[("traceparent", &w3c), ("b3", &single)]];
+    let (server, _second) =
+        echo_behind(http::server().tracer(&tracer).remote_sampling(RemoteSampling::DecideAnew)).await;
+    for headers in strangers {
+        assert_eq!(ask(&server, "/users", headers).await, format!("{TRACE} {SPAN} 0 -"), "{headers:?}");
+    }
+    // A decision without ids.
+    assert!(ask(&server, "/users", &alone).await.ends_with(" 0 -"));
+    assert_eq!(tracer.tree().to_string(), "");
+
+    // The layer's sampler is asked as if nobody had decided.
+    let layer = http::server().tracer(&tracer).remote_sampling(RemoteSampling::DecideAnew);
+    let (server, _second) = echo_behind(layer.sampler(|_| Sampling::Sampled)).await;
+    let unsampled = format!("{TRACE}-{SPAN}-0");
+    assert!(ask(&server, "/users", &[("b3", &unsampled)]).await.ends_with(" 1 -"));
+    assert_eq!(of_kind(&ended(&tracer, 2).await, Kind::Server).trace_id().to_string(), TRACE);
+    tracer.clear();
+
+    let layer = http::server().tracer(&tracer).remote_sampling(RemoteSampling::RefuseDebug);
+    let (server, _second) = echo_behind(layer.sampler(|_| Sampling::Unsampled)).await;
+    assert!(ask(&server, "/users", &debug).await.ends_with(" 1 -"));
+    assert!(ended(&tracer, 2).await.iter().all(|span| !span.is_debug()), "an ordinary trace");
+}
+
+/// A server that passes a request on with the headers that it came with, as a gateway does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_edge_refuses_is_not_in_the_headers_that_it_passes_on() {
+    let tracer = Checked::with(testing::Tracer::options().service("edge").sampler(Sampler::never()));
+    let echo = |headers: HeaderMap| async move {
+        let mut names: Vec<_> = headers.iter().filter(|(name, _)| is_of_trace(name.as_str())).collect();
+        names.sort_by_key(|(name, _)| name.as_str());
+        let lines = names.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let second = Server::start(Router::new().route("/", get(echo))).await;
+    let url: Arc<str> = second.url("/").into();
+    let pass_on = |State(url): State<Arc<str>>, headers: HeaderMap| async move {
+        let client = traced_tower::reqwest::client().layer(reqwest::Client::new());
+        let mut request = reqwest::Request::new(reqwest::Method::GET, url.parse().unwrap());
+        request.headers_mut().extend(
+            headers.into_iter().filter(|(name, _)| name.as_ref().is_some_and(|name| is_of_trace(name.as_str()))),
+        );
+        client.oneshot(request).await.unwrap().text().await.unwrap()
+    };
+    let layer = http::server().tracer(&tracer).remote_sampling(RemoteSampling::DecideAnew);
+    let server = Server::start(Router::new().route("/", get(pass_on)).layer(layer).with_state(url)).await;
+    let headers = [("b3", format!("{TRACE}-{SPAN}-d")), ("x-b3-flags", "1".into()), ("x-b3-sampled", "1".into())];
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(
+        ask(&server, "/", &headers).await,
+        format!("traceparent: 00-{TRACE}-{SPAN}-00\nx-b3-sampled: 0\nx-b3-spanid: {SPAN}\nx-b3-traceid: {TRACE}")
+    );
+}
+
+fn is_of_trace(name: &str) -> bool {
+    name.contains("b3") || name.starts_with("trace")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_state_of_a_trace_passes_two_services_of_ours() {
+    let [gateway, prices] = ["gateway", "prices"].map(tracer);
+    let echo = |headers: HeaderMap| async move {
+        let text = |name: &str| headers.get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
+        ["tracestate", "traceparent"].map(text).join(" ")
+    };
+    let last = Server::start(Router::new().route("/", get(echo))).await;
+    let pass_on = |State(url): State<Arc<str>>| fetch(url.to_string());
+    let behind = |url: String, tracer: &Checked| {
+        let app = Router::new().route("/", get(pass_on)).layer(http::server().tracer(tracer));
+        Server::start(app.with_state(url.into()))
+    };
+    let second = behind(last.url("/"), &prices).await;
+    let first = behind(second.url("/"), &gateway).await;
+    let headers = [("traceparent", format!("00-{TRACE}-{SPAN}-03")), ("tracestate", "other=1".to_owned())];
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let passed = ask(&first, "/", &headers).await;
+    assert!(passed.starts_with(&format!("other=1 00-{TRACE}-")) && passed.ends_with("-03"), "{passed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -248,7 +248,7 @@ impl Local {
         if !Sampler::within(boundary, trace_low) {
             slot.count_unsampled();
             ids.span = self.draw_random();
-            ids.flags |= flag::UNSAMPLED;
+            ids.flags |= flag::UNSAMPLED | flag::RANDOM;
             return self.enter_unrecorded_root(ids);
         }
         self.opened.mark();
@@ -256,7 +256,7 @@ impl Local {
             self.opened.written(depth);
             return Enter::inert();
         }
-        ids.flags |= flag::SAMPLED;
+        ids.flags |= flag::SAMPLED | flag::RANDOM;
         ids.origin = tsc();
         let (scope, space) = (self.writer.position(), self.writer.space());
         let position = scope.wrapping_add(8 * event::SCOPE_WORDS as u64);
