@@ -29,7 +29,7 @@ use traced_runtime::Endpoint;
 use crate::body::InContext;
 use crate::call::{Call, Inside, Protocol};
 use crate::http::exchange::{self, Exchange, Side};
-use crate::http::policy;
+use crate::http::{callee, policy};
 use crate::layer::{Layer, Role, Service, Settings, sealed};
 
 /// The role of a `reqwest::Client`.
@@ -66,9 +66,15 @@ where
     fn call(&mut self, mut request: Request) -> ClientFuture<S::Future> {
         let name = self.settings.name(&request);
         let span = self.settings.client_span(name.as_deref().unwrap_or(request.method().as_str()), &request);
-        span.tag(policy::METHOD, request.method().as_str());
-        span.tag(policy::PATH, request.url().path());
-        self.settings.tell_request(&request, &span);
+        if span.is_recorded() {
+            span.tag(policy::METHOD, request.method().as_str());
+            span.tag(policy::PATH, request.url().path());
+            let (host, port) = (request.url().host_str(), request.url().port_or_known_default());
+            if let Some(server) = host.and_then(|host| callee::of_host(host, port)) {
+                span.remote(server);
+            }
+            self.settings.tell_request(&request, &span);
+        }
         span.context().inject(request.headers_mut());
         let exchange = Exchange::new(Side::Client, request.method().clone());
         if let Some(body) = request.body_mut().take_if(|body| body.as_bytes().is_none()) {

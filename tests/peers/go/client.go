@@ -36,6 +36,7 @@ func call(arguments []string) {
 	connect := flags.String("connect", "", "the server's address")
 	under := flags.String("under", "", "a span to make the call in: callGet for get; the client span is the root without")
 	flags.Var(items, "baggage", "key=value, may be repeated; needs a span to make the call in")
+	block := flags.Bool("block", true, "wait for the connection before the call")
 	tracing.flags(flags, "cache service client")
 	flags.Parse(arguments)
 	arguments = flags.Args()
@@ -51,14 +52,15 @@ func call(arguments []string) {
 	trace := otgrpc.SpanDecorator(func(span opentracing.Span, _ string, _, _ interface{}, _ error) {
 		out.Trace = span.Context().(zipkin.SpanContext).TraceID.ToHex()
 	})
-	connection, err := grpc.Dial(
-		strings.TrimPrefix(*connect, "http://"),
+	options := []grpc.DialOption{
 		grpc.WithInsecure(),
-		grpc.WithBlock(),
-		grpc.WithTimeout(20*time.Second),
 		grpc.WithUnaryInterceptor(otgrpc.OpenTracingClientInterceptor(tracer, otgrpc.LogPayloads(), trace)),
 		grpc.WithStreamInterceptor(otgrpc.OpenTracingStreamClientInterceptor(tracer, otgrpc.LogPayloads(), trace)),
-	)
+	}
+	if *block {
+		options = append(options, grpc.WithBlock(), grpc.WithTimeout(20*time.Second))
+	}
+	connection, err := grpc.Dial(strings.TrimPrefix(*connect, "http://"), options...)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod brave;
+mod broken;
 mod cache;
 mod example;
 mod go;
 mod http;
 mod ours;
+mod wire;
 mod zipkin_go;
 
 use std::time::Duration;

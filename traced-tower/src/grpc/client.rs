@@ -11,11 +11,12 @@ use pin_project_lite::pin_project;
 
 use super::exchange::{self, Exchange};
 use super::payload::Recorded;
-use super::policy::Side;
+use super::policy::{Convention, Side};
 use super::{Options, Role, sealed};
 use crate::BoxError;
 use crate::body::{Body, InContext};
 use crate::call::{Call, Inside, Protocol};
+use crate::http::callee;
 use crate::layer::{Layer, Service, Settings};
 
 /// The role of a gRPC client.
@@ -41,6 +42,12 @@ impl crate::layer::Role for Client {
 
 /// A layer for gRPC clients, around a `tonic::transport::Channel`: each call is a span of kind `CLIENT`, and its metadata
 /// carry it to the server.
+///
+/// Who the server is, [`remote`](Layer::remote) says: a channel keeps to itself what it is connected to. An address that is a number
+/// is known of clients with an origin, as `CacheServiceClient::with_origin` makes them; otgrpc's spans name nobody.
+///
+/// A connection that breaks ends the span as it ends those of the peers, most often as unavailable. What the caller gets is
+/// tonic's own status all the same, which is `Unknown` then.
 ///
 /// ```no_run
 /// use tower::ServiceBuilder;
@@ -83,6 +90,10 @@ where
         let span = self.settings.client_span(name.as_deref().unwrap_or(options.convention.name(path)), &parts);
         if span.is_recorded() {
             options.convention.tell_request(path, &span);
+            // otgrpc's spans name nobody.
+            if let (Some(server), Convention::Brave) = (callee::of_uri(&parts.uri), options.convention) {
+                span.remote(server);
+            }
             self.settings.tell_request(&parts, &span);
         }
         let context = span.context();

@@ -1,5 +1,7 @@
 //! Status codes, as the peers of the field call them.
 
+use super::policy::Convention;
+
 /// The code that a gRPC call ended with: one of those that the [specification][spec] names, or another number.
 ///
 /// [spec]: https://grpc.github.io/grpc/core/md_doc_statuscodes.html
@@ -34,7 +36,11 @@ impl Code {
     pub(crate) const OK: Self = Self(0);
     pub(crate) const CANCELLED: Self = Self(1);
     pub(crate) const UNKNOWN: Self = Self(2);
+    const PERMISSION_DENIED: Self = Self(7);
+    const RESOURCE_EXHAUSTED: Self = Self(8);
     pub(crate) const UNIMPLEMENTED: Self = Self(12);
+    const INTERNAL: Self = Self(13);
+    pub(crate) const UNAVAILABLE: Self = Self(14);
 
     /// What the header `grpc-status` says; a value that is no number is [`UNKNOWN`](Self::UNKNOWN).
     pub(crate) fn of_header(value: &[u8]) -> Self {
@@ -44,6 +50,21 @@ impl Code {
     pub(crate) fn of(code: tonic::Code) -> Self {
         // The numbers of `tonic::Code` are those of the specification: none is negative.
         Self(u32::try_from(code as i32).unwrap_or(Self::UNKNOWN.0))
+    }
+
+    /// What a stream has ended with that the other side broke off with this error code of HTTP/2: in Java for Brave, in Go for
+    /// otgrpc, whose tables differ.
+    pub(crate) fn of_http2(reason: h2::Reason, convention: Convention) -> Self {
+        use h2::Reason as R;
+        match (reason, convention) {
+            (R::REFUSED_STREAM, _) | (R::NO_ERROR, Convention::Brave) => Self::UNAVAILABLE,
+            (R::CANCEL, _) => Self::CANCELLED,
+            (R::ENHANCE_YOUR_CALM, _) | (R::FLOW_CONTROL_ERROR, Convention::Otgrpc) => Self::RESOURCE_EXHAUSTED,
+            (R::INADEQUATE_SECURITY, _) => Self::PERMISSION_DENIED,
+            (R::HTTP_1_1_REQUIRED, Convention::Brave) => Self::UNKNOWN,
+            (other, Convention::Otgrpc) if u32::from(other) > u32::from(R::HTTP_1_1_REQUIRED) => Self::UNKNOWN,
+            _ => Self::INTERNAL,
+        }
     }
 
     /// `NotFound`, or `Code(17)`.
@@ -94,6 +115,32 @@ mod tests {
         }
         for code in 0..17 {
             assert_eq!(Code::of(tonic::Code::from(code)), Code(u32::try_from(code).expect("small")));
+        }
+    }
+
+    /// As clients of grpc-java 1.70 and grpc-go 1.23 took them.
+    #[test]
+    fn a_stream_that_is_reset_ends_as_in_java_and_in_go() {
+        for (reason, java, go) in [
+            (0, "UNAVAILABLE", "Internal"),
+            (1, "INTERNAL", "Internal"),
+            (2, "INTERNAL", "Internal"),
+            (3, "INTERNAL", "ResourceExhausted"),
+            (4, "INTERNAL", "Internal"),
+            (5, "INTERNAL", "Internal"),
+            (6, "INTERNAL", "Internal"),
+            (7, "UNAVAILABLE", "Unavailable"),
+            (8, "CANCELLED", "Canceled"),
+            (9, "INTERNAL", "Internal"),
+            (10, "INTERNAL", "Internal"),
+            (11, "RESOURCE_EXHAUSTED", "ResourceExhausted"),
+            (12, "PERMISSION_DENIED", "PermissionDenied"),
+            (13, "UNKNOWN", "Internal"),
+            (99, "INTERNAL", "Unknown"),
+        ] {
+            let code = |convention| Code::of_http2(h2::Reason::from(reason), convention);
+            assert_eq!(code(Convention::Brave).in_java(), java, "{reason}");
+            assert_eq!(code(Convention::Otgrpc).in_go(), go, "{reason}");
         }
     }
 }

@@ -81,7 +81,11 @@ impl Exchange {
 
     /// There will be no response, or no rest of one.
     pub(crate) fn failed(self, error: &(dyn Error + 'static), span: Span) {
-        match status_in(error) {
+        let of_transport = match self.side {
+            Side::Client => Status::of_transport(error, self.convention),
+            Side::Server => None,
+        };
+        match of_transport.or_else(|| status_in(error)) {
             Some(status) => self.end(&status, span),
             None => self.convention.end_thrown(self.side, &error.to_string(), span),
         }

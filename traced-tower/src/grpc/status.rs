@@ -1,11 +1,14 @@
 //! How a call ended.
 
 use std::borrow::Cow;
-use std::error::Error as _;
+use std::error::Error;
+use std::io::{self, ErrorKind};
 
 use http::{HeaderMap, StatusCode};
+use tonic::{ConnectError, TimeoutExpired};
 
 use super::code::Code;
+use super::policy::Convention;
 
 /// How many causes of a failure are told.
 const CAUSES: usize = 8;
@@ -44,6 +47,52 @@ impl Status {
             _ => tonic::Code::Unknown,
         };
         Self::new(Code::of(code), format!("no grpc-status, HTTP status {}", http.as_u16()))
+    }
+
+    /// What a client's peers make of the end of a connection or stream; `None` for an error that is none of these. tonic's own
+    /// status says `Unknown` of some, and of others what HTTP/2 says.
+    ///
+    /// That there was no connection at all, or no time, is a status with a cause.
+    pub(crate) fn of_transport(error: &(dyn Error + 'static), convention: Convention) -> Option<Self> {
+        let (mut is_closed, mut by_system, mut next) = (false, None, Some(error));
+        while let Some(cause) = next {
+            if cause.is::<ConnectError>() || cause.is::<TimeoutExpired>() {
+                return None;
+            }
+            if let Some(error) = cause.downcast_ref::<h2::Error>() {
+                return Some(Self::of_http2(error, convention));
+            }
+            is_closed |= cause.is::<tonic::transport::Error>();
+            by_system = by_system.or_else(|| cause.downcast_ref::<io::Error>());
+            next = cause.source();
+        }
+        is_closed.then(|| Self::closed(by_system))
+    }
+
+    fn of_http2(error: &h2::Error, convention: Convention) -> Self {
+        match (error.reason(), convention) {
+            (Some(reason), _) if !error.is_go_away() => {
+                let name = match u32::from(reason) {
+                    0..=13 => format!("{reason:?}"),
+                    other => format!("unknown error code {other:#x}"),
+                };
+                let message = format!("stream terminated by RST_STREAM with error code: {name}");
+                Self::new(Code::of_http2(reason, convention), message)
+            }
+            // A connection that is closed is closed to grpc-go, whatever was said before.
+            (Some(reason), Convention::Brave) => {
+                Self { code: Code::of_http2(reason, convention), ..Self::closed(None) }
+            }
+            _ => Self::closed(error.get_io()),
+        }
+    }
+
+    /// A connection that was there has gone, in the words of grpc-go. What the system said of it is the cause, but for an
+    /// ordinary end.
+    fn closed(error: Option<&io::Error>) -> Self {
+        let error = error.filter(|error| !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof));
+        let cause = error.map(io::Error::to_string);
+        Self { cause, ..Self::new(Code::UNAVAILABLE, "transport is closing") }
     }
 
     pub(crate) fn of(status: &tonic::Status) -> Self {

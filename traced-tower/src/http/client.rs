@@ -9,7 +9,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 
 use super::exchange::{self, Exchange, Side};
-use super::policy;
+use super::{callee, policy};
 use crate::BoxError;
 use crate::body::Body;
 use crate::call::{Call, Inside, Protocol};
@@ -66,6 +66,9 @@ where
         if span.is_recorded() {
             span.tag(policy::METHOD, parts.method.as_str());
             span.tag(policy::PATH, parts.uri.path());
+            if let Some(server) = callee::of_uri(&parts.uri) {
+                span.remote(server);
+            }
             self.settings.tell_request(&parts, &span);
         }
         span.context().inject(&mut parts.headers);

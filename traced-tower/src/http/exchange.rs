@@ -139,4 +139,14 @@ mod tests {
             assert_eq!(exchange.ends_well_when_cut(), well, "{case}");
         }
     }
+
+    #[test]
+    fn a_body_without_end_is_counted_to_the_end_of_numbers() {
+        let mut exchange = exchange(Side::Server, Method::GET, 200, None, Some(u64::MAX));
+        exchange.data(usize::MAX - 1);
+        assert!(!exchange.ends_well_when_cut());
+        exchange.data(usize::MAX);
+        exchange.data(1);
+        assert!(exchange.ends_well_when_cut());
+    }
 }

@@ -46,11 +46,27 @@
 //! `into_make_service_with_connect_info::<SocketAddr>()`, or a `SocketAddr` that a server of one's own puts into the
 //! extensions. Behind a proxy it is in a header, see [`Layer::trust_forwarded`](crate::Layer::trust_forwarded).
 //!
+//! # Who is called
+//! A client's span knows the address of the server where the request names it by number: `http://192.0.2.1:8080/…`. Otherwise
+//! [`Layer::remote`](crate::Layer::remote) says who it is, and a client that leaves the connection with the response can be asked:
+//!
+//! ```
+//! use hyper_util::client::legacy::connect::HttpInfo;
+//! use traced_runtime::Endpoint;
+//!
+//! let layer = traced_tower::http::client().response_tags(|response, span| {
+//!     if let Some(peer) = response.extensions.get::<HttpInfo>().map(HttpInfo::remote_addr) {
+//!         span.remote(Endpoint::new().ip(peer.ip()).port(peer.port()));
+//!     }
+//! });
+//! ```
+//!
 //! # Layers of others
 //! A layer outside of ours sees the response as our [`Body`](crate::Body). A timeout inside is a status like any other; outside
 //! it cancels the span. A layer that follows redirects or retries makes one span of each request where it stands outside of
 //! [`client`]. The body of a client's request is polled by the connection, outside of the span.
 
+pub(crate) mod callee;
 mod caller;
 mod client;
 pub(crate) mod exchange;

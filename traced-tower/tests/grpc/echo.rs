@@ -90,6 +90,10 @@ where
         Self(tonic::client::Grpc::new(service))
     }
 
+    pub(crate) fn with_origin(service: S, origin: http::Uri) -> Self {
+        Self(tonic::client::Grpc::with_origin(service, origin))
+    }
+
     pub(crate) fn compressed(self, encoding: CompressionEncoding) -> Self {
         Self(self.0.send_compressed(encoding))
     }

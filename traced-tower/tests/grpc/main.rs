@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use echo::Echo;
 use http::HeaderMap;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::codec::CompressionEncoding;
@@ -186,18 +187,87 @@ async fn a_stream_is_one_span_until_its_trailers_or_until_it_is_dropped() {
     assert_eq!(ended(&sides.server, Kind::Server).await.outcome(), Outcome::Cancelled);
 }
 
-#[tokio::test]
-async fn a_server_that_dies_in_the_middle_of_a_call_is_an_error() {
+/// A server that reads a request and answers with these bytes of HTTP/2, and is gone. What our client's span says then.
+async fn broken(layer: Layer<grpc::Client>, answer: &[u8]) -> (Status, SpanRecord) {
     let client = testing::Tracer::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut client_of_it = connect(listener.local_addr().unwrap(), &client, grpc::client());
+    let mut client_of_it = connect(listener.local_addr().unwrap(), &client, layer);
     let dying = async {
         let (mut connection, _) = listener.accept().await.unwrap();
-        tokio::io::AsyncReadExt::read(&mut connection, &mut [0; 64]).await.unwrap();
+        // Empty SETTINGS, and an acknowledgement of the client's.
+        connection.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0]).await.unwrap();
+        let mut read = Vec::new();
+        while !read.windows(5).any(|part| part == b"hello") {
+            assert_ne!(connection.read_buf(&mut read).await.unwrap(), 0);
+        }
+        connection.write_all(answer).await.unwrap();
+        if answer.is_empty() {
+            return;
+        }
+        // What the client says to that. It may leave the connection open.
+        let mut rest = [0; 64];
+        tokio::select! {
+            () = async { while connection.read(&mut rest).await.is_ok_and(|read| read > 0) {} } => {}
+            () = async { while client.spans().is_empty() { tokio::task::yield_now().await } } => {}
+        }
     };
     let (answer, ()) = tokio::join!(client_of_it.say("hello"), dying);
-    answer.unwrap_err();
-    assert_eq!(ended(&client, Kind::Client).await.outcome(), Outcome::Error);
+    (answer.unwrap_err(), ended(&client, Kind::Client).await)
+}
+
+/// What peers say of these was seen beside them, see `peers_and_us` in the tests of the workspace.
+#[tokio::test]
+async fn a_connection_that_breaks_ends_a_call_as_with_the_peers() {
+    let reset = |code| [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, code];
+    let go_away = |code| [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, code];
+    for (answer, app, brave, go, text) in [
+        (&[][..], Code::Unknown, "UNAVAILABLE", "Unavailable", "transport is closing"),
+        // The last stream that was looked at is none.
+        (&go_away(0), Code::Internal, "UNAVAILABLE", "Unavailable", "transport is closing"),
+        (&go_away(11), Code::ResourceExhausted, "RESOURCE_EXHAUSTED", "Unavailable", "transport is closing"),
+        (
+            &reset(2),
+            Code::Internal,
+            "INTERNAL",
+            "Internal",
+            "stream terminated by RST_STREAM with error code: INTERNAL_ERROR",
+        ),
+        (&reset(3), Code::Internal, "INTERNAL", "ResourceExhausted", "FLOW_CONTROL_ERROR"),
+        (&reset(8), Code::Cancelled, "CANCELLED", "Canceled", "CANCEL"),
+        (&reset(99), Code::Unknown, "INTERNAL", "Unknown", "unknown error code 0x63"),
+    ] {
+        let (status, span) = broken(grpc::client(), answer).await;
+        assert_eq!(status.code(), app, "the caller's status is tonic's");
+        assert_eq!(span.outcome(), Outcome::Error);
+        assert_eq!(tag(&span, "rpc.error_code").as_deref(), Some(brave), "{answer:?}");
+        assert_eq!(tag(&span, "error").as_deref(), Some(brave), "{answer:?}");
+
+        let (status, span) = broken(grpc::client().otgrpc(), answer).await;
+        assert_eq!(status.code(), app);
+        assert_eq!(tag(&span, "response_code").as_deref(), Some(go), "{answer:?}");
+        let told = annotations(&span);
+        assert!(told[0].starts_with(&format!("event=error message=\"rpc error: code = {go} desc = ")), "{told:?}");
+        assert!(told[0].ends_with(&format!("{text}\"")), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_known_by_an_origin_that_is_a_number() {
+    let sides = Sides::new();
+    let (address, _stop) = serve(&sides.server, grpc::server()).await;
+    let remote = async |layer: Layer<grpc::Client>| {
+        let origin: http::Uri = format!("http://{address}").parse().unwrap();
+        let channel = Endpoint::from(origin.clone()).connect_lazy();
+        let service = tower::Layer::layer(&layer.tracer(&sides.client), channel);
+        echo::Client::with_origin(service, origin).say("hi").await.unwrap();
+        let remote = ended(&sides.client, Kind::Client).await.remote_endpoint().map(std::borrow::Cow::into_owned);
+        sides.client.clear();
+        remote
+    };
+    let seen = remote(grpc::client().remote("echo")).await.unwrap();
+    assert_eq!((seen.service_name(), seen.ip_addr()), (Some("echo"), Some(address.ip())));
+    assert_eq!(seen.port_number(), Some(address.port()));
+    assert_eq!(remote(grpc::client().otgrpc()).await, None, "otgrpc's spans name nobody");
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@ use axum::body::Bytes;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use tower::{Layer as _, ServiceExt as _};
-use traced_runtime::Outcome;
-use traced_tests::Checked;
-use traced_tower::http;
+use traced_runtime::{Endpoint, Outcome};
+use traced_tests::{Checked, Collector};
+use traced_tower::{Layer, http};
 
 use crate::server::{ended, tracer};
 
@@ -37,6 +37,38 @@ async fn client_spans_are_named_by_the_method_and_know_the_status() {
     ] {
         assert_eq!(line(&shop, StatusCode::from_u16(status).unwrap()).await, format!("{plain}{tags}"));
     }
+}
+
+#[tokio::test]
+async fn a_server_that_is_named_by_number_is_the_other_side() {
+    let shop = tracer("shop");
+    let answer =
+        tower::service_fn(|_: Request<()>| async { Ok::<_, std::io::Error>(Response::new(Empty::<Bytes>::new())) });
+    let remote = async |layer: Layer<http::Client>, uri: &str| {
+        drop(layer.tracer(&shop).layer(answer).oneshot(Request::get(uri).body(()).unwrap()).await.unwrap());
+        let remote = ended(&shop, 1).await[0].remote_endpoint().map(std::borrow::Cow::into_owned);
+        shop.clear();
+        remote
+    };
+    let seen = remote(http::client().remote("prices"), "http://192.0.2.1:8080/").await.unwrap();
+    assert_eq!(seen.service_name(), Some("prices"));
+    assert_eq!((seen.ip_addr(), seen.port_number()), (Some([192, 0, 2, 1].into()), Some(8080)));
+    assert_eq!(remote(http::client(), "http://prices/").await, None);
+    let own = Endpoint::new().ip([192, 0, 2, 7].into()).port(1);
+    let seen = remote(http::client().remote(own), "http://192.0.2.1:8080/").await.unwrap();
+    assert_eq!((seen.ip_addr(), seen.port_number()), (Some([192, 0, 2, 7].into()), Some(1)), "what is set counts");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_named_all_the_same() {
+    let shop = tracer("shop");
+    let absent = Collector::absent();
+    let url = format!("http://{}/", absent.address()).parse().unwrap();
+    let client = traced_tower::reqwest::client().tracer(&shop).layer(reqwest::Client::new());
+    client.oneshot(reqwest::Request::new(reqwest::Method::GET, url)).await.unwrap_err();
+    let spans = ended(&shop, 1).await;
+    let remote = spans[0].remote_endpoint().unwrap();
+    assert_eq!((remote.ip_addr(), remote.port_number()), (Some(absent.address().ip()), Some(absent.address().port())));
 }
 
 #[tokio::test]
