@@ -15,7 +15,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use traced_tower::BoxError;
 
-/// The server's part: `Say` gives back what is said, `Count` counts up to it.
+/// The server's part: `Say` gives back what is said, or what it would send on for `next`; `Count` counts up to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Echo;
 
@@ -39,6 +39,12 @@ async fn say(request: Request<String>) -> Result<Response<String>, Status> {
             let mut names: Vec<_> = names.filter(|name| name.contains("b3") || *name == "traceparent").collect();
             names.sort_unstable();
             Ok(Response::new(names.join(" ")))
+        }
+        "next" => {
+            let mut headers = http::HeaderMap::new();
+            traced_runtime::Context::current().inject(&mut headers);
+            let sent = |name: &str| headers.get(name).map_or("-", |value| value.to_str().unwrap());
+            Ok(Response::new(format!("{} {}", sent("x-b3-sampled"), sent("x-b3-flags"))))
         }
         _ => Ok(Response::new(request.into_inner())),
     }

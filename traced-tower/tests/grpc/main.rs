@@ -16,7 +16,8 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use traced_runtime::{
-    InContext as _, Kind, Outcome, RemoteSampling, Sampler, Sampling, Span, SpanRecord, Tracer, testing,
+    Context, InContext as _, Kind, Outcome, Propagation, RemoteSampling, Sampler, Sampling, Span, SpanRecord, Tracer,
+    testing,
 };
 use traced_tests::Collector;
 use traced_tower::grpc::{self, Direction, Payloads};
@@ -321,33 +322,69 @@ async fn what_is_left_out_has_neither_span_nor_headers_and_what_is_not_sampled_h
     assert!(sides.client.spans().is_empty() && sides.server.spans().is_empty());
 }
 
+/// What is left of a caller's decision; `own` is what the sampler says.
+fn left(remote: RemoteSampling, decision: Sampling, own: Sampling) -> Sampling {
+    match (remote, decision) {
+        (RemoteSampling::DecideAnew, _) => own,
+        (RemoteSampling::RefuseDebug, Sampling::Debug) => Sampling::Sampled,
+        _ => decision,
+    }
+}
+
+/// Calls of a client that writes this format and has decided, to a server with this sampler. What the sampler says by itself.
+async fn decided(
+    calls: usize,
+    sampler: &Sampler,
+    format: &Propagation,
+    remote: RemoteSampling,
+    by: Sampling,
+) -> Vec<Sampling> {
+    let client = testing::Tracer::options().service("client").propagation(format.clone()).build().unwrap();
+    let server = testing::Tracer::options().service("server").sampler(sampler.clone()).build().unwrap();
+    let sides = Sides { client, server };
+    let (mut client, _stop) = sides.connect(grpc::client(), grpc::server().remote_sampling(remote)).await;
+    let mut seen = Vec::new();
+    for _ in 0..calls {
+        let parent = sides.client.context().with_sampling(by).run(|| Span::start("job"));
+        let (trace, span) = (parent.context().trace_id().unwrap(), parent.context().span_id().unwrap());
+        let undecided = Context::remote(trace, span, Sampling::Deferred);
+        let own = sides.server.run(|| Span::server("undecided", undecided).context().sampling());
+        sides.server.clear();
+        seen.push(own);
+        // W3C has no way to say debug.
+        let sent = if *format == Propagation::w3c() && by == Sampling::Debug { Sampling::Sampled } else { by };
+        let left = left(remote, sent, own);
+        let next = match left {
+            Sampling::Debug => "1 1",
+            Sampling::Sampled => "1 -",
+            _ => "0 -",
+        };
+        let case = format!("{sampler:?} {format:?} {remote:?} {by:?}");
+        assert_eq!(client.say("next").in_span(parent).await.unwrap(), next, "{case}");
+        if left == Sampling::Unsampled {
+            assert!(sides.server.spans().is_empty() && sides.server.open_spans().is_empty(), "{case}");
+        } else {
+            let span = ended(&sides.server, Kind::Server).await;
+            assert_eq!((span.trace_id(), span.is_debug()), (trace, left == Sampling::Debug), "{case}");
+        }
+        sides.server.clear();
+    }
+    seen
+}
+
 #[tokio::test]
-async fn an_edge_decides_by_itself() {
-    for (remote, decision, recorded) in [
-        (RemoteSampling::Trust, Sampling::Debug, Some(true)),
-        (RemoteSampling::Trust, Sampling::Sampled, Some(false)),
-        (RemoteSampling::RefuseDebug, Sampling::Debug, Some(false)),
-        (RemoteSampling::RefuseDebug, Sampling::Sampled, Some(false)),
-        (RemoteSampling::DecideAnew, Sampling::Debug, None),
-        (RemoteSampling::DecideAnew, Sampling::Sampled, None),
-    ] {
-        let client = testing::Tracer::options().service("client").build().unwrap();
-        let server = testing::Tracer::options().service("server").sampler(Sampler::never()).build().unwrap();
-        let sides = Sides { client, server };
-        let layer = grpc::server().remote_sampling(remote);
-        let (mut client, _stop) = sides.connect(grpc::client().sampler(move |_| decision), layer).await;
-        client.say("hi").await.unwrap();
-        let trace = ended(&sides.client, Kind::Client).await.trace_id();
-        match recorded {
-            Some(debug) => {
-                let server = ended(&sides.server, Kind::Server).await;
-                assert_eq!((server.trace_id(), server.is_debug()), (trace, debug), "{remote:?} {decision:?}");
-            }
-            None => {
-                assert!(sides.server.spans().is_empty() && sides.server.open_spans().is_empty(), "{decision:?}");
+async fn callers_decide_as_far_as_a_server_lets_them() {
+    let mut seen = Vec::new();
+    for (sampler, calls) in [(Sampler::never(), 1), (Sampler::ratio(0.5), 8)] {
+        for format in [Propagation::b3(), Propagation::b3_single(), Propagation::w3c()] {
+            for remote in [RemoteSampling::Trust, RemoteSampling::RefuseDebug, RemoteSampling::DecideAnew] {
+                for by in [Sampling::Debug, Sampling::Sampled, Sampling::Unsampled] {
+                    seen.extend(decided(calls, &sampler, &format, remote, by).await);
+                }
             }
         }
     }
+    assert!(seen.contains(&Sampling::Sampled) && seen.contains(&Sampling::Unsampled));
 }
 
 #[tokio::test]

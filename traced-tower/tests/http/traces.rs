@@ -165,36 +165,83 @@ async fn a_request_sampler_decides_where_nobody_did_before() {
     assert!(ended(&prices, 2).await.iter().all(SpanRecord::is_debug));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edge_decides_by_itself_and_passes_that_on() {
-    let tracer = Checked::with(testing::Tracer::options().service("edge").sampler(Sampler::never()));
-    let w3c = format!("00-{TRACE}-{SPAN}-01");
-    let single = format!("{TRACE}-{SPAN}-d");
-    let (ids, alone) = ([("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN)], [("x-b3-flags", "1")]);
-    let debug = [&ids[..], &alone].concat();
-    let strangers =
-        [&debug[..], &[("b3", &single)], &[("traceparent", &w3c)], &[("traceparent", &w3c), ("b3", &single)]];
-    let (server, _second) =
-        echo_behind(http::server().tracer(&tracer).remote_sampling(RemoteSampling::DecideAnew)).await;
-    for headers in strangers {
-        assert_eq!(ask(&server, "/users", headers).await, format!("{TRACE} {SPAN} 0 -"), "{headers:?}");
+/// Headers of strangers: B3 in one header and in several, W3C, and decisions alone.
+fn strangers(trace: &str) -> Vec<(Vec<(&'static str, String)>, Sampling)> {
+    let ids = [("x-b3-traceid", trace.to_owned()), ("x-b3-spanid", SPAN.to_owned())];
+    let mut all = Vec::new();
+    for (multi, single, w3c, decision) in [
+        (("x-b3-flags", "1"), "d", None, Sampling::Debug),
+        (("x-b3-sampled", "1"), "1", Some("01"), Sampling::Sampled),
+        (("x-b3-sampled", "0"), "0", Some("00"), Sampling::Unsampled),
+    ] {
+        let multi = [(multi.0, multi.1.to_owned())];
+        all.push(([&ids[..], &multi].concat(), decision));
+        all.push((multi.to_vec(), decision));
+        all.push((vec![("b3", format!("{trace}-{SPAN}-{single}"))], decision));
+        all.extend(w3c.map(|flags| (vec![("traceparent", format!("00-{trace}-{SPAN}-{flags}"))], decision)));
     }
-    // A decision without ids.
-    assert!(ask(&server, "/users", &alone).await.ends_with(" 0 -"));
-    assert_eq!(tracer.tree().to_string(), "");
+    all
+}
 
-    // The layer's sampler is asked as if nobody had decided.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_decide_as_far_as_a_server_lets_them() {
+    let mut decided = Vec::new();
+    for (sampler, traces) in [(Sampler::never(), 1), (Sampler::ratio(0.5), 8)] {
+        for remote in [RemoteSampling::Trust, RemoteSampling::RefuseDebug, RemoteSampling::DecideAnew] {
+            let tracer = Checked::with(testing::Tracer::options().service("edge").sampler(sampler.clone()));
+            let (server, _second) = echo_behind(http::server().tracer(&tracer).remote_sampling(remote)).await;
+            for trace in 1..=traces {
+                let trace = format!("463ac35c9f6413ad{trace:016x}");
+                let undecided = tracer.extract(&vec![("b3", format!("{trace}-{SPAN}"))]);
+                let own = Span::server("undecided", undecided).context().sampling();
+                tracer.clear();
+                decided.push(own);
+                for (headers, decision) in strangers(&trace) {
+                    let has_ids = headers.iter().any(|(_, value)| value.contains(&trace));
+                    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                    let passed = ask(&server, "/users", &headers).await;
+                    let recorded = passed.ends_with(" 1 -") || passed.ends_with(" 1 1");
+                    let spans = if recorded { ended(&tracer, 2).await } else { tracer.spans() };
+                    tracer.clear();
+                    let left = match (remote, decision) {
+                        // A trace without ids is a new one, for which the ratio decides as it likes.
+                        (RemoteSampling::DecideAnew, _) if !has_ids && traces > 1 => continue,
+                        (RemoteSampling::DecideAnew, _) => own,
+                        (RemoteSampling::RefuseDebug, Sampling::Debug) => Sampling::Sampled,
+                        _ => decision,
+                    };
+                    let case = format!("{sampler:?} {remote:?} {headers:?}: {passed}");
+                    let next = match left {
+                        Sampling::Debug => " 1 1",
+                        Sampling::Sampled => " 1 -",
+                        _ => " 0 -",
+                    };
+                    assert!(passed.ends_with(next), "{case}");
+                    assert!(!has_ids || passed.starts_with(&trace), "one trace: {case}");
+                    let count = if left == Sampling::Unsampled { 0 } else { 2 };
+                    assert_eq!(spans.len(), count, "{case}");
+                    assert!(spans.iter().all(|span| span.is_debug() == (left == Sampling::Debug)), "{case}");
+                }
+            }
+        }
+    }
+    assert!(decided.contains(&Sampling::Sampled) && decided.contains(&Sampling::Unsampled));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_sampler_is_asked_at_an_edge_as_if_nobody_had_decided() {
+    let tracer = Checked::with(testing::Tracer::options().service("edge").sampler(Sampler::never()));
+    let (single, unsampled) = (format!("{TRACE}-{SPAN}-d"), format!("{TRACE}-{SPAN}-0"));
     let layer = http::server().tracer(&tracer).remote_sampling(RemoteSampling::DecideAnew);
     let (server, _second) = echo_behind(layer.sampler(|_| Sampling::Sampled)).await;
-    let unsampled = format!("{TRACE}-{SPAN}-0");
     assert!(ask(&server, "/users", &[("b3", &unsampled)]).await.ends_with(" 1 -"));
     assert_eq!(of_kind(&ended(&tracer, 2).await, Kind::Server).trace_id().to_string(), TRACE);
     tracer.clear();
 
     let layer = http::server().tracer(&tracer).remote_sampling(RemoteSampling::RefuseDebug);
     let (server, _second) = echo_behind(layer.sampler(|_| Sampling::Unsampled)).await;
-    assert!(ask(&server, "/users", &debug).await.ends_with(" 1 -"));
-    assert!(ended(&tracer, 2).await.iter().all(|span| !span.is_debug()), "an ordinary trace");
+    assert!(ask(&server, "/users", &[("b3", &single)]).await.ends_with(" 1 -"), "what is left of debug is a decision");
+    drop(ended(&tracer, 2).await);
 }
 
 /// A server that passes a request on with the headers that it came with, as a gateway does.
