@@ -141,10 +141,12 @@ impl<R: ServerRole> Layer<R> {
         self
     }
 
-    /// How much a caller's decision about sampling counts. Default: [`Trust`](RemoteSampling::Trust), as Zipkin has it: a
-    /// stranger's `X-B3-Flags: 1` or sampled `traceparent` is recorded and travels on, whatever the sampler says. For servers
-    /// that strangers can reach there are [`DecideAnew`](RemoteSampling::DecideAnew), where the layer's [`sampler`](Self::sampler)
-    /// and then the tracer's is asked, and [`RefuseDebug`](RemoteSampling::RefuseDebug).
+    /// How much a caller's decision about sampling counts. Default:
+    /// [`Trust`](RemoteSampling::Trust), as Zipkin has it: a stranger's `X-B3-Flags: 1` or sampled
+    /// `traceparent` is recorded and travels on, whatever the sampler says. For servers that
+    /// strangers can reach there are [`DecideAnew`](RemoteSampling::DecideAnew), where the layer's
+    /// [`sampler`](Self::sampler) and then the tracer's is asked, and
+    /// [`RefuseDebug`](RemoteSampling::RefuseDebug).
     #[must_use]
     pub fn remote_sampling(mut self, remote: RemoteSampling) -> Self {
         self.role().callers().sampling = remote;

@@ -20,7 +20,8 @@
 //! | gRPC servers and clients: tonic | `grpc::server`, `grpc::client` | `tonic`, and `payloads` for messages as text |
 //!
 //! Which headers there are, and whether a server's span joins the client's, is set on the
-//! [tracer](traced_runtime::Builder::propagation); what is set on a [`Layer`] is its own.
+//! [tracer](traced_runtime::Builder::propagation); what is set on a [`Layer`] is its own. A server
+//! that strangers reach sets how much their decisions to record count: [`Layer::remote_sampling`].
 //!
 //! # How a call ends
 //! The span of a call goes on until the last byte of the response has passed, and ends once. A gRPC call ends with its status, in

@@ -12,7 +12,7 @@ use crate::wire::{Break, Wire};
 /// A unary call and a stream that nobody ends, and how many messages come before.
 const CALLS: [(&[&str], usize); 2] = [(&["get", "wait"], 0), (&["dump"], 2)];
 
-/// The peer whose style our client has, and its server.
+/// The peer whose style our client has.
 struct Peer {
     style: Style,
     go: &'static Go,
@@ -46,7 +46,8 @@ impl Peer {
         call.iter().fold(client, |client, argument| client.arg(argument)).start()
     }
 
-    /// What the peer's client reports of a call, and what ours does; the call ends by `end`, which gets its address.
+    /// What the peer's client reports of a call, and what ours does. `address` gives each of them
+    /// an address to call, and what ends the call.
     fn both(&self, address: &dyn Fn() -> (String, Box<dyn FnOnce()>), call: &[&str]) -> [Shape; 2] {
         let (theirs, end) = address();
         let client = self.client(&theirs, call);
@@ -123,7 +124,8 @@ fn a_connection_that_breaks_is_told_of_as_with_go() {
     broken(Style::Otgrpc, &[Break::Closed, Break::Reset, Break::GoAway(0), Break::GoAway(2), Break::GoAway(11)]);
 }
 
-/// What a GOAWAY says is forgotten by the time that the connection is closed: of codes that are none, Brave knows more.
+/// A stream learns that the connection was closed, and not the code of the GOAWAY before. Brave's
+/// client knows that code; so GOAWAYs with one are left out here.
 #[test]
 fn a_connection_that_breaks_is_told_of_as_with_brave() {
     broken(Style::Brave, &[Break::Closed, Break::GoAway(0)]);
@@ -141,8 +143,8 @@ fn a_connection_that_is_reset_has_a_cause_as_with_brave() {
     }
 }
 
-/// Codes of HTTP/2 that the two understand in different ways, and some that they do not. NO_ERROR is not among them: hyper takes it
-/// for an ordinary end.
+/// Codes of HTTP/2: those that the two peers take in different ways, and some others. NO_ERROR is
+/// left out, because hyper takes it for an ordinary end.
 const RESETS: [u32; 8] = [2, 3, 7, 8, 11, 12, 13, 99];
 
 fn reset(style: Style) {

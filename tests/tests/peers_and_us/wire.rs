@@ -15,7 +15,8 @@ pub(crate) enum Break {
     Closed,
     /// It is reset, as by a machine that knows nothing of it any more.
     Reset,
-    /// HTTP/2's GOAWAY with this error code, which takes nothing back that was sent before; then it is closed.
+    /// HTTP/2's GOAWAY with this error code, which takes nothing back that was sent before; then it
+    /// is closed.
     GoAway(u32),
     /// HTTP/2's RST_STREAM with this error code: the call alone.
     Stream(u32),

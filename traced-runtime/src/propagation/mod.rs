@@ -34,9 +34,10 @@ pub(crate) enum Format {
 /// Reading, the first format that is there and well-formed counts; writing, each is written. Whatever is malformed counts as
 /// not there, so that a request with broken headers begins a trace of its own.
 ///
-/// A request may carry one trace in both formats, as those written here do. Then the second one adds what the first cannot
-/// say: `tracestate` and the flag for random ids beside B3, debug beside `traceparent`. A second format that tells of another
-/// trace is ignored. A decision of B3 without ids is one about the trace of `traceparent`.
+/// A request may carry one trace in both formats, as those written here do. Then the second one
+/// adds what the first cannot say: `tracestate` and the flag for random ids beside B3, debug beside
+/// `traceparent`. A second format that tells of another trace is ignored. A decision of B3 without
+/// ids is one about the trace of `traceparent`.
 ///
 /// ```
 /// use traced_runtime::{BaggageField, Propagation};
@@ -160,7 +161,8 @@ impl Propagation {
         Extracted { ids, baggage: baggage.shared(), left_out }
     }
 
-    /// The ids by the first format, and what the other format says of the same trace that this one cannot say.
+    /// The ids by the first format, and what the other format says of the same trace that this one
+    /// cannot say.
     fn extract_trace(&self, carrier: &impl Carrier) -> (Ids, Option<w3c::State>) {
         let (mut first, mut b3, mut w3c) = (None, None, None);
         for format in &self.reads {
@@ -237,7 +239,8 @@ pub enum ServerSpan {
     Child,
 }
 
-/// How much a caller's decision about sampling counts: what anybody may send, a server that anybody can reach need not obey.
+/// How much a caller's decision about sampling counts. Anybody can send one; a server that
+/// strangers reach may refuse it.
 ///
 /// | | [`Trust`](Self::Trust) | [`RefuseDebug`](Self::RefuseDebug) | [`DecideAnew`](Self::DecideAnew) |
 /// |---|---|---|---|
@@ -246,19 +249,21 @@ pub enum ServerSpan {
 /// | unsampled: `0`, `…-00` | not recorded | not recorded | the sampler decides |
 /// | no decision | the sampler decides | the sampler decides | the sampler decides |
 ///
-/// What is decided here holds for the calls that go out below. The ids and the baggage are the caller's in each case.
-/// [`Context::with_remote_sampling`](crate::Context::with_remote_sampling) applies it; layers of `traced-tower` have a setting of
-/// this type.
+/// What is decided here holds for the calls that go out below. The ids and the baggage are the
+/// caller's in each case. [`Context::with_remote_sampling`](crate::Context::with_remote_sampling)
+/// applies it; layers of `traced-tower` have a setting of this type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RemoteSampling {
-    /// The caller's decision counts, as Zipkin has it: a trace is recorded as a whole or not at all.
+    /// The caller's decision counts, as Zipkin has it: a trace is recorded as a whole or not at
+    /// all.
     #[default]
     Trust,
-    /// The caller's decision counts, but for debug, which no sampler on the way may refuse, nor a collector's. B3's debug implies
-    /// sampled: that is what is left of it.
+    /// The caller's decision counts, but for debug, which neither samplers on the way nor a
+    /// collector's may refuse. B3's debug implies sampled: that is what is left of it.
     RefuseDebug,
-    /// The caller's decision is not looked at: this process's sampler decides as if there was none. A trace that it records
-    /// may lack the caller's half, and one that the caller records may end here.
+    /// The caller's decision does not count: the sampler of this process decides as if there was
+    /// none. A trace that it records may lack the caller's half, and one that the caller records
+    /// may end here.
     DecideAnew,
 }
 

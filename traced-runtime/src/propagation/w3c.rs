@@ -56,8 +56,8 @@ pub(super) struct State {
     text: Box<str>,
 }
 
-/// Reads `tracestate`, to be passed on with this trace as it is: what it says is its writers' alone. `None`: it is not there, or
-/// it cannot be a header's value, or it is too long.
+/// Reads `tracestate`, to be passed on with this trace as it is: what it says is its writers'
+/// alone. `None`: it is not there, or it cannot be a header's value, or it is too long.
 pub(super) fn extract_state(trace: TraceId, carrier: &impl Carrier) -> Option<State> {
     state_text(carrier).map(|text| State { trace, text })
 }
@@ -83,8 +83,9 @@ fn state_text(carrier: &impl Carrier) -> Option<Box<str>> {
     String::from_utf8(state).ok().map(Into::into)
 }
 
-/// Writes `traceparent`, and `tracestate` if the trace came with one. A trace id of 64 bits is padded; there is no way to
-/// say *debug*, or that it is not decided whether to record. Flags that this version does not know are not passed on.
+/// Writes `traceparent`, and `tracestate` if the trace came with one. A trace id of 64 bits is
+/// padded; there is no way to say *debug*, or that it is not decided whether to record. Flags that
+/// this version does not know are not passed on.
 pub(super) fn inject(ids: &Ids, state: Option<&State>, carrier: &mut (impl CarrierMut + ?Sized)) {
     let (Some(trace), true) = (ids.trace(), ids.span != 0) else { return };
     let sampled = if ids.is(flag::SAMPLED) { SAMPLED } else { 0 };

@@ -216,8 +216,8 @@ impl Context {
         Self { ids: Ids { flags, ..self.ids }, ..self }
     }
 
-    /// The same context, with so much of its caller's decision as this lets count: for servers that strangers can reach. A context
-    /// of this process, whose decision is our own, stays as it is.
+    /// The same context with what this leaves of its caller's decision: for servers that strangers
+    /// can reach. A context of this process, whose decision is our own, stays as it is.
     ///
     /// ```
     /// use traced_runtime::{Context, RemoteSampling, Span, Tracer};

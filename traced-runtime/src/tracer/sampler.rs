@@ -45,8 +45,8 @@ impl Sampler {
         Self { policy: Policy::Always }
     }
 
-    /// Records no trace that begins here; ids are still made and passed on. A trace of another process is recorded if its caller
-    /// says so: see [`RemoteSampling`](crate::RemoteSampling).
+    /// Records no trace that begins here; ids are still made and passed on. A trace of another
+    /// process is recorded if its caller says so: see [`RemoteSampling`](crate::RemoteSampling).
     #[must_use]
     pub const fn never() -> Self {
         Self { policy: Policy::Never }

@@ -43,11 +43,12 @@ impl crate::layer::Role for Client {
 /// A layer for gRPC clients, around a `tonic::transport::Channel`: each call is a span of kind `CLIENT`, and its metadata
 /// carry it to the server.
 ///
-/// Who the server is, [`remote`](Layer::remote) says: a channel keeps to itself what it is connected to. An address that is a number
-/// is known of clients with an origin, as `CacheServiceClient::with_origin` makes them; otgrpc's spans name nobody.
+/// Who the server is, [`remote`](Layer::remote) says: a channel keeps to itself what it is
+/// connected to. An address that is a number is known of clients with an origin, as
+/// `CacheServiceClient::with_origin` makes them; otgrpc's spans name nobody.
 ///
-/// A connection that breaks ends the span as it ends those of the peers, most often as unavailable. What the caller gets is
-/// tonic's own status all the same, which is `Unknown` then.
+/// A connection that breaks ends the span as it ends those of the peers, most often as unavailable.
+/// What the caller gets is tonic's own status all the same, which is `Unknown` then.
 ///
 /// ```no_run
 /// use tower::ServiceBuilder;

@@ -52,8 +52,8 @@ impl Code {
         Self(u32::try_from(code as i32).unwrap_or(Self::UNKNOWN.0))
     }
 
-    /// What a stream has ended with that the other side broke off with this error code of HTTP/2: in Java for Brave, in Go for
-    /// otgrpc, whose tables differ.
+    /// What a call has ended with whose stream was reset with this error code of HTTP/2. Brave is
+    /// Java, otgrpc is Go, and their tables differ.
     pub(crate) fn of_http2(reason: h2::Reason, convention: Convention) -> Self {
         use h2::Reason as R;
         match (reason, convention) {

@@ -49,10 +49,10 @@ impl Status {
         Self::new(Code::of(code), format!("no grpc-status, HTTP status {}", http.as_u16()))
     }
 
-    /// What a client's peers make of the end of a connection or stream; `None` for an error that is none of these. tonic's own
-    /// status says `Unknown` of some, and of others what HTTP/2 says.
+    /// What the peers' clients make of a connection or stream that broke; `None` for any other
+    /// error. tonic's own status says `Unknown` of some.
     ///
-    /// That there was no connection at all, or no time, is a status with a cause.
+    /// A connection that was never made, or a time-out, has a status of its own.
     pub(crate) fn of_transport(error: &(dyn Error + 'static), convention: Convention) -> Option<Self> {
         let (mut is_closed, mut by_system, mut next) = (false, None, Some(error));
         while let Some(cause) = next {
@@ -87,8 +87,8 @@ impl Status {
         }
     }
 
-    /// A connection that was there has gone, in the words of grpc-go. What the system said of it is the cause, but for an
-    /// ordinary end.
+    /// A connection that was there has gone, in the words of grpc-go. What the system said of it is
+    /// the cause, but for an ordinary end.
     fn closed(error: Option<&io::Error>) -> Self {
         let error = error.filter(|error| !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof));
         let cause = error.map(io::Error::to_string);

@@ -47,8 +47,9 @@
 //! extensions. Behind a proxy it is in a header, see [`Layer::trust_forwarded`](crate::Layer::trust_forwarded).
 //!
 //! # Who is called
-//! A client's span knows the address of the server where the request names it by number: `http://192.0.2.1:8080/…`. Otherwise
-//! [`Layer::remote`](crate::Layer::remote) says who it is, and a client that leaves the connection with the response can be asked:
+//! A client's span knows the address of the server where the request names it by number:
+//! `http://192.0.2.1:8080/…`. Otherwise [`Layer::remote`](crate::Layer::remote) says who it is, and
+//! a client that leaves the connection with the response can be asked:
 //!
 //! ```
 //! use hyper_util::client::legacy::connect::HttpInfo;

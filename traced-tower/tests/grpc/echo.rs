@@ -15,7 +15,8 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use traced_tower::BoxError;
 
-/// The server's part: `Say` gives back what is said, or what it would send on for `next`; `Count` counts up to it.
+/// The server's part: `Say` gives back what is said, or what it would send on for `next`; `Count`
+/// counts up to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Echo;
 

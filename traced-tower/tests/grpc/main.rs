@@ -188,7 +188,8 @@ async fn a_stream_is_one_span_until_its_trailers_or_until_it_is_dropped() {
     assert_eq!(ended(&sides.server, Kind::Server).await.outcome(), Outcome::Cancelled);
 }
 
-/// A server that reads a request and answers with these bytes of HTTP/2, and is gone. What our client's span says then.
+/// A server that reads a request and answers with these bytes of HTTP/2, and is gone. What our
+/// client's span says then.
 async fn broken(layer: Layer<grpc::Client>, answer: &[u8]) -> (Status, SpanRecord) {
     let client = testing::Tracer::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -331,7 +332,8 @@ fn left(remote: RemoteSampling, decision: Sampling, own: Sampling) -> Sampling {
     }
 }
 
-/// Calls of a client that writes this format and has decided, to a server with this sampler. What the sampler says by itself.
+/// Calls of a client that writes this format and has decided, to a server with this sampler. What
+/// the sampler says by itself.
 async fn decided(
     calls: usize,
     sampler: &Sampler,

@@ -204,7 +204,8 @@ async fn callers_decide_as_far_as_a_server_lets_them() {
                     let spans = if recorded { ended(&tracer, 2).await } else { tracer.spans() };
                     tracer.clear();
                     let left = match (remote, decision) {
-                        // A trace without ids is a new one, for which the ratio decides as it likes.
+                        // A trace without ids is a new one, for which the ratio decides as it
+                        // likes.
                         (RemoteSampling::DecideAnew, _) if !has_ids && traces > 1 => continue,
                         (RemoteSampling::DecideAnew, _) => own,
                         (RemoteSampling::RefuseDebug, Sampling::Debug) => Sampling::Sampled,
