@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use traced_runtime::{
-    DropReason, Outcome, ReportError, Reporter, SendError, Sender, Span, SpanRecord, Tracer, span, tag, traced,
+    Builder, DropReason, Endpoint, Outcome, ReportError, Reporter, SendError, Sender, Span, SpanRecord, Tracer,
+    annotate, span, tag, traced,
 };
 use traced_tests::tags;
 
@@ -114,6 +115,56 @@ mod input {
         assert_eq!(spans[0]["tags"]["small"], "1");
         assert!(spans[0]["tags"]["large"].is_null());
         assert!(tracer.stats().cut_tags() > 0);
+    }
+
+    /// A long poll loop that notes each turn, control characters, which take six bytes each, and what takes all of the room by
+    /// itself: with the default settings, and with small requests.
+    #[test]
+    fn of_any_length_does_not_make_its_span_vanish() {
+        let control = "\u{1}".repeat(16_000);
+        for bytes in [Builder::BATCH_BYTES, 4 << 10] {
+            let bodies = Bodies::default();
+            let tracer = Tracer::builder("faults").sender(bodies.clone()).batch_bytes(bytes).on_notice(|_| ());
+            let tracer = tracer.linger(Duration::ZERO).build().expect("a tracer");
+            tracer.context().run(|| {
+                {
+                    let _turns = span!("turns");
+                    (0..14_000).for_each(|_| annotate("ok"));
+                }
+                {
+                    let _tags = span!("tags");
+                    (0..10_000).for_each(|number| tag(&format!("k{number}"), number));
+                }
+                {
+                    let _noted = span!("control annotations");
+                    (0..15).for_each(|_| annotate(&control));
+                }
+                {
+                    let _tagged = span!("control tags");
+                    (0..15).for_each(|number| tag(&format!("k{number}"), control.as_str()));
+                }
+                let failed = Span::start("failed");
+                failed.error(&io::Error::other(control.clone()));
+                drop(failed);
+                let named = Span::start(&control);
+                named.remote(Endpoint::named(control.clone()));
+                drop(named);
+            });
+            let tally = tracer.shutdown(DEADLINE);
+            assert_eq!((tally.recorded(), tally.sent()), (6, 6), "{bytes}: {tally}");
+            let bodies = bodies.spans();
+            let span = |name: &str| bodies.iter().find(|span| span["name"] == name).expect("its name is short");
+            let times = |name| span(name)["annotations"].as_array().cloned().unwrap_or_default();
+            let turns = times("turns");
+            assert!(turns.len() > bytes / 50 && turns.len() < 14_000, "{}", turns.len());
+            let cut = |name: &str| span(name)["tags"]["traced.cut"].as_str().unwrap_or_default().to_owned();
+            assert!(cut("turns").starts_with(&format!("{} annotations, ", 14_000 - turns.len())), "{}", cut("turns"));
+            assert!(bytes == Builder::BATCH_BYTES || cut("tags").contains(" tags, "), "{}", cut("tags"));
+            assert!(cut("control annotations").contains(" annotations, "));
+            assert!(cut("control tags").contains(" tags, "));
+            assert!(span("failed")["tags"]["error"].is_string());
+            assert!(tracer.stats().cut_tags() > 0);
+        }
     }
 }
 

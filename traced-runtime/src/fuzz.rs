@@ -39,7 +39,7 @@ pub struct Encoded {
     pub bodies: Vec<Vec<u8>>,
     /// Spans that fit into none.
     pub too_large: usize,
-    /// Tags that were cut.
+    /// Tags and annotations that were cut, and names.
     pub cut_tags: u64,
 }
 

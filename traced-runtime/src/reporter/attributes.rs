@@ -197,16 +197,52 @@ impl Attributes {
         true
     }
 
-    /// Removes the tag with the most bytes and tells how many; `None` when there is no tag.
-    pub(crate) fn drop_largest_tag(&mut self) -> Option<usize> {
-        let largest = self
-            .entries()
-            .filter(|entry| entry.what == TAG)
-            .map(|entry| entry.range)
-            .max_by_key(ExactSizeIterator::len)?;
-        let size = largest.len();
-        self.bytes.drain(largest);
-        Some(size)
+    /// Removes entries until what they occupied together, as `bytes` tells it of each, reaches `excess`, or none is left.
+    ///
+    /// Tags and annotations [share](shares) what is left. Of tags the largest go first, of equal ones the last. Of annotations
+    /// those that would take an eighth of their share each go first; then those in the middle, so that the beginning and the end
+    /// of a long list stay.
+    pub(crate) fn shed(&mut self, excess: usize, mut bytes: impl FnMut(Given<'_>) -> usize) -> Shed {
+        let sizes: Vec<_> = self.entries().map(|entry| (entry.what == ANNOTATION, bytes(entry.given()))).collect();
+        let of = |annotations| sizes.iter().enumerate().filter(move |(_, size)| size.0 == annotations);
+        let total = |annotations| of(annotations).map(|(_, (_, size))| size).sum::<usize>();
+        let (tag_bytes, annotation_bytes) = (total(false), total(true));
+        let room = (tag_bytes + annotation_bytes).saturating_sub(excess);
+        let (tag_room, annotation_room) = shares(room, tag_bytes, annotation_bytes);
+
+        let tags = of(false).map(|(at, (_, size))| (*size, at, at, *size)).collect();
+        let last = of(true).count().saturating_sub(1);
+        let from_an_end = |nth: usize| nth.min(last - nth);
+        let large = |size: usize| if size > annotation_room / 8 { size } else { 0 };
+        let annotations = of(true).enumerate();
+        let annotations =
+            annotations.map(|(nth, (at, (_, size)))| (large(*size), from_an_end(nth), at, *size)).collect();
+
+        let mut is_kept = vec![true; sizes.len()];
+        let mut remove = |mut order: Vec<(usize, usize, usize, usize)>, excess: usize| {
+            order.sort_unstable_by(|one, other| other.cmp(one));
+            let (mut freed, mut removed) = (0, 0);
+            for (_, _, at, size) in order {
+                if freed >= excess {
+                    break;
+                }
+                freed += size;
+                removed += 1;
+                is_kept[at] = false;
+            }
+            removed
+        };
+        let shed = Shed {
+            tags: remove(tags, tag_bytes.saturating_sub(tag_room)),
+            annotations: remove(annotations, annotation_bytes.saturating_sub(annotation_room)),
+        };
+        let mut is_kept = is_kept.into_iter();
+        self.rewrite(|rewritten, entry| {
+            if is_kept.next() != Some(false) {
+                rewritten.push_entry(entry);
+            }
+        });
+        shed
     }
 
     /// Writes every entry again, as `change` wants it.
@@ -288,6 +324,26 @@ pub(crate) enum RawValue<'a> {
     Other(TagValue<'a>),
 }
 
+/// An entry, with its texts as the bytes they are.
+#[derive(Clone, Copy)]
+pub(crate) enum Given<'a> {
+    Tag(&'a [u8], RawValue<'a>),
+    /// The time in nanoseconds since the epoch, and the text.
+    Annotation(u64, &'a [u8]),
+}
+
+/// How many entries were [shed](Attributes::shed).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shed {
+    pub(crate) tags: u64,
+    pub(crate) annotations: u64,
+}
+
+/// What each of two gets of a room: what it needs if that is no more than half of it, else what the other one leaves.
+pub(crate) fn shares(room: usize, one: usize, other: usize) -> (usize, usize) {
+    (room.saturating_sub(other).max(room / 2), room.saturating_sub(one).max(room / 2))
+}
+
 /// The key, or its beginning if it is longer than 65,535 bytes, as far as whole characters go.
 fn cut(key: &str) -> &[u8] {
     let mut end = key.len().min(usize::from(u16::MAX));
@@ -326,6 +382,10 @@ impl<'a> Entry<'a> {
 
     fn text(&self) -> &'a str {
         std::str::from_utf8(self.value).unwrap_or("")
+    }
+
+    fn given(&self) -> Given<'a> {
+        if self.what == TAG { Given::Tag(self.key, self.raw_value()) } else { Given::Annotation(self.time, self.value) }
     }
 
     fn raw_value(&self) -> RawValue<'a> {
@@ -388,14 +448,62 @@ mod tests {
         assert_eq!(attributes.annotations().collect::<Vec<_>>(), [(8, "first"), (9, "second")]);
     }
 
+    /// Bytes of the key and the text.
+    fn texts_of(given: Given<'_>) -> usize {
+        match given {
+            Given::Tag(key, RawValue::Text(value)) => key.len() + value.len(),
+            Given::Tag(key, RawValue::Other(_)) => key.len(),
+            Given::Annotation(_, text) => text.len(),
+        }
+    }
+
     #[test]
-    fn the_largest_tag_goes_first() {
+    fn the_largest_tag_is_shed_first_and_of_equal_ones_the_last() {
         let mut attributes = Attributes::default();
-        attributes.tag(1, "small", TagValue::Bool(true));
         attributes.tag(1, "large", TagValue::Text(&"x".repeat(1000)));
-        assert_eq!(attributes.drop_largest_tag(), Some(HEAD + 5 + 1000));
-        assert_eq!(texts(&attributes), [("small".into(), "true".into())]);
-        assert_eq!(attributes.drop_largest_tag(), Some(HEAD + 5 + 1));
-        assert_eq!(attributes.drop_largest_tag(), None);
+        for key in ["a", "b", "c"] {
+            attributes.tag(1, key, TagValue::Text("1234567"));
+        }
+        let tags = |tags| Shed { tags, annotations: 0 };
+        assert_eq!(attributes.shed(0, texts_of), tags(0));
+        assert_eq!(attributes.shed(1_005, texts_of), tags(1));
+        assert_eq!(texts(&attributes).len(), 3);
+        assert_eq!(attributes.shed(9, texts_of), tags(2));
+        assert_eq!(texts(&attributes), [("a".into(), "1234567".into())]);
+        assert_eq!(attributes.shed(usize::MAX, texts_of), tags(1));
+        assert_eq!(attributes.shed(1, texts_of), tags(0));
+    }
+
+    #[test]
+    fn of_a_long_list_of_annotations_the_beginning_and_the_end_stay() {
+        let mut attributes = Attributes::default();
+        attributes.tag(1, "tag", TagValue::Text("value"));
+        for number in 0..1_000 {
+            attributes.annotation(number, &format!("{number:>12}"));
+        }
+        // As large as many others: it goes, though it is the last.
+        attributes.annotation(1_000, &"x".repeat(100));
+        let shed = attributes.shed(100 + 990 * 12, texts_of);
+        assert_eq!(shed, Shed { tags: 0, annotations: 991 });
+        assert_eq!(attributes.shed(0, texts_of), Shed { tags: 0, annotations: 0 });
+        let left: Vec<_> = attributes.annotations().map(|(time, _)| time).collect();
+        assert_eq!(left, [0, 1, 2, 3, 4, 5, 996, 997, 998, 999]);
+        assert_eq!(texts(&attributes), [("tag".into(), "value".into())]);
+    }
+
+    #[test]
+    fn few_annotations_stay_beside_many_tags_and_few_tags_beside_many_annotations() {
+        let mut attributes = Attributes::default();
+        attributes.annotation(1, "seen");
+        for number in 0..100 {
+            attributes.tag(1, &format!("key {number:02}"), TagValue::Text("value"));
+        }
+        assert_eq!(attributes.shed(1_000, texts_of), Shed { tags: 91, annotations: 0 });
+        for number in 0..100 {
+            attributes.annotation(number, "seen again");
+        }
+        assert_eq!(attributes.shed(904, texts_of), Shed { tags: 0, annotations: 91 });
+        // Both are many: nine of each are left.
+        assert_eq!(attributes.shed(99, texts_of), Shed { tags: 5, annotations: 5 });
     }
 }

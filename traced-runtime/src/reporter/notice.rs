@@ -57,6 +57,8 @@ pub enum NoticeKind {
     Rejected,
     /// Spans were too large to be sent.
     TooLarge,
+    /// Spans that were too large for a request lost tags or annotations, or the end of a name.
+    Cut,
     /// A reporter, or a sender, failed or panicked.
     ReporterFailed,
     /// The redaction hook panicked.

@@ -61,7 +61,7 @@ pub(crate) struct PipelineConfig {
     pub(crate) redaction: Option<Redaction>,
     /// Bytes of finished spans that wait or are being sent. Beyond it a span is dropped when it ends.
     pub(crate) queue_bytes: usize,
-    /// Bytes of one request, or of the spans given to a reporter at once. A span larger than that loses tags.
+    /// Bytes of one request, or of the spans given to a reporter at once. A span larger than that is cut.
     pub(crate) batch_bytes: usize,
     /// How long a span waits for others to fill its batch.
     pub(crate) linger: Duration,

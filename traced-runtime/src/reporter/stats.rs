@@ -20,7 +20,7 @@ pub enum DropReason {
     Unreachable,
     /// The backend read the span and refused it.
     Rejected,
-    /// It alone was too large for a request (`batch_bytes`), even without its largest tags.
+    /// It alone was too large for a request (`batch_bytes`), even without all tags and annotations, or for the collector.
     TooLarge,
     /// The spool was full, and it was the oldest in it (`spool_bytes`).
     SpoolFull,
@@ -273,7 +273,13 @@ impl Stats {
         self.cut_values
     }
 
-    /// Tags that were removed from spans which were too large for a request; such a span has the tag `traced.cut`.
+    /// Tags and annotations that were removed from spans which were too large for a request (`batch_bytes`), and names that were
+    /// shortened for that: such a span has the tag `traced.cut`. And those beyond what one span may have
+    /// ([`SPAN_BYTES`](crate::limits::SPAN_BYTES)).
+    ///
+    /// Tags and annotations share the room: each gets half of it, and more where the other needs less. The largest tags go first.
+    /// Of annotations those go first that would take an eighth of the room each, then those in the middle. Names are shortened
+    /// when nothing else is left.
     #[must_use]
     pub const fn cut_tags(&self) -> u64 {
         self.cut_tags

@@ -10,7 +10,7 @@ use crate::reporter::backend::Reporter;
 use crate::reporter::backoff::Backoff;
 use crate::reporter::block::Batch;
 use crate::reporter::buffers::Buffers;
-use crate::reporter::encode::Body;
+use crate::reporter::encode::{Body, Filled};
 use crate::reporter::notice::{NoticeHook, NoticeKind, Notices, contain};
 use crate::reporter::pipeline::{AcceptHook, Attempt, Output, Pause, Shared, Task};
 use crate::reporter::record::SpanRecord;
@@ -211,9 +211,7 @@ impl Worker {
             }
         });
         let rest = batch.spend(filled.taken, &mut self.spent);
-        if filled.too_large > 0 {
-            self.notices.tell(NoticeKind::TooLarge, filled.too_large as u64, Instant::now(), too_large);
-        }
+        tell_filled(&mut self.notices, filled);
         self.shared.encoded(rest, filled.cut_tags, filled.too_large, body, &mut self.spent);
         self.deliver();
     }
@@ -527,12 +525,24 @@ impl Live {
     }
 }
 
-/// The notice about spans that no request holds.
-pub(crate) fn too_large(spans: u64) -> String {
-    format!(
-        "{} dropped, too large for a request even without tags; raise batch_bytes, or annotate less",
-        Count(spans, "span")
-    )
+/// Tells of spans that no request holds whole.
+pub(crate) fn tell_filled(notices: &mut Notices, filled: Filled) {
+    let now = Instant::now();
+    if filled.too_large > 0 {
+        notices.tell(NoticeKind::TooLarge, filled.too_large as u64, now, |spans| {
+            let spans = Count(spans, "span");
+            format!("{spans} dropped, too large for a request even without tags and annotations; raise batch_bytes")
+        });
+    }
+    if filled.cut_tags > 0 {
+        notices.tell(NoticeKind::Cut, filled.cut_tags, now, |parts| {
+            let parts = Number(parts);
+            format!(
+                "spans too large for a request lost {parts} of their tags, annotations and names, as their tag traced.cut says; \
+                 raise batch_bytes, or annotate less"
+            )
+        });
+    }
 }
 
 impl Failure {

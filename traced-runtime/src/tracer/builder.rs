@@ -235,6 +235,8 @@ impl Builder {
 
     /// Limits one request, in bytes before compression. Default: [`BATCH_BYTES`](Self::BATCH_BYTES), or the whole queue if that is less.
     ///
+    /// A span that is larger by itself loses tags and annotations, which are [counted](crate::Stats::cut_tags).
+    ///
     /// Zipkin takes 10 MiB. With a spool more than 64 MiB are an error: a batch is one file there, and a longer one is not read
     /// back.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::net::IpAddr;
 
 use super::fragment::Fragments;
-use crate::reporter::attributes::{RawValue, TagValue};
+use crate::reporter::attributes::{Given, RawValue, TagValue};
 use crate::reporter::record::SpanRecord;
 use crate::tracer::callsite::Callsite;
 use crate::tracer::endpoint::Endpoint;
@@ -185,16 +185,23 @@ fn endpoint(out: &mut Vec<u8>, endpoint: &Endpoint) {
 fn annotations(out: &mut Vec<u8>, span: &SpanRecord) {
     let mut before: &[u8] = b",\"annotations\":[{\"timestamp\":";
     for (time, value) in span.attributes.raw_annotations() {
-        out.extend_from_slice(before);
-        decimal(out, micros(time));
-        out.extend_from_slice(b",\"value\":\"");
-        text(out, value);
-        out.extend_from_slice(b"\"}");
-        before = b",{\"timestamp\":";
+        annotation(out, before, time, value);
+        before = NEXT_ANNOTATION;
     }
-    if before[1] == b'{' {
+    if before == NEXT_ANNOTATION {
         out.push(b']');
     }
+}
+
+const NEXT_ANNOTATION: &[u8] = b",{\"timestamp\":";
+
+#[inline]
+fn annotation(out: &mut Vec<u8>, before: &[u8], time: u64, value: &[u8]) {
+    out.extend_from_slice(before);
+    decimal(out, micros(time));
+    out.extend_from_slice(b",\"value\":\"");
+    text(out, value);
+    out.extend_from_slice(b"\"}");
 }
 
 fn tags(out: &mut Vec<u8>, span: &SpanRecord) {
@@ -209,36 +216,56 @@ fn tags(out: &mut Vec<u8>, span: &SpanRecord) {
     let mut before: &[u8] = b",\"tags\":{\"";
     for (key, value) in span.attributes.raw_tags() {
         outcome = outcome.filter(|(taken, _)| taken.as_bytes() != key);
-        out.extend_from_slice(before);
-        text(out, key);
-        out.extend_from_slice(b"\":\"");
-        match value {
-            RawValue::Text(value) => text(out, value),
-            RawValue::Other(TagValue::Text(value)) => text(out, value.as_bytes()),
-            RawValue::Other(TagValue::Unsigned(value)) => decimal(out, value),
-            RawValue::Other(TagValue::Signed(value)) => {
-                if value < 0 {
-                    out.push(b'-');
-                }
-                decimal(out, value.unsigned_abs());
-            }
-            // Digits, signs, `NaN`, `inf`, `true`: nothing that needs an escape.
-            RawValue::Other(value @ (TagValue::Float(_) | TagValue::Bool(_))) => display(out, value),
-        }
-        out.push(b'"');
-        before = b",\"";
+        tag(out, before, key, value);
+        before = NEXT_TAG;
     }
     if let Some((key, value)) = outcome {
-        out.extend_from_slice(before);
-        out.extend_from_slice(key.as_bytes());
-        out.extend_from_slice(b"\":\"");
-        out.extend_from_slice(value.as_bytes());
-        out.push(b'"');
-        before = b",\"";
+        tag(out, before, key.as_bytes(), RawValue::Text(value.as_bytes()));
+        before = NEXT_TAG;
     }
-    if before.len() == 2 {
+    if before == NEXT_TAG {
         out.push(b'}');
     }
+}
+
+const NEXT_TAG: &[u8] = b",\"";
+
+#[inline]
+fn tag(out: &mut Vec<u8>, before: &[u8], key: &[u8], value: RawValue<'_>) {
+    out.extend_from_slice(before);
+    text(out, key);
+    out.extend_from_slice(b"\":\"");
+    match value {
+        RawValue::Text(value) => text(out, value),
+        RawValue::Other(TagValue::Text(value)) => text(out, value.as_bytes()),
+        RawValue::Other(TagValue::Unsigned(value)) => decimal(out, value),
+        RawValue::Other(TagValue::Signed(value)) => {
+            if value < 0 {
+                out.push(b'-');
+            }
+            decimal(out, value.unsigned_abs());
+        }
+        // Digits, signs, `NaN`, `inf`, `true`: nothing that needs an escape.
+        RawValue::Other(value @ (TagValue::Float(_) | TagValue::Bool(_))) => display(out, value),
+    }
+    out.push(b'"');
+}
+
+/// Bytes of a tag or annotation, and of the comma before it.
+pub(super) fn given_bytes(scratch: &mut Vec<u8>, given: Given<'_>) -> usize {
+    scratch.clear();
+    match given {
+        Given::Tag(key, value) => tag(scratch, NEXT_TAG, key, value),
+        Given::Annotation(time, value) => annotation(scratch, NEXT_ANNOTATION, time, value),
+    }
+    scratch.len()
+}
+
+/// Bytes of a text, without its quotes.
+pub(super) fn text_bytes(scratch: &mut Vec<u8>, value: &str) -> usize {
+    scratch.clear();
+    text(scratch, value.as_bytes());
+    scratch.len()
 }
 
 /// Whole microseconds, at least one: Zipkin takes 0 for "absent".

@@ -1,19 +1,13 @@
 //! From records to the bodies of requests: pure, records in, bytes out.
 
+mod cut;
 mod fragment;
 pub(crate) mod json;
 
 use std::ops::Range;
 
 use self::fragment::Fragments;
-use crate::reporter::attributes::TagValue;
 use crate::reporter::record::SpanRecord;
-
-/// The tag that tells what a span lost because it was too large for a request.
-pub(crate) const CUT_TAG: &str = "traced.cut";
-
-/// Bytes kept free for that tag: its key, two numbers and the words between them.
-const CUT_TAG_ROOM: usize = 96;
 
 /// Spans as one JSON list, built span by span and never longer than its bound.
 #[derive(Debug)]
@@ -31,12 +25,12 @@ pub(crate) struct Body {
 pub(crate) enum Added {
     /// It is in.
     Fits {
-        /// Tags removed to make it fit.
-        cut_tags: u64,
+        /// Tags and annotations removed, and names shortened, to make it fit.
+        cut: u64,
     },
     /// There is no room beside the spans that are in: send them first.
     Full,
-    /// It is too large alone, even without tags.
+    /// It is too large alone, even without all that it was given.
     TooLarge,
 }
 
@@ -45,9 +39,9 @@ pub(crate) enum Added {
 pub(crate) struct Filled {
     /// Spans that are in, or too large: the rest is for the next request.
     pub(crate) taken: usize,
-    /// Those of them that are too large alone, even without tags.
+    /// Those of them that are too large alone, even without all that they were given.
     pub(crate) too_large: usize,
-    /// Tags removed to make others fit.
+    /// Tags and annotations removed, and names shortened, to make others fit.
     pub(crate) cut_tags: u64,
 }
 
@@ -96,9 +90,9 @@ impl Body {
         self.ends.clear();
     }
 
-    /// Adds a span if there is room. One that does not fit even alone loses its largest tags, and gets a tag that says so.
+    /// Adds a span if there is room. One that does not fit even alone is cut, and gets a tag that says so.
     pub(crate) fn add(&mut self, span: &mut SpanRecord) -> Added {
-        let mut cut_tags = 0;
+        let mut cut = 0;
         self.encode(span);
         if self.bytes.len() > self.bound {
             if self.spans() > 0 {
@@ -106,7 +100,7 @@ impl Body {
                 return Added::Full;
             }
             match self.cut(span) {
-                Some(tags) => cut_tags = tags,
+                Some(parts) => cut = parts,
                 None => {
                     self.truncate();
                     return Added::TooLarge;
@@ -114,7 +108,7 @@ impl Body {
             }
         }
         self.ends.push(self.bytes.len() - 1);
-        Added::Fits { cut_tags }
+        Added::Fits { cut }
     }
 
     /// Adds spans from the first on, until one finds no room. Tells of each that is in, and its number.
@@ -126,8 +120,8 @@ impl Body {
         let mut filled = Filled::default();
         for span in spans {
             match self.add(span) {
-                Added::Fits { cut_tags } => {
-                    filled.cut_tags += cut_tags;
+                Added::Fits { cut } => {
+                    filled.cut_tags += cut;
                     added(self.spans() - 1, span);
                 }
                 Added::TooLarge => filled.too_large += 1,
@@ -202,31 +196,6 @@ impl Body {
         }
     }
 
-    /// Writes the first span anew, without its largest tags; `None` when it does not fit without any.
-    fn cut(&mut self, span: &mut SpanRecord) -> Option<u64> {
-        let whole = self.bytes.len();
-        let room = self.bound.saturating_sub(CUT_TAG_ROOM);
-        let mut tags = 0_u64;
-        while self.bytes.len() > room {
-            // One at first, then a quarter more: encoding after each of many tags would take a time that grows with the
-            // square of their number.
-            let before = tags;
-            for _ in 0..=tags / 4 {
-                if span.attributes.drop_largest_tag().is_some() {
-                    tags += 1;
-                }
-            }
-            if tags == before {
-                return None;
-            }
-            self.encode(span);
-        }
-        let note = format!("{tags} tags, {} bytes", whole - self.bytes.len());
-        span.attributes.tag(u64::MAX, CUT_TAG, TagValue::Text(&note));
-        self.encode(span);
-        Some(tags)
-    }
-
     /// The list of some of the spans, by number; only a part is copied, into `scratch`.
     pub(crate) fn part<'a>(&'a self, spans: Range<usize>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
         if spans == (0..self.spans()) {
@@ -249,6 +218,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::reporter::attributes::TagValue;
+    use crate::tracer::endpoint::Endpoint;
 
     fn span(id: u64) -> SpanRecord {
         SpanRecord::sample("span", 1, id, 0)
@@ -348,7 +319,7 @@ mod tests {
         large.attributes.tag(0, "quotes", TagValue::Text(&"\"".repeat(2_000)));
         large.attributes.tag(0, "large", TagValue::Text(&"x".repeat(3_000)));
         let mut body = Body::new(1_000);
-        assert_eq!(body.add(&mut large), Added::Fits { cut_tags: 2 });
+        assert_eq!(body.add(&mut large), Added::Fits { cut: 2 });
         // `,"quotes":"…"` and `,"large":"…"`.
         let bytes = 12 + 4_000 + 11 + 3_000;
         assert_eq!(
@@ -365,20 +336,109 @@ mod tests {
         let mut body = Body::new(1_000);
         body.add(&mut span(1));
         assert_eq!(body.add(&mut large), Added::Full);
-        assert_eq!(body.add(&mut span(3)), Added::Fits { cut_tags: 0 });
+        assert_eq!(body.add(&mut span(3)), Added::Fits { cut: 0 });
         assert_eq!(ids(&part(&body, 0..2)), [1, 3]);
         assert!(large.tag("large").is_some());
     }
 
     #[test]
-    fn a_span_too_large_without_tags_is_not_added() {
+    fn a_span_with_too_many_annotations_keeps_the_first_and_the_last() {
+        let mut large = span(1);
+        large.attributes.tag(0, "small", TagValue::Bool(true));
+        for number in 0..20_000 {
+            large.attributes.annotation(1_000 * number, "ok");
+        }
+        let mut body = Body::new(10_000);
+        let Added::Fits { cut } = body.add(&mut large) else { unreachable!("annotations are cut") };
+        let span = &part(&body, 0..1)[0];
+        let annotations = span["annotations"].as_array().unwrap();
+        assert_eq!(annotations.len() as u64 + cut, 20_000);
+        let time = |annotation: &Value| annotation["timestamp"].as_u64().unwrap();
+        let times: Vec<_> = annotations.iter().map(time).collect();
+        assert!(times.starts_with(&[1, 1, 2, 3]) && times.ends_with(&[19_998, 19_999]), "{times:?}");
+        assert_eq!(span["tags"]["small"], "true");
+        assert!(span["tags"]["traced.cut"].as_str().unwrap().starts_with(&format!("{cut} annotations, ")));
+        let bytes = body.part(0..1, &mut Vec::new()).len();
+        assert!((9_700..=10_000).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn names_are_shortened_when_nothing_else_is_left() {
+        for (name, remote) in [(90_000, 0), (0, 90_000), (90_000, 90_000), (90_000, 10), (10, 90_000)] {
+            let mut large = span(1);
+            large.name = Some("\u{1}".repeat(name).into());
+            large.remote = Some(Box::new(Endpoint::named("é".repeat(remote)).port(1)));
+            large.attributes.annotation(0, "seen");
+            let mut body = Body::new(1_000);
+            let cut = 1 + u64::from(name > 10) + u64::from(remote > 10);
+            assert_eq!(body.add(&mut large), Added::Fits { cut }, "{name} {remote}");
+            let bytes = body.part(0..1, &mut Vec::new()).len();
+            assert!((800..=1_000).contains(&bytes), "{bytes}");
+            let span = &part(&body, 0..1)[0];
+            for (given, letter, kept) in
+                [(name, '\u{1}', &span["name"]), (remote, 'é', &span["remoteEndpoint"]["serviceName"])]
+            {
+                let kept = kept.as_str().unwrap_or_default();
+                if given > 10 {
+                    assert!(kept.len() > 30 && kept.ends_with('…'), "{kept}");
+                    assert!(kept.trim_end_matches('…').chars().all(|c| c == letter), "{kept}");
+                } else {
+                    assert_eq!(kept.chars().count(), given, "the shorter one stays whole");
+                }
+            }
+            assert!(span["tags"]["traced.cut"].as_str().unwrap().starts_with("1 annotation, "));
+        }
+    }
+
+    #[test]
+    fn a_failed_span_that_loses_its_error_text_is_a_failed_one() {
+        let mut large = span(1);
+        large.attributes.tag(0, "error", TagValue::Text(&"x".repeat(2_000)));
+        let mut body = Body::new(1_000);
+        assert_eq!(body.add(&mut large), Added::Fits { cut: 1 });
+        assert_eq!(part(&body, 0..1)[0]["tags"]["error"], "error");
+    }
+
+    /// Whatever a user writes: only a request that is too small for the ids and times of a span keeps it out.
+    #[test]
+    fn no_text_makes_its_span_vanish() {
+        /// More than the longest bare span.
+        const BARE: usize = 600;
+        let mut rng = SmallRng::seed_from_u64(11);
+        for _ in 0..3_000 {
+            let mut large = json::tests::any_span(&mut rng);
+            let mut text = |most: usize| {
+                let letter = ["x", "\u{1}", "é", "\"", "\u{2028}", "😀"][rng.random_range(0..6)];
+                letter.repeat(rng.random_range(0..most))
+            };
+            large.name = Some(text(1_000).into());
+            large.remote = Some(Box::new(Endpoint::named(text(1_000))));
+            for _ in 0..3 {
+                large.attributes.tag(0, &text(100), TagValue::Text(&text(1_000)));
+                large.attributes.tag(0, "error", TagValue::Text(&text(1_000)));
+                large.attributes.annotation(1, &text(1_000));
+            }
+            large.attributes.tag(0, cut::CUT_TAG, TagValue::Text(&text(1_000)));
+            large.attributes.seal();
+            let bound = rng.random_range(BARE..4_000);
+            let mut body = Body::new(bound);
+            assert!(matches!(body.add(&mut large), Added::Fits { .. }), "{bound} {large:?}");
+            assert!(body.part(0..1, &mut Vec::new()).len() <= bound);
+            let list = String::from_utf8(body.part(0..1, &mut Vec::new()).to_vec()).unwrap();
+            assert!(list.matches("\"traced.cut\":").count() <= 1, "{list}");
+            assert_eq!(part(&body, 0..1)[0]["id"], format!("{:016x}", large.id.get()));
+        }
+    }
+
+    #[test]
+    fn a_span_too_large_without_all_it_was_given_is_not_added() {
         let mut large = span(1);
         large.attributes.tag(0, "tag", TagValue::Text("value"));
-        large.attributes.annotation(0, &"x".repeat(2_000));
-        let mut body = Body::new(1_000);
+        large.local = Endpoint::named("x".repeat(200)).interned();
+        let mut body = Body::new(200);
         assert_eq!(body.add(&mut large), Added::TooLarge);
         assert_eq!(body.spans(), 0);
-        assert_eq!(body.add(&mut span(2)), Added::Fits { cut_tags: 0 });
+        assert_eq!(body.add(&mut span(2)), Added::Fits { cut: 0 });
         assert_eq!(ids(&part(&body, 0..1)), [2]);
     }
 }

@@ -12,7 +12,7 @@ use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::{Redaction, failed_text};
 use crate::reporter::spool::{Aside, Folder, Heir};
 use crate::reporter::stats::{Count, DropReason};
-use crate::reporter::worker::too_large;
+use crate::reporter::worker::tell_filled;
 
 /// The state of the spool's thread.
 pub(crate) struct Spooler {
@@ -82,9 +82,7 @@ impl Spooler {
         self.body = body;
         match written {
             Ok(written) => {
-                if filled.too_large > 0 {
-                    self.notices.tell(NoticeKind::TooLarge, filled.too_large as u64, Instant::now(), too_large);
-                }
+                tell_filled(&mut self.notices, filled);
                 self.shared.spilled(written, encoded, filled.too_large, filled.cut_tags);
             }
             Err(error) => {

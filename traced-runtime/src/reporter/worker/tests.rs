@@ -265,17 +265,23 @@ fn a_span_that_no_request_holds_is_dropped_and_others_go_through() {
     config.batch_bytes = 1_000;
     let pipeline = start(config);
     let mut large = spans(1..=3);
-    large[0].attributes.annotation(1, &"x".repeat(1_000));
+    large[0].local = crate::tracer::endpoint::Endpoint::named("x".repeat(1_000)).interned();
+    large[0].attributes.annotation(1, "x");
     large[1].attributes.tag(1, "x", crate::reporter::attributes::TagValue::Text(&"x".repeat(1_000)));
+    large[2].attributes.annotation(1, &"x".repeat(1_000));
     pipeline.ended(3);
     hand_on(&pipeline, large);
     let tally = pipeline.flush(soon());
     assert_eq!(tally.sent(), 2);
     assert_eq!(drops(&tally), [(DropReason::TooLarge, 1)]);
-    assert_eq!(pipeline.stats().cut_tags(), 1);
+    assert_eq!(pipeline.stats().cut_tags(), 2);
     assert_eq!(
         *notes.lock().unwrap(),
-        ["1 span dropped, too large for a request even without tags; raise batch_bytes, or annotate less"]
+        [
+            "1 span dropped, too large for a request even without tags and annotations; raise batch_bytes",
+            "spans too large for a request lost 1 of their tags, annotations and names, as their tag traced.cut says; raise \
+             batch_bytes, or annotate less"
+        ]
     );
 }
 

@@ -1,0 +1,123 @@
+//! What a span gives up to fit into a request alone.
+
+use std::borrow::Cow;
+
+use super::{Body, json};
+use crate::reporter::attributes::{Shed, TagValue, shares};
+use crate::reporter::record::SpanRecord;
+use crate::tracer::endpoint::Endpoint;
+use crate::tracer::kind::Outcome;
+
+/// The tag that tells what a span lost because it was too large for a request.
+pub(crate) const CUT_TAG: &str = "traced.cut";
+
+/// Bytes kept free for that tag: its key, four numbers and the words between them. Where requests are small, less: a name is
+/// worth more.
+const CUT_TAG_ROOM: usize = 128;
+
+/// Bytes kept free for the outcome, which is a tag where a tag of the same key had to go.
+const OUTCOME_ROOM: usize = 24;
+
+/// Stands where the rest of a name was.
+const ELLIPSIS: &str = "…";
+
+/// What a span gave up.
+#[derive(Clone, Copy)]
+struct Cut {
+    shed: Shed,
+    names: u64,
+}
+
+impl Cut {
+    const fn parts(self) -> u64 {
+        self.shed.tags + self.shed.annotations + self.names
+    }
+
+    /// `2 tags, 1 annotation, 7023 bytes`.
+    fn note(self, bytes: usize) -> String {
+        let Shed { tags, annotations } = self.shed;
+        let mut note = String::new();
+        for (number, noun) in [(tags, "tag"), (annotations, "annotation"), (self.names, "name")] {
+            if number > 0 {
+                let plural = if number == 1 { "" } else { "s" };
+                note += &format!("{number} {noun}{plural}, ");
+            }
+        }
+        note + &format!("{bytes} bytes")
+    }
+}
+
+impl Body {
+    /// Writes the first span anew, within the bound: without as many tags and annotations as it takes, the largest first, then
+    /// with shorter names. A tag says so if there is room for it. `None` when the span does not fit even so.
+    pub(super) fn cut(&mut self, span: &mut SpanRecord) -> Option<u64> {
+        let whole = self.bytes.len();
+        let room = self.bound - CUT_TAG_ROOM.min(self.bound / 4);
+        let mut scratch = Vec::new();
+        let had_error = has_error(span);
+        let excess = whole.saturating_sub(room.saturating_sub(OUTCOME_ROOM));
+        let shed = span.attributes.shed(excess, |given| json::given_bytes(&mut scratch, given));
+        // A failed span stays one.
+        if had_error && !has_error(span) && span.outcome == Outcome::Returned {
+            span.outcome = Outcome::Error;
+        }
+        self.encode(span);
+        let mut names = 0;
+        if self.bytes.len() > self.bound {
+            names = shorten_names(span, self.bytes.len() - room, &mut scratch);
+            self.encode(span);
+        }
+        if self.bytes.len() > self.bound {
+            return None;
+        }
+        let cut = Cut { shed, names };
+        span.set_tag(CUT_TAG, TagValue::Text(&cut.note(whole - self.bytes.len())));
+        self.encode(span);
+        if self.bytes.len() > self.bound {
+            span.retain_tags(|key, _| key != CUT_TAG);
+            self.encode(span);
+        }
+        Some(cut.parts())
+    }
+}
+
+fn has_error(span: &SpanRecord) -> bool {
+    span.tag("error").is_some()
+}
+
+/// Makes the span's name and that of the other side so many bytes shorter, together. They [share](shares) what is left. Tells
+/// how many were cut.
+fn shorten_names(span: &mut SpanRecord, excess: usize, scratch: &mut Vec<u8>) -> u64 {
+    let name = span.name().into_owned();
+    let remote = span.remote_endpoint().map(Cow::into_owned);
+    let service = remote.as_ref().and_then(Endpoint::service_name).unwrap_or_default();
+    let (of_name, of_service) = (json::text_bytes(scratch, &name), json::text_bytes(scratch, service));
+    let (name_room, service_room) = shares((of_name + of_service).saturating_sub(excess), of_name, of_service);
+    let mut names = 0;
+    if let Some(shorter) = shortened(&name, name_room, scratch) {
+        span.set_name(shorter);
+        names += 1;
+    }
+    if let Some(shorter) = shortened(service, service_room, scratch) {
+        span.remote = remote.map(|remote| Box::new(remote.service(shorter)));
+        names += 1;
+    }
+    names
+}
+
+/// The beginning of a text that takes so many bytes in a request, with an ellipsis behind it; `None`: all of it does.
+fn shortened(text: &str, bytes: usize, scratch: &mut Vec<u8>) -> Option<String> {
+    if json::text_bytes(scratch, text) <= bytes {
+        return None;
+    }
+    let Some(mut left) = bytes.checked_sub(ELLIPSIS.len()) else { return Some(String::new()) };
+    let mut end = 0;
+    for (at, character) in text.char_indices() {
+        let to = at + character.len_utf8();
+        match left.checked_sub(json::text_bytes(scratch, &text[at..to])) {
+            Some(less) => (left, end) = (less, to),
+            None => break,
+        }
+    }
+    Some(format!("{}{ELLIPSIS}", &text[..end]))
+}
