@@ -50,6 +50,10 @@ impl Traced {
         tally
     }
 
+    fn wait_for_notes(&self, notes: usize) {
+        eventually("a notice", SOON, || (self.notes().len() >= notes).then_some(()));
+    }
+
     fn notes(&self) -> Vec<String> {
         self.notes.lock().unwrap().clone()
     }
@@ -307,6 +311,58 @@ fn a_refusal_is_one_notice_that_says_what_to_do_and_one_at_its_end() {
         assert!(notes[0].contains(advice), "{notes:?}");
         assert!(notes[1].contains("10 spans dropped meanwhile"), "{notes:?}");
         assert_eq!(collector.received().len(), 6, "no refused request is sent again");
+    }
+}
+
+/// A service that moves: first nobody is there, then a proxy, which knows neither user nor path, and then the service itself.
+#[test]
+fn each_reason_for_lost_spans_of_one_outage_is_named_once() {
+    let mut collector = Collector::absent();
+    let traced = Traced::to(collector.url());
+    traced.record(10);
+    traced.wait_for_notes(1);
+    collector.up();
+    for (told, status) in [(2, 302), (3, 401), (4, 404), (5, 400)] {
+        collector.answer(Answer::status(status));
+        for _ in 0..2 {
+            traced.record(10);
+            traced.flush();
+        }
+        assert_eq!(traced.notes().len(), told, "{:?}", traced.notes());
+    }
+    collector.answer(Answer::status(503));
+    traced.record(10);
+    traced.wait_for_notes(6);
+    collector.answer(Answer::status(202));
+    let tally = traced.flush();
+    assert_eq!((tally.sent(), tally.dropped_by(DropReason::Rejected)), (10, 90), "{tally}");
+    let notes = traced.notes();
+    for (note, says) in notes.iter().zip(["cannot reach", "302", "401", "404", "400", "503", "takes spans again after"])
+    {
+        assert!(note.contains(says), "{note:?} does not say {says:?}");
+    }
+    assert_eq!(notes.len(), 7, "{notes:?}");
+}
+
+#[test]
+fn a_shutdown_within_a_long_retry_after_tries_once_and_names_the_answer() {
+    for works in [false, true] {
+        let collector = Collector::start();
+        collector.answer(Answer::status(503).header("retry-after", 300));
+        let traced = Traced::to(collector.url());
+        traced.record(4);
+        traced.wait_for_notes(1);
+        if works {
+            collector.answer(Answer::status(202));
+        }
+        let start = Instant::now();
+        let tally = traced.tracer.shutdown(SOON);
+        assert!(start.elapsed() < SOON / 2, "{:?}", start.elapsed());
+        assert_eq!(collector.received().len(), 2, "one last attempt");
+        assert!(traced.notes()[0].contains("answered 503 Service Unavailable"), "{:?}", traced.notes());
+        let (sent, lost) = if works { (4, 0) } else { (0, 4) };
+        assert_eq!((tally.sent(), tally.dropped_by(DropReason::Unavailable)), (sent, lost), "{tally}");
+        assert_eq!(tally.dropped(), lost, "{tally}");
     }
 }
 

@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 
 use crate::reporter::stderr::print_within;
 
-/// The least time between two notices of one kind; what happens meanwhile is counted into the next.
+/// The least time between two notices of one kind and cause; what happens meanwhile is counted into the next of the kind.
 pub(crate) const NOTICE_EVERY: Duration = Duration::from_secs(60);
+
+/// Causes that are told of one kind in that time, and in one outage. Beyond it a new one is not told.
+pub(crate) const CAUSES: usize = 8;
 
 /// How long a notice waits for standard error, at most. One that has to wait longer is printed later, or never.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// One line for the people who run the program: what happened, what was lost, what to do.
 ///
-/// It goes to the hook that the builder's `on_notice` sets, else to standard error as `traced: …`. Notices of one kind are at
-/// least a minute apart; what happens meanwhile is counted into the next.
+/// It goes to the hook that the builder's `on_notice` sets, else to standard error as `traced: …`. Notices of one kind and cause
+/// are at least a minute apart; what happens meanwhile is counted into the next. Eight causes of one kind are told in that time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     kind: NoticeKind,
@@ -45,9 +48,10 @@ impl fmt::Display for Notice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NoticeKind {
-    /// The backend cannot be reached; spans wait in the queue, and are dropped when it is full.
+    /// The backend cannot be reached, or says that it cannot take spans now; they wait in the queue, and are dropped when it is
+    /// full.
     Unreachable,
-    /// The backend can be reached again.
+    /// The backend has taken spans again.
     Recovered,
     /// The queue was full although the backend answers.
     QueueFull,
@@ -99,17 +103,36 @@ impl fmt::Debug for NoticeHook {
     }
 }
 
+/// Why something fails: what is told apart within one kind of notice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cause(String);
+
+impl Cause {
+    /// What a message says without its digits: ports, times and ids differ from failure to failure.
+    pub(crate) fn of_text(text: &str) -> Self {
+        const CHARACTERS: usize = 200;
+        Self(text.chars().filter(|c| !c.is_ascii_digit()).take(CHARACTERS).collect())
+    }
+
+    /// An HTTP collector's answer, whatever it says beside the status.
+    pub(crate) fn of_status(status: u16) -> Self {
+        Self(status.to_string())
+    }
+}
+
 /// The hook, and when it was last called for what.
 #[derive(Debug)]
 pub(crate) struct Notices {
     hook: NoticeHook,
-    /// Per kind the time of the last notice, and what was not told since.
-    last: Vec<(NoticeKind, Instant, u64)>,
+    /// The notices of the last minute.
+    last: Vec<(NoticeKind, Cause, Instant)>,
+    /// Spans of each kind that were not told since.
+    missed: Vec<(NoticeKind, u64)>,
 }
 
 impl Notices {
     pub(crate) const fn new(hook: NoticeHook) -> Self {
-        Self { hook, last: Vec::new() }
+        Self { hook, last: Vec::new(), missed: Vec::new() }
     }
 
     /// Tells about this many more spans, unless a notice of this kind was told less than [`NOTICE_EVERY`] ago; `text` gets the
@@ -121,22 +144,32 @@ impl Notices {
         now: Instant,
         text: impl FnOnce(u64) -> String,
     ) -> bool {
-        let mut total = spans;
-        match self.last.iter_mut().find(|last| last.0 == kind) {
-            // The end of something that was told is told.
-            Some((_, told, missed))
-                if kind != NoticeKind::Recovered && now.saturating_duration_since(*told) < NOTICE_EVERY =>
-            {
-                *missed += spans;
+        self.tell_cause(kind, &Cause::default(), spans, now, text)
+    }
+
+    /// The same for one of the causes that are told apart, of which each has a minute of its own.
+    pub(crate) fn tell_cause(
+        &mut self,
+        kind: NoticeKind,
+        cause: &Cause,
+        spans: u64,
+        now: Instant,
+        text: impl FnOnce(u64) -> String,
+    ) -> bool {
+        self.last.retain(|(_, _, told)| now.saturating_duration_since(*told) < NOTICE_EVERY);
+        let of_kind = || self.last.iter().filter(|(other, ..)| *other == kind);
+        let is_due = of_kind().all(|(_, known, _)| known != cause) && of_kind().count() < CAUSES;
+        let missed = self.missed.iter().position(|(other, _)| *other == kind);
+        let missed = missed.map_or(0, |at| self.missed.swap_remove(at).1).saturating_add(spans);
+        // The end of something that was told is told.
+        if kind != NoticeKind::Recovered {
+            if !is_due {
+                self.missed.push((kind, missed));
                 return false;
             }
-            Some((_, told, missed)) => {
-                total += std::mem::take(missed);
-                *told = now;
-            }
-            None => self.last.push((kind, now, 0)),
+            self.last.push((kind, cause.clone(), now));
         }
-        self.hook.tell(&Notice::new(kind, text(total)));
+        self.hook.tell(&Notice::new(kind, text(missed)));
         true
     }
 }
@@ -189,6 +222,30 @@ mod tests {
         assert!(tell(NoticeKind::Rejected, 16, 120));
         let told = told.lock().map(|told| told.clone()).unwrap_or_default();
         assert_eq!(told, ["Rejected 1", "TooLarge 4", "Rejected 10", "Rejected 16"]);
+    }
+
+    #[test]
+    fn each_cause_has_a_minute_of_its_own_and_a_few_are_told() {
+        let mut notices = Notices::new(NoticeHook::new(|_| ()));
+        let start = Instant::now();
+        let mut tell = |cause: &str, spans, seconds| {
+            let mut total = None;
+            let now = start + Duration::from_secs(seconds);
+            let cause = Cause::of_text(cause);
+            notices.tell_cause(NoticeKind::Rejected, &cause, spans, now, |spans| {
+                total = Some(spans);
+                String::new()
+            });
+            total
+        };
+        assert_eq!(tell("refused by 127.0.0.1:80", 1, 0), Some(1));
+        assert_eq!(tell("refused by 127.0.0.1:81", 2, 1), None);
+        // What was not told is counted into the next of the kind.
+        assert_eq!(tell("reset", 4, 1), Some(6));
+        assert_eq!(tell("refused by 127.0.0.1:82", 8, 2), None);
+        let more = (0..100).filter(|number| tell(&"x".repeat(*number), 1, 3).is_some()).count();
+        assert_eq!(more, CAUSES - 2);
+        assert_eq!(tell("refused by 127.0.0.1:83", u64::MAX, 60), Some(u64::MAX));
     }
 
     #[test]

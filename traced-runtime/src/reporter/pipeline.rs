@@ -28,7 +28,7 @@ use crate::reporter::buffers::Buffers;
 use crate::reporter::notice::NoticeHook;
 pub(crate) use crate::reporter::pipeline::patience::Patience;
 use crate::reporter::pipeline::shared::State;
-pub(crate) use crate::reporter::pipeline::shared::{Attempt, Pause, Shared, Task};
+pub(crate) use crate::reporter::pipeline::shared::{Attempt, Cost, Pause, Shared, Task};
 #[cfg(feature = "spool")]
 use crate::reporter::pipeline::spill::Spilling;
 #[cfg(feature = "spool")]

@@ -16,8 +16,10 @@ pub enum DropReason {
     Reentrant,
     /// The queue was full although the backend answered (`queue_bytes`): it is too slow, or the spans are too many.
     QueueFull,
-    /// The backend could not be reached, or said that it cannot take spans now.
+    /// The backend could not be reached, or failed for a while.
     Unreachable,
+    /// The collector answered that it cannot take spans now, as HTTP's 429 and 503 say.
+    Unavailable,
     /// The backend read the span and refused it.
     Rejected,
     /// It alone was too large for a request (`batch_bytes`), even without all tags and annotations, or for the collector.
@@ -43,6 +45,7 @@ impl DropReason {
         Self::Reentrant,
         Self::QueueFull,
         Self::Unreachable,
+        Self::Unavailable,
         Self::Rejected,
         Self::TooLarge,
         Self::SpoolFull,
@@ -62,6 +65,7 @@ impl DropReason {
             Self::Reentrant => "reentrant",
             Self::QueueFull => "queue full",
             Self::Unreachable => "unreachable",
+            Self::Unavailable => "unavailable",
             Self::Rejected => "rejected",
             Self::TooLarge => "too large",
             Self::SpoolFull => "spool full",

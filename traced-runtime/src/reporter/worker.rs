@@ -11,8 +11,8 @@ use crate::reporter::backoff::Backoff;
 use crate::reporter::block::Batch;
 use crate::reporter::buffers::Buffers;
 use crate::reporter::encode::{Body, Filled};
-use crate::reporter::notice::{NoticeHook, NoticeKind, Notices, contain};
-use crate::reporter::pipeline::{AcceptHook, Attempt, Output, Pause, Shared, Task};
+use crate::reporter::notice::{CAUSES, Cause, NoticeHook, NoticeKind, Notices, contain};
+use crate::reporter::pipeline::{AcceptHook, Attempt, Cost, Output, Pause, Shared, Task};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::{Redaction, failed_text};
 use crate::reporter::send::{Fate, SendError, Sender};
@@ -68,22 +68,24 @@ enum Live {
     Reporter(Box<dyn Reporter>),
 }
 
-/// The backend has failed, and may work again later.
-#[derive(Clone, Copy)]
+/// The backend has taken nothing since it failed, and may work again later.
 struct Trouble {
     since: Instant,
     /// Spans that the backend had not taken before it began.
     dropped: u64,
     /// It is more than a slip: a connection that the server closed while it was idle is none.
     lasting: bool,
-    told: bool,
+    /// Causes that were told: each once, [`CAUSES`] at most.
+    told: Vec<Cause>,
+    /// Why the last attempt failed, and how many in a row did for that.
+    cause: Cause,
+    in_a_row: u32,
 }
 
 /// A shutdown does not wait for the backend, and what that costs is not told yet: the spool is being written.
 struct GivenUp {
     /// What the last attempt failed by.
-    text: String,
-    advice: &'static str,
+    failure: Failure,
     /// Spans that the backend had not taken before.
     dropped: u64,
 }
@@ -98,8 +100,12 @@ enum Meanwhile {
 }
 
 /// Why an attempt failed.
+#[derive(Clone)]
 struct Failure {
     fate: Fate,
+    cause: Cause,
+    /// Why spans are lost if no later attempt works.
+    loss: DropReason,
     /// What to do, if the text does not say it: the end of the line.
     advice: &'static str,
     text: String,
@@ -228,11 +234,10 @@ impl Worker {
             let again = self.persist(|_| {
                 read = batch.folder.read(batch.number, &mut list);
                 match &read {
-                    Err(error) if error.is_shortage() => Err(Failure {
-                        fate: Fate::Retry { after: None },
-                        advice: "",
-                        text: format!("cannot read a batch of the spool: {error}"),
-                    }),
+                    Err(error) if error.is_shortage() => {
+                        let text = format!("cannot read a batch of the spool: {error}");
+                        Err(Failure::new(Fate::Retry { after: None }, text))
+                    }
                     _ => Ok(()),
                 }
             });
@@ -351,7 +356,7 @@ impl Worker {
                     return Delivery::Failed(failure);
                 }
                 Fate::Rejected | Fate::TooLarge | Fate::Failed => {
-                    self.trouble_ends();
+                    self.trouble_changes();
                     return Delivery::Failed(failure);
                 }
             };
@@ -376,7 +381,7 @@ impl Worker {
         let end = self.shared.pause(pause, heed, hopeless, attempt);
         if end == Pause::GiveUp {
             let cost = self.shared.trouble(true, true);
-            self.given_up = Some(GivenUp { text: failure.text.clone(), advice: failure.advice, dropped: cost.dropped });
+            self.given_up = Some(GivenUp { failure: failure.clone(), dropped: cost.dropped });
             #[cfg(feature = "spool")]
             if self.shared.spool_instead() {
                 return end;
@@ -389,11 +394,12 @@ impl Worker {
 
     /// Tells what became of the spans that a backend did not take before a shutdown; so many more are dropped now.
     fn tell_given_up(&mut self, now: u64) {
-        let Some(GivenUp { text, advice, dropped }) = self.given_up.take() else { return };
+        let Some(GivenUp { failure, dropped }) = self.given_up.take() else { return };
         let cost = self.shared.trouble(true, true);
         let lost = cost.dropped.saturating_sub(dropped) + now;
         let kept = Count(cost.kept, "span");
-        self.tell(NoticeKind::Unreachable, 0, |_| {
+        let Failure { cause, text, advice, .. } = &failure;
+        self.notices.tell_cause(NoticeKind::Unreachable, cause, 0, Instant::now(), |_| {
             let fate = match (cost.kept, lost) {
                 (0, lost) => format!("{} dropped", Count(lost, "span")),
                 (_, 0) => format!("{kept} left in the spool"),
@@ -403,44 +409,76 @@ impl Worker {
         });
     }
 
-    /// The backend failed in a way that may pass: tells so at the second failure in a row, or before a long pause.
+    /// The backend failed in a way that may pass, or takes nothing from here. The first cause is told at the second failure in a
+    /// row, or before a long pause, each other one when it is the cause twice in a row, and what drops spans at once.
     fn trouble_goes_on(&mut self, failure: &Failure, lasting: bool, meanwhile: Meanwhile) {
         // Those who wait for a flush have attempts made that are the first ones again; the trouble is the same.
-        let lasting = lasting || self.trouble.is_some_and(|trouble| trouble.lasting);
-        let cost = self.shared.trouble(meanwhile == Meanwhile::Wait, lasting);
-        let new = Trouble { since: Instant::now(), dropped: cost.dropped, lasting, told: false };
-        let mut trouble = Trouble { lasting, ..self.trouble.unwrap_or(new) };
-        if lasting && !trouble.told {
-            let Failure { text, advice, .. } = failure;
-            let spans = cost.waiting + cost.in_hand;
-            let (kind, fate) = match meanwhile {
-                Meanwhile::Wait if self.shared.spools() => {
-                    let fate = format!(
-                        "spans wait in the spool, {} by now; when it is full, the oldest are dropped",
-                        Number(spans)
-                    );
-                    (NoticeKind::Unreachable, fate)
-                }
-                Meanwhile::Wait => {
-                    let fate =
-                        format!("spans wait in the queue, {} by now; what finds no room is dropped", Number(spans));
-                    (NoticeKind::Unreachable, fate)
-                }
-                Meanwhile::Dropped => {
-                    let spans = Count(spans, "span");
-                    (NoticeKind::Rejected, format!("{spans} dropped, and so are all to come until that is set right"))
-                }
-            };
-            trouble.told = self.tell(kind, 0, |_| format!("{text}; {fate}.{advice}"));
+        let lasting = lasting || self.trouble.as_ref().is_some_and(|trouble| trouble.lasting);
+        let cost = match meanwhile {
+            Meanwhile::Wait => self.shared.trouble_for(failure.loss, lasting),
+            Meanwhile::Dropped => self.shared.trouble(false, lasting),
+        };
+        let mut trouble = self.trouble.take().unwrap_or_else(|| Trouble {
+            since: Instant::now(),
+            dropped: cost.dropped,
+            lasting,
+            told: Vec::new(),
+            cause: failure.cause.clone(),
+            in_a_row: 0,
+        });
+        trouble.lasting = lasting;
+        if trouble.cause == failure.cause {
+            trouble.in_a_row = trouble.in_a_row.saturating_add(1);
+        } else {
+            (trouble.cause, trouble.in_a_row) = (failure.cause.clone(), 1);
+        }
+        let is_lasting = trouble.told.is_empty()
+            || trouble.in_a_row > 1
+            || meanwhile == Meanwhile::Dropped
+            || matches!(failure.fate, Fate::Retry { after: Some(after) } if after >= TELLING_PAUSE);
+        let is_new = trouble.told.len() < CAUSES && !trouble.told.contains(&failure.cause);
+        if lasting && is_lasting && is_new && self.tell_trouble(failure, cost, meanwhile) {
+            trouble.told.push(failure.cause.clone());
         }
         self.trouble = Some(trouble);
     }
 
+    /// Tells why the backend takes nothing, and what becomes of the spans.
+    fn tell_trouble(&mut self, failure: &Failure, cost: Cost, meanwhile: Meanwhile) -> bool {
+        let spans = cost.waiting + cost.in_hand;
+        let (kind, fate) = match meanwhile {
+            Meanwhile::Wait if self.shared.spools() => {
+                let spans = Number(spans);
+                let fate = format!("spans wait in the spool, {spans} by now; when it is full, the oldest are dropped");
+                (NoticeKind::Unreachable, fate)
+            }
+            Meanwhile::Wait => {
+                let fate = format!("spans wait in the queue, {} by now; what finds no room is dropped", Number(spans));
+                (NoticeKind::Unreachable, fate)
+            }
+            Meanwhile::Dropped => {
+                let spans = Count(spans, "span");
+                (NoticeKind::Rejected, format!("{spans} dropped, and so are all to come until that is set right"))
+            }
+        };
+        let Failure { cause, text, advice, .. } = failure;
+        self.notices.tell_cause(kind, cause, 0, Instant::now(), |_| format!("{text}; {fate}.{advice}"))
+    }
+
+    /// The backend can be reached, and did not take what it was sent. That it takes spans again is not known.
+    fn trouble_changes(&mut self) {
+        self.backoff.reset();
+        if self.trouble.is_some() {
+            self.shared.trouble(false, false);
+        }
+    }
+
+    /// The backend has taken spans.
     fn trouble_ends(&mut self) {
         self.backoff.reset();
         let Some(trouble) = self.trouble.take() else { return };
         let cost = self.shared.trouble(false, false);
-        if trouble.told {
+        if !trouble.told.is_empty() {
             let seconds = trouble.since.elapsed().as_secs();
             let dropped = cost.dropped.saturating_sub(trouble.dropped);
             self.tell(NoticeKind::Recovered, dropped, |dropped| {
@@ -464,13 +502,15 @@ impl Worker {
         };
         // Refusals are trouble: told at its beginning and at its end.
         if failure.fate != Fate::Refused {
-            let text = &failure.text;
+            let Failure { cause, text, .. } = failure;
             let name = match name {
                 Some(name) if spans == 1 => format!("; it is {name}"),
                 Some(name) => format!("; the first is {name}"),
                 None => String::new(),
             };
-            self.tell(kind, spans as u64, |spans| format!("{} dropped: {text}{name}", Count(spans, "span")));
+            self.notices.tell_cause(kind, cause, spans as u64, Instant::now(), |spans| {
+                format!("{} dropped: {text}{name}", Count(spans, "span"))
+            });
         }
         self.shared.dropped(spans, reason);
     }
@@ -509,7 +549,7 @@ impl Live {
             reporter.report(spans).map_err(|error| {
                 let fate = if error.is_retry() { Fate::Retry { after: None } } else { Fate::Failed };
                 // Whoever wrote it knows where its spans go.
-                Failure { fate, advice: "", text: format!("the reporter failed: {error}") }
+                Failure::new(fate, format!("the reporter failed: {error}"))
             })
         });
         result.unwrap_or_else(|panic| Err(Failure::panicked("reporter", &panic)))
@@ -546,13 +586,22 @@ pub(crate) fn tell_filled(notices: &mut Notices, filled: Filled) {
 }
 
 impl Failure {
+    fn new(fate: Fate, text: String) -> Self {
+        Self { fate, cause: Cause::of_text(&text), loss: DropReason::Unreachable, advice: "", text }
+    }
+
     fn sending(error: &SendError) -> Self {
-        let advice = if error.no_answer { WHAT_TO_DO } else { "" };
-        Self { fate: error.fate, advice, text: error.to_string() }
+        let failure = Self::new(error.fate, error.to_string());
+        Self {
+            cause: error.status.map_or(failure.cause, Cause::of_status),
+            loss: if error.is_wish() { DropReason::Unavailable } else { failure.loss },
+            advice: if error.no_answer { WHAT_TO_DO } else { "" },
+            ..failure
+        }
     }
 
     fn panicked(who: &str, message: &str) -> Self {
-        Self { fate: Fate::Failed, advice: "", text: format!("the {who} panicked: {message}") }
+        Self::new(Fate::Failed, format!("the {who} panicked: {message}"))
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) log_full: u64,
     /// Whether the last attempt to send failed in a way that may pass.
     pub(super) trouble: bool,
+    /// Why spans are lost while there is trouble.
+    pub(super) loss: DropReason,
     pub(super) flushes: Flushes,
     /// The deadline of a shutdown that has begun.
     pub(super) closing: Option<Instant>,
@@ -140,6 +142,7 @@ impl State {
             overflow: 0,
             log_full: 0,
             trouble: false,
+            loss: DropReason::Unreachable,
             flushes: Flushes::default(),
             closing: None,
             closed: false,
@@ -165,6 +168,11 @@ impl State {
 
     pub(super) fn drop_spans(&mut self, reason: DropReason, spans: u64) {
         self.stats.tally.dropped[reason as usize] += spans;
+    }
+
+    /// Drops spans that the backend, which is in trouble, did not take.
+    pub(super) fn drop_lost(&mut self, spans: u64) {
+        self.drop_spans(self.loss, spans);
     }
 
     /// Queues the spans of a block that are held; those for which there is no room stay held, and come back.
@@ -194,7 +202,7 @@ impl State {
         let spans = block.len() as u64;
         self.held = self.held.saturating_sub(spans);
         if self.trouble {
-            self.drop_spans(DropReason::Unreachable, spans);
+            self.drop_lost(spans);
         } else {
             self.drop_spans(DropReason::QueueFull, spans);
             self.overflow += spans;
@@ -295,7 +303,7 @@ impl Shared {
             return;
         }
         state.closed = true;
-        let reason = if state.trouble { DropReason::Unreachable } else { DropReason::Deadline };
+        let reason = if state.trouble { state.loss } else { DropReason::Deadline };
         let (mut spans, left) = state.abandon();
         spans += mem::take(&mut state.held);
         state.drop_spans(reason, spans);
@@ -441,7 +449,7 @@ impl Shared {
         false
     }
 
-    /// The backend cannot be reached, and the shutdown does not wait for it: what is not on the disk is dropped.
+    /// The backend takes nothing, and the shutdown does not wait for it: what is not on the disk is dropped.
     pub(crate) fn give_up(&self) {
         let mut state = self.lock();
         if state.closed {
@@ -450,10 +458,16 @@ impl Shared {
         #[cfg(feature = "spool")]
         state.stop_sending();
         let (spans, left) = state.abandon();
-        state.drop_spans(DropReason::Unreachable, spans);
+        state.drop_lost(spans);
         self.settled.notify_all();
         drop(state);
         drop(left);
+    }
+
+    /// Notes trouble, and why spans are lost in it.
+    pub(crate) fn trouble_for(&self, loss: DropReason, lasting: bool) -> Cost {
+        self.lock().loss = loss;
+        self.trouble(true, lasting)
     }
 
     /// Notes whether the backend is in trouble, and since when it is more than a slip: then spans are spooled.
@@ -467,7 +481,7 @@ impl Shared {
         #[cfg(not(feature = "spool"))]
         let _ = lasting;
         let tally = state.tally();
-        let lost = [DropReason::Unreachable, DropReason::Rejected, DropReason::SpoolFull];
+        let lost = [DropReason::Unreachable, DropReason::Unavailable, DropReason::Rejected, DropReason::SpoolFull];
         let dropped = lost.into_iter().map(|reason| tally.dropped_by(reason)).sum();
         let (waiting, in_hand, kept) = (state.queue.len() as u64, state.in_flight, tally.spooled());
         let cost = Cost { dropped, waiting, spooled: 0, in_hand, kept };
@@ -476,8 +490,8 @@ impl Shared {
         cost
     }
 
-    /// Waits before another attempt. `heed`: the backend asked for this pause, and a flush does not shorten it.
-    /// `unreachable`: nobody is there.
+    /// Waits before another attempt. `heed`: the backend asked for this pause, and a flush does not shorten it; a shutdown does
+    /// that would end before, for one last attempt. `unreachable`: nobody is there.
     pub(crate) fn pause(&self, wait: Duration, heed: bool, unreachable: bool, attempt: Attempt) -> Pause {
         let began = Instant::now();
         let mut state = self.lock();
@@ -487,11 +501,11 @@ impl Shared {
             }
             let mut until = began + wait;
             if let Some(deadline) = state.closing {
-                if !attempt.closing && !heed {
-                    return Pause::Hurried;
-                }
                 if !heed {
                     until = until.min(began + CLOSING_PAUSE);
+                }
+                if !attempt.closing && (!heed || until >= deadline) {
+                    return Pause::Hurried;
                 }
                 if unreachable || until >= deadline {
                     return Pause::GiveUp;

@@ -460,7 +460,7 @@ impl Shared {
         }
         let lost = (state.has_given_up() && !state.closed).then(|| state.abandon());
         if let Some((spans, _)) = lost {
-            state.drop_spans(DropReason::Unreachable, spans);
+            state.drop_lost(spans);
             self.settled.notify_all();
         }
         self.work.notify_all();

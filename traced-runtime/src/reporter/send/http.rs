@@ -99,7 +99,8 @@ impl Sender for HttpSender {
         if parts.status.is_success() {
             return Ok(());
         }
-        Err(self.refused(parts.status, &parts.headers, &shown(&String::from_utf8_lossy(&answer))))
+        let error = self.refused(parts.status, &parts.headers, &shown(&String::from_utf8_lossy(&answer)));
+        Err(error.with_status(parts.status.as_u16()))
     }
 }
 

@@ -29,6 +29,8 @@ pub struct SendError {
     pub(crate) fate: Fate,
     /// Nobody answered, as far as is known: the address may be wrong.
     pub(crate) no_answer: bool,
+    /// The status of an HTTP collector's answer.
+    pub(crate) status: Option<u16>,
     source: Box<dyn Error + Send + Sync>,
 }
 
@@ -54,7 +56,21 @@ pub(crate) enum Fate {
 
 impl SendError {
     fn new(fate: Fate, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { fate, no_answer: fate == Fate::Unreachable, source: source.into() }
+        Self { fate, no_answer: fate == Fate::Unreachable, status: None, source: source.into() }
+    }
+
+    /// An HTTP collector answered so.
+    #[cfg(any(test, feature = "collector"))]
+    pub(crate) fn with_status(self, status: u16) -> Self {
+        Self { status: Some(status), ..self }
+    }
+
+    /// Whether the collector itself said that it cannot take spans now.
+    pub(crate) const fn is_wish(&self) -> bool {
+        match self.fate {
+            Fate::Retry { after } => after.is_some() || self.status.is_some(),
+            _ => false,
+        }
     }
 
     /// Nobody is there: the body is kept and sent again with growing pauses. At shutdown there is one last attempt.
@@ -70,7 +86,9 @@ impl SendError {
         Self::new(Fate::Retry { after: None }, source)
     }
 
-    /// As [`retry`](Self::retry), and not before this time has passed. More than five minutes count as five.
+    /// As [`retry`](Self::retry), and not before this time has passed. More than five minutes count as five. A shutdown that
+    /// ends before that makes one last attempt; what it does not deliver is dropped as
+    /// [unavailable](crate::DropReason::Unavailable).
     #[must_use]
     pub fn retry_after(source: impl Into<Box<dyn Error + Send + Sync>>, after: Duration) -> Self {
         Self::new(Fate::Retry { after: Some(after) }, source)

@@ -130,7 +130,7 @@ fn held_spans_are_queued_and_a_flush_does_not_wait_for_them() {
 }
 
 #[test]
-fn trouble_is_retried_and_told_once_when_it_starts_and_once_when_it_ends() {
+fn trouble_is_retried_and_told_once_for_each_cause_and_once_when_it_ends() {
     let mut tries = 0;
     let (pipeline, notes) = with_sender(move |_| {
         tries += 1;
@@ -149,9 +149,128 @@ fn trouble_is_retried_and_told_once_when_it_starts_and_once_when_it_ends() {
         [
             "cannot reach HOST; spans wait in the queue, 3 by now; what finds no room is dropped. Check that the backend \
              runs there; collector() or OTEL_EXPORTER_ZIPKIN_ENDPOINT says where spans go",
+            "HOST answered 503; spans wait in the queue, 3 by now; what finds no room is dropped.",
             "the backend takes spans again after 0 seconds; 0 spans dropped meanwhile, 0 waiting"
         ]
     );
+}
+
+/// What a collector does next, which a test says.
+type Answer = Box<dyn FnMut() -> Result<(), SendError> + Send>;
+type Next = Arc<Mutex<Answer>>;
+
+fn with_answers() -> (Arc<Pipeline>, Notes, Next) {
+    let next: Next = Arc::new(Mutex::new(Box::new(|| Ok(()))));
+    let answers = Arc::clone(&next);
+    let (pipeline, notes) = with_sender(move |_| (answers.lock().unwrap())());
+    (pipeline, notes, next)
+}
+
+fn refused_with(status: u16) -> SendError {
+    SendError::refused(format!("HOST answered {status}")).with_status(status)
+}
+
+#[test]
+fn each_cause_of_an_outage_is_named_when_spans_begin_to_be_lost_for_it() {
+    let (pipeline, notes, next) = with_answers();
+    let mut first = 1;
+    // Until so many notices were told.
+    let mut ten = |told: usize, answer: Answer| {
+        *next.lock().unwrap() = answer;
+        offer(&pipeline, first..=first + 9);
+        first += 10;
+        let deadline = soon();
+        while pipeline.flush(Instant::now()).queued() > 0 && notes.lock().unwrap().len() < told {
+            assert!(Instant::now() < deadline, "{:?}", notes.lock().unwrap());
+            std::thread::yield_now();
+        }
+    };
+    ten(1, Box::new(|| Err(SendError::unreachable("cannot reach HOST"))));
+    for (told, status) in [(2, 302), (3, 401), (4, 404)] {
+        ten(told, Box::new(move || Err(refused_with(status))));
+        ten(usize::MAX, Box::new(move || Err(refused_with(status))));
+    }
+    ten(5, Box::new(|| Err(SendError::retry("HOST answered 503").with_status(503))));
+    // That somebody answers does not mean that spans are taken.
+    ten(usize::MAX, Box::new(|| Err(SendError::rejected("HOST answered 400").with_status(400))));
+    ten(usize::MAX, Box::new(|| Err(refused_with(404))));
+    ten(usize::MAX, Box::new(|| Ok(())));
+    let tally = pipeline.shutdown(soon());
+    assert_eq!(drops(&tally), [(DropReason::Rejected, tally.recorded() - tally.sent())]);
+    let notes = notes.lock().unwrap();
+    let starts = [
+        "cannot reach HOST; spans wait in the queue, ",
+        "HOST answered 302; ",
+        "HOST answered 401; ",
+        "HOST answered 404; ",
+        "HOST answered 503; spans wait in the queue, ",
+        "10 spans dropped: HOST answered 400; ",
+        "the backend takes spans again after ",
+    ];
+    assert_eq!(notes.len(), starts.len(), "{notes:?}");
+    for (note, start) in notes.iter().zip(starts) {
+        assert!(note.starts_with(start), "{note:?} instead of {start:?}");
+    }
+}
+
+#[test]
+fn a_backend_that_fails_in_ever_new_ways_is_no_flood_of_notices() {
+    let mut tries = 0_u32;
+    let (pipeline, notes) = with_sender(move |_| {
+        tries += 1;
+        // Two causes in turn, twice each, and then ever new ones.
+        match tries {
+            1..=400 => Err(SendError::retry(["reset", "closed"][(tries / 2 % 2) as usize])),
+            401..=800 => Err(SendError::retry("x".repeat(tries as usize / 2 - 199))),
+            _ => Ok(()),
+        }
+    });
+    offer(&pipeline, 1..=3);
+    assert_eq!(pipeline.flush(soon()).sent(), 3);
+    let notes = notes.lock().unwrap();
+    assert_eq!(notes.len(), CAUSES + 1, "{notes:?}");
+    assert_eq!(notes.iter().filter(|note| note.starts_with("reset") || note.starts_with("closed")).count(), 2);
+}
+
+#[test]
+fn a_shutdown_within_a_pause_that_the_collector_asked_for_tries_once_and_says_what_it_was() {
+    for works in [false, true] {
+        let (gate, send) = gate();
+        let (pipeline, notes) = with_sender(send);
+        offer(&pipeline, 1..=2);
+        pipeline.flush(Instant::now());
+        let busy = || Err(SendError::retry_after("HOST answered 429", HOUR));
+        assert_eq!(gate.arrived.recv().unwrap(), [1, 2]);
+        gate.go.send(busy()).unwrap();
+        // The answer of the one last attempt.
+        gate.go.send(if works { Ok(()) } else { busy() }).unwrap();
+        let tally = pipeline.shutdown(Instant::now() + Duration::from_secs(200));
+        assert_eq!(gate.arrived.try_iter().collect::<Vec<_>>(), [[1, 2]]);
+        let notes = notes.lock().unwrap();
+        assert!(notes[0].starts_with("HOST answered 429; spans wait in the queue, 2 by now"), "{notes:?}");
+        if works {
+            assert_eq!((tally.sent(), tally.dropped()), (2, 0));
+        } else {
+            assert_eq!(drops(&tally), [(DropReason::Unavailable, 2)]);
+            assert_eq!(tally.to_string(), "sent 0 spans, 2 dropped (2 unavailable)");
+        }
+    }
+}
+
+#[test]
+fn the_last_attempt_of_a_shutdown_is_named_though_another_cause_was_told_before() {
+    let (gate, send) = gate();
+    let (config, notes) = config(Output::Zipkin(Box::new(Fake(send))));
+    let pipeline = Pipeline::start_with(config, Backoff::new(TELLING_PAUSE, HOUR)).unwrap();
+    offer(&pipeline, 1..=2);
+    pipeline.flush(Instant::now());
+    gate.arrived.recv().unwrap();
+    gate.go.send(Err(SendError::unreachable("cannot reach HOST"))).unwrap();
+    gate.go.send(Err(SendError::retry_after("HOST answered 503", HOUR))).unwrap();
+    let tally = pipeline.shutdown(Instant::now() + Duration::from_secs(200));
+    assert_eq!(drops(&tally), [(DropReason::Unavailable, 2)]);
+    let notes = notes.lock().unwrap();
+    assert!(notes.last().unwrap().starts_with("HOST answered 503; "), "{notes:?}");
 }
 
 /// Whoever gets an answer need not look where spans go, nor whether anybody is there.
@@ -390,7 +509,7 @@ fn a_shutdown_does_not_wait_for_what_comes_after_its_deadline() {
     let (pipeline, notes) = with_sender(|_| Err(SendError::retry_after("429", HOUR)));
     offer(&pipeline, 1..=2);
     let tally = pipeline.shutdown(Instant::now() + Duration::from_secs(200));
-    assert_eq!(drops(&tally), [(DropReason::Unreachable, 2)]);
+    assert_eq!(drops(&tally), [(DropReason::Unavailable, 2)]);
     // Told at the first failure already, because the pause is long.
     let notes = notes.lock().unwrap();
     assert!(notes.len() == 1 && notes[0].starts_with("429; spans wait"), "{notes:?}");
@@ -494,8 +613,9 @@ fn a_reporters_error_keeps_or_drops_the_batch_as_it_says() {
     assert_eq!((tally.sent(), drops(&tally)), (1, vec![(DropReason::ReporterFailed, 2)]));
     let notes = notes.lock().unwrap();
     assert_eq!(notes[0], "1 span dropped: the reporter failed: disk full");
-    assert!(notes[1].starts_with("the reporter failed: busy; spans wait"), "{}", notes[1]);
-    assert_eq!(notes.len(), 3);
+    assert_eq!(notes[1], "1 span dropped: the reporter panicked: boom");
+    assert!(notes[2].starts_with("the reporter failed: busy; spans wait"), "{}", notes[2]);
+    assert_eq!(notes.len(), 4);
 }
 
 #[test]
@@ -628,12 +748,7 @@ fn every_span_is_accounted_for_at_every_instant() {
             let tally = pipeline.tally();
             assert!(tally.is_conserved(), "seed {seed}: {tally:?}");
             assert_eq!(tally.recorded(), recorded, "seed {seed}");
-            assert!(
-                tally.queued() >= held.len() as u64
-                    || tally.dropped_by(DropReason::Deadline) > 0
-                    || tally.dropped_by(DropReason::Unreachable) > 0,
-                "seed {seed}: {tally:?}"
-            );
+            assert!(tally.queued() >= held.len() as u64 || lost_at_the_end(&tally) > 0, "seed {seed}: {tally:?}");
         }
         let patient = rng.random();
         let deadline = if patient { soon() } else { Instant::now() };
@@ -649,10 +764,16 @@ fn every_span_is_accounted_for_at_every_instant() {
         assert_eq!(once.len(), accepted.len(), "seed {seed}: sent twice");
         // What the backend took after the deadline is counted as dropped.
         assert!(tally.sent() <= accepted.len() as u64, "seed {seed}: {tally}");
-        if patient && tally.dropped_by(DropReason::Deadline) == 0 && tally.dropped_by(DropReason::Unreachable) == 0 {
+        if patient && lost_at_the_end(&tally) == 0 {
             assert_eq!(tally.sent(), accepted.len() as u64, "seed {seed}: {tally}");
         }
     }
+}
+
+/// Spans that a shutdown may have given up.
+fn lost_at_the_end(tally: &Tally) -> u64 {
+    use DropReason::{Deadline, Unavailable, Unreachable};
+    [Deadline, Unavailable, Unreachable].into_iter().map(|reason| tally.dropped_by(reason)).sum()
 }
 
 #[cfg(feature = "spool")]
