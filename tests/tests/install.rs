@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use traced_runtime::{
-    Context, Endpoint, ReportError, Reporter, Sampler, Sampling, SendError, Sender, Span, SpanRecord, Tracer, span,
-    traced,
+    Builder, Context, Endpoint, ReportError, Reporter, Sampler, Sampling, SendError, Sender, Span, SpanRecord, Tracer,
+    span, traced,
 };
+use traced_tests::eventually;
 
 #[derive(Clone, Default)]
 struct Keep(Arc<Mutex<Vec<String>>>);
@@ -87,19 +88,58 @@ fn comes_and_goes() {
     leaf();
     assert_eq!(spans.take(), ["leaf"]);
 
-    // Another one may follow; one that is not kept says so.
-    let told = Keep::default();
-    let notices = told.clone();
-    let installed = builder().on_notice(move |notice| notices.add(notice.to_string())).install();
-    drop(installed);
-    let told = told.take();
-    assert!(told.iter().any(|text| text.contains("bind it to `_tracing`")), "{told:?}");
+    // Another one may follow.
+    not_bound(builder);
 
     let tracing = builder().require_parent().install().expect("nothing is installed");
     leaf();
     drop(Span::start("explicit"));
     assert_eq!(tracing.flush(DEADLINE).recorded(), 0);
 }
+
+/// A guard that is dropped at once is told of where a span would start after it, once, and not where the program just ends.
+fn not_bound(builder: impl Fn() -> Builder) {
+    let poll = || futures::executor::block_on(waits());
+    let starts: [(&str, &dyn Fn()); 4] = [
+        ("an annotated function", &leaf),
+        ("an async one", &poll),
+        ("a span!", &|| drop(span!("root"))),
+        ("an explicit span", &|| drop(Span::start("explicit"))),
+    ];
+    for (what, start) in starts {
+        let told = Keep::default();
+        let notices = told.clone();
+        drop(builder().on_notice(move |notice| notices.add(notice.to_string())).install());
+        helper();
+        assert!(traced_runtime::Tracer::installed().is_none());
+        assert_eq!(told.take(), [""; 0], "a program that ends now was a short one");
+        start();
+        let text = eventually(what, DEADLINE, || told.take().pop());
+        assert!(text.starts_with("tracing ended ") && text.contains("bind it to `_tracing`"), "{what}: {text}");
+        start();
+        leaf();
+        assert_eq!(told.take(), [""; 0], "{what}");
+    }
+    // One that was bound, and recorded something, or had nothing to record: whatever starts after its end is all right.
+    for sampler in [Sampler::always(), Sampler::never()] {
+        let told = Keep::default();
+        let notices = told.clone();
+        let tracing = builder().sampler(sampler).on_notice(move |notice| notices.add(notice.to_string())).install();
+        leaf();
+        drop(tracing);
+        leaf();
+        // The next early end is told, and so this one would be.
+        let next = Keep::default();
+        let notices = next.clone();
+        drop(builder().on_notice(move |notice| notices.add(notice.to_string())).install());
+        leaf();
+        eventually("the next early end", DEADLINE, || next.take().pop());
+        assert_eq!(told.take(), [""; 0]);
+    }
+}
+
+#[traced]
+async fn waits() {}
 
 /// Spans of [`decided`].
 const DECIDED: u64 = 6;

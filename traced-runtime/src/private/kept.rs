@@ -27,7 +27,11 @@ enum Kept {
 pub fn keep_tags() -> Option<KeptTags> {
     let may_record = local::with(|local: &Local| {
         let current = local.current();
-        if current.has_trace() || current.tracer != 0 { current.may_record() } else { Slot::starts_roots() }
+        if current.has_trace() || current.tracer != 0 {
+            current.may_record()
+        } else {
+            Slot::starts_roots() && Slot::installed().is_some()
+        }
     });
     may_record.then(KeptTags::default)
 }

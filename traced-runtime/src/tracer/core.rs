@@ -354,10 +354,15 @@ impl Core {
         self.here(|_| ()).is_some()
     }
 
+    /// Traces that the sampler left out.
+    pub(crate) fn unsampled(&self) -> u64 {
+        self.slot().map_or(0, Slot::unsampled)
+    }
+
     /// Why there may be nothing to report.
     pub(crate) fn why_nothing(&self) -> String {
         let slot = self.slot();
-        match slot.map_or(0, Slot::unsampled) {
+        match self.unsampled() {
             0 if slot.is_some_and(Slot::requires_parent) => {
                 "no annotated function was called with a parent, which this tracer requires".to_owned()
             }

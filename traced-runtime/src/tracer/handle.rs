@@ -14,6 +14,7 @@ use crate::reporter::stderr::print_within;
 use crate::tracer::builder::Builder;
 use crate::tracer::context::Context;
 use crate::tracer::core::{Core, Crossing};
+use crate::tracer::early::{self, AT_ONCE};
 use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
 use crate::tracer::sampler::Sampler;
@@ -174,9 +175,6 @@ struct Ending {
     notice: NoticeHook,
 }
 
-/// Ended so soon after it was installed, it was not bound.
-const AT_ONCE: Duration = Duration::from_millis(1);
-
 impl Deref for Installed {
     type Target = Tracer;
 
@@ -199,13 +197,13 @@ impl Drop for Installed {
             return;
         }
         let life = ending.since.elapsed();
-        let why_nothing = self.tracer.core.why_nothing();
+        let (why_nothing, unsampled) = (self.tracer.core.why_nothing(), self.tracer.core.unsampled());
         let deadline = after(ending.deadline);
         let tally = self.tracer.core.shutdown(deadline);
-        if life < AT_ONCE && tally.recorded() == 0 {
-            let text = format!("tracing ended {life:.0?} after install; bind it to `_tracing`: `let _tracing = …`");
-            ending.notice.tell(&Notice::new(NoticeKind::Settings, text));
-        } else if ending.summary {
+        if life < AT_ONCE && tally.recorded() == 0 && unsampled == 0 {
+            early::ended(life, ending.notice);
+        }
+        if ending.summary {
             // Not a notice: whoever logs notices wants to see this on the terminal, or switches it off.
             let summary = summary(&tally, &why_nothing, self.tracer.stats().adopted());
             print_within(format!("traced: {summary}\n"), deadline);
@@ -261,17 +259,13 @@ impl Installed {
             let service = installed.local_endpoint().service_name().unwrap_or_default().to_owned();
             return Err(Kind::Installed { service }.into());
         }
-        let ending = Ending {
-            since: Instant::now(),
-            deadline: settings.shutdown_deadline,
-            summary: settings.summary,
-            notice: settings.on_notice.clone(),
-        };
+        let (deadline, summary, notice) = (settings.shutdown_deadline, settings.summary, settings.on_notice.clone());
         let core = Core::start(settings)?;
         if !core.install() {
             core.shutdown(Instant::now());
             return Err(Kind::Installed { service: String::new() }.into());
         }
+        let ending = Ending { since: Instant::now(), deadline, summary, notice };
         Ok(Self { tracer: Tracer { core }, ending: Some(ending) })
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod builder;
 pub(crate) mod callsite;
 pub(crate) mod context;
 pub(crate) mod core;
+pub(crate) mod early;
 mod end;
 pub(crate) mod endpoint;
 pub(crate) mod env;

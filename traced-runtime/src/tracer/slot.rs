@@ -15,6 +15,7 @@ use crate::reporter::notice::contain;
 use crate::reporter::stats::DropReason;
 use crate::tracer::callsite::Roots;
 use crate::tracer::core::Core;
+use crate::tracer::early;
 use crate::tracer::fork::PerProcess;
 use crate::tracer::id::TraceId;
 use crate::tracer::sampler::Sampler;
@@ -81,8 +82,12 @@ const REASONS: [DropReason; LOSSES] =
 static SLOTS: [AtomicPtr<Slot>; TRACERS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; TRACERS];
 
 /// The tracer that starts traces where there is no context; null if none is installed or it requires a parent. The one
-/// load that an annotated function makes in a program without tracer.
+/// load that an annotated function makes in a program without tracer. [`WATCHED`] while none is installed and it is to be known
+/// where one is missed.
 static ROOTS: AtomicPtr<Slot> = AtomicPtr::new(std::ptr::null_mut());
+
+/// No tracer at all; it is never read.
+const WATCHED: *mut Slot = std::ptr::dangling_mut();
 
 /// The installed tracer, whether or not it requires a parent.
 static INSTALLED: AtomicPtr<Slot> = AtomicPtr::new(std::ptr::null_mut());
@@ -256,9 +261,8 @@ impl Slot {
         if INSTALLED.compare_exchange(null, me, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return false;
         }
-        if !self.require_parent.load(Ordering::Relaxed) {
-            ROOTS.store(me, Ordering::Release);
-        }
+        let roots = if self.require_parent.load(Ordering::Relaxed) { null } else { me };
+        ROOTS.store(roots, Ordering::Release);
         true
     }
 
@@ -284,10 +288,31 @@ impl Slot {
         }
     }
 
-    /// Whether an annotated function without a context starts a trace.
+    /// Whether an annotated function without a context may start a trace.
     #[inline(always)]
     pub(crate) fn starts_roots() -> bool {
         !ROOTS.load(Ordering::Relaxed).is_null()
+    }
+
+    /// The installed tracer's slot, for a span that starts without one that it belongs to.
+    pub(crate) fn for_roots() -> Option<&'static Self> {
+        let slot = Self::installed();
+        if slot.is_none() {
+            early::missed();
+        }
+        slot
+    }
+
+    /// From now on the first span that would start without a tracer is noticed.
+    pub(crate) fn watch_for_roots() {
+        let _ = ROOTS.compare_exchange(std::ptr::null_mut(), WATCHED, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Ends that; `false` if nobody watched.
+    pub(crate) fn unwatch_roots() -> bool {
+        // Programs without a tracer come here: a read does not take the line from other threads.
+        ROOTS.load(Ordering::Relaxed) == WATCHED
+            && ROOTS.compare_exchange(WATCHED, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// The installed tracer's slot.

@@ -26,7 +26,8 @@ impl Local {
         let mut ids = self.adopt(if fork::is_child() { parent.across_fork() } else { parent });
         if !ids.has_trace() {
             let (slot, flags) = match ids.tracer {
-                0 => (Slot::installed()?, 0),
+                0 if ids.is(flag::SUPPRESSED) => return None,
+                0 => (Slot::for_roots()?, 0),
                 tracer => (Slot::find(tracer)?, flag::OF_TRACER),
             };
             if !slot.lets_start(roots) || ids.is(flag::SUPPRESSED) {

@@ -137,7 +137,7 @@ impl Local {
             }
             State::Closed => return self.lose_inside(site, DropReason::ThreadEnded),
             State::Off => {
-                return match Slot::installed() {
+                return match Slot::for_roots() {
                     Some(slot) => self.enter_root(slot, site, 0),
                     None => Enter::inert(),
                 };
@@ -147,7 +147,7 @@ impl Local {
         let ids = self.place.ids();
         if !ids.has_trace() {
             let (slot, mut flags) = match ids.tracer {
-                0 => (Slot::installed(), 0),
+                0 => (Slot::for_roots(), 0),
                 tracer => (Slot::find(tracer), flag::OF_TRACER),
             };
             if ids.is(flag::DECISION) {
