@@ -229,6 +229,9 @@ fn shown(answer: &str) -> String {
 }
 
 #[cfg(test)]
+mod against_curl;
+
+#[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
     use std::io::{BufRead as _, BufReader, Write as _};

@@ -5,6 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 #[cfg(feature = "collector")]
+mod host;
+#[cfg(feature = "collector")]
 pub(crate) mod http;
 #[cfg(feature = "collector")]
 mod http_date;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use ureq::http::{HeaderValue, Uri};
 
+use crate::reporter::send::host;
 use crate::tracer::error::redacted;
 
 /// Why a URL is no place to send spans to.
@@ -34,17 +35,18 @@ impl fmt::Debug for Target {
 }
 
 impl Target {
+    /// Takes a URL apart as curl does. What a request could not carry, or what nobody could be reached by, is an error.
     pub(crate) fn parse(url: &str) -> Result<Self, EndpointError> {
         let url = url.trim();
-        let example = "write it like http://localhost:9411/api/v2/spans";
         let error = |what: &str| EndpointError(format!("the collector's URL {:?} {what}", redacted(url)));
         if url.is_empty() {
-            return Err(EndpointError(format!("the collector's URL is empty; {example}")));
+            return Err(EndpointError(format!("the collector's URL is empty; {EXAMPLE}")));
         }
-        let Some((scheme, _)) = url.split_once("://") else {
-            return Err(error(&format!("has no scheme; {example}")));
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err(error(&format!("has no scheme; {EXAMPLE}")));
         };
-        match scheme.to_ascii_lowercase().as_str() {
+        let scheme = scheme.to_ascii_lowercase();
+        match scheme.as_str() {
             "http" => {}
             "https" if cfg!(feature = "tls") => {}
             "https" => {
@@ -52,36 +54,87 @@ impl Target {
             }
             _ => return Err(error("has a scheme that is neither http nor https")),
         }
-        let uri: Uri = url.parse().map_err(|cause| error(&format!("cannot be read: {cause}; {example}")))?;
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        // A fragment is nobody's but the reader's.
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (user, place) = authority.rsplit_once('@').map_or((None, authority), |(user, place)| (Some(user), place));
-        let host = uri.host().unwrap_or_default();
-        if matches!(host, "" | "[]") {
-            return Err(error(&format!("has no host; {example}")));
+        let authorization = user.map(basic).transpose().map_err(|what| error(&what))?;
+        // A password may hold what ends an authority; then what is taken for the host is secret.
+        let is_secret = path.contains('@');
+        let unreadable = || format!("has a host or port that cannot be read; {EXAMPLE}");
+        let place = place_of(place).map_err(|what| error(&if is_secret { unreadable() } else { what }))?;
+        let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+        let path = if path.is_empty() { "/" } else { path };
+        check(path, "path").map_err(|what| error(&what))?;
+        check(query, "query").map_err(|what| error(&what))?;
+        if path.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err(error("has a part . or .. in its path; write the path that is meant"));
         }
-        if let Some(port) = place.strip_prefix(host).and_then(|port| port.strip_prefix(':')) {
-            if !matches!(port.parse::<u16>(), Ok(1..)) {
-                return Err(error(&format!("has the port {port:?}; a port is a number from 1 to 65535")));
-            }
-        }
-        let authorization = match user {
-            None => None,
-            Some(user) => Some(basic(user).ok_or_else(|| error("has a user or password that is no valid header"))?),
-        };
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let plain = Uri::builder().scheme(scheme).authority(place).path_and_query(path);
-        let query = if uri.query().is_some() { "?***" } else { "" };
-        let shown = format!("{}://{place}{}{query}", scheme.to_ascii_lowercase(), uri.path());
-        let uri = plain.build().map_err(|cause| error(&format!("cannot be read: {cause}; {example}")))?;
-        Ok(Self { uri, authorization, shown })
+        let uri = Uri::builder().scheme(scheme.as_str()).authority(&*place).path_and_query(format!("{path}{query}"));
+        let uri = uri.build().map_err(|cause| error(&format!("cannot be read: {cause}; {EXAMPLE}")))?;
+        let query = if query.is_empty() { "" } else { "?***" };
+        Ok(Self { uri, authorization, shown: format!("{scheme}://{place}{path}{query}") })
     }
 }
 
-/// The header for `user:password`, both percent-encoded as in a URL.
-fn basic(user: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("Basic {}", base64(&percent_decoded(user)))).ok()?;
+/// The end of a message about a URL that cannot be read.
+pub(super) const EXAMPLE: &str = "write it like http://localhost:9411/api/v2/spans";
+
+/// `host:port` in its normal form, or the host alone. The error is the end of a sentence about the URL.
+fn place_of(place: &str) -> Result<String, String> {
+    // The colons of an IPv6 address stand in brackets.
+    let from = place.rfind(']').unwrap_or(0);
+    let (host, port) = match place[from..].split_once(':') {
+        Some((before, port)) => (&place[..from + before.len()], port),
+        None => (place, ""),
+    };
+    if host.is_empty() {
+        return Err(format!("has no host; {EXAMPLE}"));
+    }
+    let host = host::normal(host)?;
+    if port.is_empty() {
+        return Ok(host);
+    }
+    // A sign is no digit.
+    if port.bytes().any(|b| !b.is_ascii_digit()) {
+        return Err(format!("has a port that is no number; {EXAMPLE}"));
+    }
+    match port.parse::<u16>() {
+        Ok(number @ 1..) => Ok(format!("{host}:{number}")),
+        _ => Err(format!("has the port {port:?}; a port is a number from 1 to 65535")),
+    }
+}
+
+/// Whether all characters may stand in this part of a URL.
+fn check(part: &str, name: &str) -> Result<(), String> {
+    let is_odd = |c: &char| !c.is_ascii_graphic() || matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}');
+    match part.chars().find(is_odd) {
+        Some(odd) => {
+            let encoded: String = odd.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect();
+            Err(format!("has {odd:?} in its {name}; write {encoded} instead"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The header for `user:password`, both percent-encoded as in a URL. Without a colon it is all user, and the password empty: RFC
+/// 7617 has a colon in any case. The error is the end of a sentence about the URL, and does not show them.
+fn basic(user: &str) -> Result<HeaderValue, String> {
+    if user.contains('@') {
+        return Err("has more than one @ before its host; write %40 for one in a user or password".to_owned());
+    }
+    let mut credentials = percent_decoded(user);
+    if !user.contains(':') {
+        credentials.push(b':');
+    }
+    // By RFC 7617, too.
+    if credentials.iter().any(u8::is_ascii_control) {
+        return Err("has a control character in its user or password, which no header carries; remove it".to_owned());
+    }
+    let value = HeaderValue::from_str(&format!("Basic {}", base64(&credentials)));
+    let mut value = value.map_err(|_| "has a user or password that no header carries".to_owned())?;
     value.set_sensitive(true);
-    Some(value)
+    Ok(value)
 }
 
 /// A `%` that is not followed by two hex digits stands for itself.
