@@ -68,6 +68,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     usual: Answer,
+    /// To what is no POST; `None`: as to any other.
+    others: Option<Answer>,
     next: VecDeque<Answer>,
     received: Vec<Received>,
     /// Each with its number; ended ones are taken out.
@@ -80,6 +82,7 @@ impl Default for State {
     fn default() -> State {
         State {
             usual: Answer::status(202),
+            others: None,
             next: VecDeque::new(),
             received: Vec::new(),
             connections: Vec::new(),
@@ -261,6 +264,11 @@ impl Collector {
     /// Answers like this from now on.
     pub fn answer(&self, answer: Answer) {
         self.shared.lock().usual = answer;
+    }
+
+    /// Answers what is no POST like this from now on.
+    pub fn answer_others(&self, answer: Answer) {
+        self.shared.lock().others = Some(answer);
     }
 
     /// Answers one request like this, after those for which the same was said before.
@@ -460,10 +468,8 @@ fn serve(stream: TcpStream, number: usize, shared: &Shared) -> io::Result<()> {
         if state.is_down {
             break;
         }
-        let answer = match state.next.pop_front() {
-            Some(next) => next,
-            None => state.usual.clone(),
-        };
+        let others = state.others.clone().filter(|_| request.method != "POST");
+        let answer = others.or_else(|| state.next.pop_front()).unwrap_or_else(|| state.usual.clone());
         request.connection = number;
         request.status = match answer.end {
             End::Response(status, ..) => Some(status),

@@ -112,6 +112,39 @@ fn a_trace_of_20_000_spans_is_a_page_and_a_number() {
     assert!(text.lines().count() < 210 && text.len() < 50_000, "{text}");
 }
 
+/// Jaeger takes Zipkin's spans on a port that answers 400 to all else, and shows traces elsewhere.
+#[test]
+fn a_collector_without_a_page_for_the_trace_gets_no_link() {
+    for (status, link) in [(400, false), (404, false), (302, false), (503, false), (200, true)] {
+        let collector = Collector::start();
+        collector.answer_others(Answer::status(status));
+        let url = collector.url().replace("http://", "http://user:secret@");
+        let output = quickstart(&url).run(SOON).success();
+        assert!(output.stderr.contains("traced: sent 4 spans in 1 batch, 0 dropped"), "{}", output.stderr);
+        assert_eq!(output.stderr.contains("open  http"), link, "{status}: {}", output.stderr);
+        // It is asked as spans are sent: where the link leads, and not traced.
+        let received = collector.received();
+        let asked: Vec<_> = received.iter().filter(|request| request.method != "POST").collect();
+        let trace = collector.accepted_spans()[0]["traceId"].clone();
+        assert_eq!(asked.len(), 1);
+        assert_eq!(asked[0].path, format!("/zipkin/traces/{}", trace.as_str().unwrap_or_default()));
+        assert_eq!((asked[0].method.as_str(), asked[0].header("b3")), ("GET", Some("0")));
+        assert_eq!(asked[0].header("authorization"), received[0].header("authorization"));
+    }
+}
+
+/// The question holds up the spans for a moment at most.
+#[test]
+fn a_collector_that_does_not_answer_the_question_gets_no_link_and_all_spans() {
+    for answer in [Answer::silence(), Answer::close(), Answer::raw("no HTTP")] {
+        let collector = Collector::start();
+        collector.answer_others(answer);
+        let output = quickstart(&collector.url()).run(SOON).success();
+        assert!(output.stderr.contains("traced: sent 4 spans in 1 batch, 0 dropped"), "{}", output.stderr);
+        assert!(!output.stderr.contains("open  http"), "{}", output.stderr);
+    }
+}
+
 #[test]
 fn the_link_is_there_where_the_spans_were_accepted() {
     let collector = Collector::start();

@@ -11,7 +11,7 @@ use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::Redaction;
 #[cfg(feature = "spool")]
 use crate::reporter::spool::SpoolSettings;
-use crate::reporter::tree::link::traces_at;
+use crate::reporter::tree::link::{self, Asks};
 use crate::reporter::tree::terminal::Terminal;
 use crate::tracer::builder::Builder;
 use crate::tracer::endpoint::Endpoint;
@@ -101,12 +101,8 @@ impl Blueprint {
         })?;
         let print_trees = self.print_trees.then(|| Terminal::of_process(&drain, self.redaction.clone())).transpose();
         let trees = print_trees.map_err(|source| Kind::Thread { name: "traced-trees", source })?;
-        let collector = match &self.backend {
-            #[cfg(feature = "collector")]
-            Rebuild::Collector { url, .. } => Some(url.as_str()),
-            _ => None,
-        };
-        let accepted = trees.as_ref().zip(collector.and_then(traces_at)).map(|(trees, at)| trees.link(at));
+        let accepted = trees.as_ref().zip(self.collector());
+        let accepted = accepted.and_then(|(trees, (url, asks))| link::printed_by(trees, url, asks));
         #[cfg(feature = "spool")]
         let is_left_behind = output.is_none() && !self.has_backend_again();
         let output = match output {
@@ -128,6 +124,18 @@ impl Blueprint {
         };
         let pipeline = Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source })?;
         Ok(Parts { drain, pipeline, trees })
+    }
+
+    /// The collector, if there is one, and who asks whether it shows pages, too.
+    fn collector(&self) -> Option<(&str, Asks)> {
+        match &self.backend {
+            #[cfg(feature = "collector")]
+            Rebuild::Collector { url, .. } => {
+                let pages = crate::reporter::send::page::Pages::beside(url)?;
+                Some((url, Box::new(move |page: &str| pages.have(page))))
+            }
+            _ => None,
+        }
     }
 
     fn output(&self) -> Result<Output, ConfigError> {

@@ -311,7 +311,8 @@ impl Builder {
     /// held up the whole trace, the *critical path*, and `░` elsewhere. In the margin stands how it ended: `✗` with an error, `!`
     /// panicked, `⊘` cancelled, `…` unfinished. An error's text stands below the span that it came from. Four or more
     /// siblings that are alike are one row, `db::query ×48`, with their times added up. The link is there when a Zipkin
-    /// collector has accepted the trace; it may follow its tree as a line of its own.
+    /// collector has accepted the trace; it may follow its tree as a line of its own. The first one is asked for before, by the
+    /// thread that sends: a collector that shows no traces, as Jaeger's, gets no links.
     ///
     /// A tree is printed when the root of its trace in this process has ended: what ends later follows as a tree marked
     /// *late*, what waits in vain is printed at the end of the program, or when 16 MiB are waiting, marked *incomplete*.

@@ -68,7 +68,8 @@ impl HttpSender {
     }
 }
 
-fn config(timeout: Duration) -> Config {
+/// How requests are made to the collector's server.
+pub(super) fn config(timeout: Duration) -> Config {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)

@@ -11,6 +11,8 @@ pub(crate) mod http;
 #[cfg(feature = "collector")]
 mod http_date;
 #[cfg(feature = "collector")]
+pub(crate) mod page;
+#[cfg(feature = "collector")]
 mod target;
 
 /// Takes encoded spans to a collector.

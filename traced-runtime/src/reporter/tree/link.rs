@@ -1,8 +1,48 @@
 //! Where a trace can be seen.
 
+use std::cell::Cell;
+
+use crate::reporter::pipeline::AcceptHook;
+use crate::reporter::tree::terminal::Terminal;
+
+/// What is known of the page that shows a trace.
+#[derive(Clone, Copy)]
+enum Known {
+    /// Nothing, after so many questions without an answer.
+    Nothing(u8),
+    IsThere,
+    /// As beside a collector of Jaeger's, which takes Zipkin's spans and shows none.
+    IsNot,
+}
+
+/// Questions that may stay without an answer; then there are no links.
+const QUESTIONS: u8 = 3;
+
+/// Asks whether a page is there; `None` when no answer came.
+pub(crate) type Asks = Box<dyn Fn(&str) -> Option<bool> + Send>;
+
+/// What has links printed to traces that this collector accepts, where they can be seen. Whether they can be is asked once, when
+/// the first one is accepted, and on the thread that sends.
+pub(crate) fn printed_by(trees: &Terminal, collector: &str, asks: Asks) -> Option<AcceptHook> {
+    let at = traces_at(collector)?;
+    let (known, print) = (Cell::new(Known::Nothing(0)), trees.link(at.clone()));
+    Some(Box::new(move |traces| {
+        if let (Known::Nothing(asked @ ..QUESTIONS), Some(trace)) = (known.get(), traces.first()) {
+            known.set(match asks(&format!("{at}{trace}")) {
+                Some(true) => Known::IsThere,
+                Some(false) => Known::IsNot,
+                None => Known::Nothing(asked + 1),
+            });
+        }
+        if matches!(known.get(), Known::IsThere) {
+            print(traces);
+        }
+    }))
+}
+
 /// The address of the traces that a Zipkin collector accepts at this URL, up to their id, without what is secret in it.
 /// `None`: the URL's path is not Zipkin's, and nobody knows what is there.
-pub(crate) fn traces_at(collector: &str) -> Option<String> {
+fn traces_at(collector: &str) -> Option<String> {
     let (scheme, rest) = collector.trim().split_once("://")?;
     let (authority, path) = rest.split(['?', '#']).next()?.split_once('/')?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
