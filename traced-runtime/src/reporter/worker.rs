@@ -10,7 +10,7 @@ use crate::reporter::backend::Reporter;
 use crate::reporter::backoff::Backoff;
 use crate::reporter::block::Batch;
 use crate::reporter::buffers::Buffers;
-use crate::reporter::encode::{Body, Filled};
+use crate::reporter::encode::{Bare, Body, Filled};
 use crate::reporter::notice::{CAUSES, Cause, NoticeHook, NoticeKind, Notices, contain};
 use crate::reporter::pipeline::{AcceptHook, Attempt, Cost, Output, Pause, Shared, Task};
 use crate::reporter::record::SpanRecord;
@@ -263,18 +263,20 @@ impl Worker {
         let Live::Zipkin { body, .. } = &self.output else { return };
         let body = Arc::clone(body);
         // Oldest first: the last part is the next.
-        let mut parts = Vec::new();
-        parts.push(0..body.spans());
+        let mut parts = vec![(0..body.spans(), None)];
         let mut requests = 0;
         let mut rejected = 0;
         // The first one that is found to be at fault, and why.
         let mut cause: Option<(Failure, Option<String>)> = None;
-        while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
+        while let Some((part, bare)) = parts.pop().filter(|(part, _)| !part.is_empty()) {
             let spans = part.len();
             requests += 1;
             let mut bytes = 0;
-            match self.persist(|output| output.send(&body, part.clone(), &mut bytes)) {
+            match self.persist(|output| output.send(&body, part.clone(), bare.as_ref(), &mut bytes)) {
                 Delivery::Done => {
+                    if let Some(bare) = &bare {
+                        self.shared.cut(bare.parts);
+                    }
                     self.tell_accepted(&part);
                     self.shared.sent(spans, bytes);
                 }
@@ -287,7 +289,7 @@ impl Worker {
                     };
                     if divisible && spans > 1 {
                         let middle = part.start + spans / 2;
-                        parts.extend([middle..part.end, part.start..middle]);
+                        parts.extend([(middle..part.end, None), (part.start..middle, None)]);
                         if failure.fate == Fate::TooLarge {
                             self.tell(NoticeKind::TooLarge, 0, |_| {
                                 format!(
@@ -305,7 +307,14 @@ impl Worker {
                             Some(_) => {}
                         }
                     } else {
-                        self.drop_failed(spans, &failure, None);
+                        let is_whole = failure.fate == Fate::TooLarge && spans == 1 && bare.is_none();
+                        match body.bare(part.start).filter(|_| is_whole) {
+                            Some(bare) => {
+                                self.tell_bare(&failure, bare.parts);
+                                parts.push((part, Some(bare)));
+                            }
+                            None => self.drop_failed(spans, &failure, None),
+                        }
                     }
                 }
             }
@@ -318,6 +327,15 @@ impl Worker {
         if let Some(batch) = self.shared.finished() {
             batch.folder.remove(batch.number);
         }
+    }
+
+    /// Tells that the collector finds a span too large by itself.
+    fn tell_bare(&mut self, failure: &Failure, parts: u64) {
+        let Failure { cause, text, .. } = failure;
+        self.notices.tell_cause(NoticeKind::Cut, cause, parts, Instant::now(), |parts| {
+            let parts = Number(parts);
+            format!("{text}; spans that are too large alone are sent without their {parts} tags and annotations: annotate less")
+        });
     }
 
     /// Tells whose local roots are in an accepted part of the body.
@@ -555,10 +573,10 @@ impl Live {
         result.unwrap_or_else(|panic| Err(Failure::panicked("reporter", &panic)))
     }
 
-    /// One attempt to send some of the encoded spans.
-    fn send(&mut self, body: &Body, part: Range<usize>, bytes: &mut usize) -> Result<(), Failure> {
+    /// One attempt to send some of the encoded spans, or what is left of one.
+    fn send(&mut self, body: &Body, part: Range<usize>, bare: Option<&Bare>, bytes: &mut usize) -> Result<(), Failure> {
         let Self::Zipkin { sender, scratch, .. } = self else { return Ok(()) };
-        let part = body.part(part, scratch);
+        let part = bare.map_or_else(|| body.part(part, scratch), |bare| &bare.list);
         *bytes = part.len();
         let result = contain(|| sender.send(part).map_err(|error| Failure::sending(&error)));
         result.unwrap_or_else(|panic| Err(Failure::panicked("sender", &panic)))

@@ -81,6 +81,58 @@ impl Body {
     }
 }
 
+/// A span that was encoded, without what it was given.
+pub(crate) struct Bare {
+    /// A list of it alone.
+    pub(crate) list: Vec<u8>,
+    /// Tags and annotations that are gone.
+    pub(crate) parts: u64,
+}
+
+impl Body {
+    /// What a collector gets of a span that it finds too large by itself; `None` when it has neither tags nor annotations.
+    ///
+    /// The record is gone by then, or was another process's. Quotes inside of texts are escaped, so what is looked for is found
+    /// where it is a field.
+    pub(crate) fn bare(&self, span: usize) -> Option<Bare> {
+        let mut list = self.part(span..span + 1, &mut Vec::new()).to_vec();
+        let annotations = cut_field(&mut list, b",\"annotations\":[{\"timestamp\":");
+        let tags = cut_field(&mut list, b",\"tags\":{\"");
+        if annotations.is_empty() && tags.is_empty() {
+            return None;
+        }
+        let count =
+            |text: &[u8], pattern: &[u8]| text.windows(pattern.len()).filter(|part| *part == pattern).count() as u64;
+        let shed = Shed { tags: count(&tags, b"\":\""), annotations: count(&annotations, b"{\"timestamp\":") };
+        let cut = Cut { shed, names: 0 };
+        let is_failed = [&b"{\"error\":\""[..], b",\"error\":\""].iter().any(|error| count(&tags, error) > 0);
+        let error = if is_failed { ",\"error\":\"error\"" } else { "" };
+        let note = format!(",\"tags\":{{\"{CUT_TAG}\":\"{}\"{error}}}}}]", cut.note(annotations.len() + tags.len()));
+        list.truncate(list.len() - b"}]".len());
+        list.extend_from_slice(note.as_bytes());
+        Some(Bare { list, parts: cut.parts() })
+    }
+}
+
+/// Takes out a field that begins so, with its value in brackets; returns it, or nothing.
+fn cut_field(list: &mut Vec<u8>, start: &[u8]) -> Vec<u8> {
+    let Some(from) = list.windows(start.len()).position(|part| part == start) else { return Vec::new() };
+    let (mut depth, mut in_text, mut escaped) = (0_u32, false, false);
+    for (at, &byte) in list.iter().enumerate().skip(from) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' if depth == 1 => return list.drain(from..=at).collect(),
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    Vec::new()
+}
+
 fn has_error(span: &SpanRecord) -> bool {
     span.tag("error").is_some()
 }

@@ -6,6 +6,7 @@ pub(crate) mod json;
 
 use std::ops::Range;
 
+pub(crate) use self::cut::Bare;
 use self::fragment::Fragments;
 use crate::reporter::record::SpanRecord;
 
@@ -427,6 +428,38 @@ mod tests {
             let list = String::from_utf8(body.part(0..1, &mut Vec::new()).to_vec()).unwrap();
             assert!(list.matches("\"traced.cut\":").count() <= 1, "{list}");
             assert_eq!(part(&body, 0..1)[0]["id"], format!("{:016x}", large.id.get()));
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_an_encoded_span_is_what_it_is_without_tags_and_annotations() {
+        let mut rng = SmallRng::seed_from_u64(5);
+        for _ in 0..2_000 {
+            let mut whole = json::tests::any_span(&mut rng);
+            if rng.random() {
+                // What looks like the end of a field, or like one.
+                let text = r#"]}],"tags":{"error":"x"},"annotations":[{"timestamp":1\"#;
+                whole.attributes.tag(0, text, TagValue::Text(text));
+                whole.attributes.annotation(1_000, text);
+            }
+            let mut body = Body::new(usize::MAX);
+            body.add(&mut span(1));
+            body.add(&mut whole);
+            body.add(&mut span(2));
+            let encoded = part(&body, 1..2).remove(0);
+            let (tags, annotations) = (encoded["tags"].as_object(), encoded["annotations"].as_array());
+            let Some(bare) = body.bare(1) else {
+                assert!(tags.is_none() && annotations.is_none(), "{encoded}");
+                continue;
+            };
+            let gone = tags.map_or(0, serde_json::Map::len) + annotations.map_or(0, Vec::len);
+            assert_eq!(bare.parts, gone as u64, "{encoded}");
+            let left: Vec<Value> = serde_json::from_slice(&bare.list).unwrap();
+            assert_eq!(left[0]["tags"]["error"].is_string(), tags.is_some_and(|tags| tags.contains_key("error")));
+            let mut expected = encoded.clone();
+            expected.as_object_mut().unwrap().remove("annotations");
+            expected["tags"] = left[0]["tags"].clone();
+            assert_eq!(left, [expected]);
         }
     }
 

@@ -428,6 +428,11 @@ impl Shared {
         }
     }
 
+    /// Tags and annotations of the batch in hand were left out.
+    pub(crate) fn cut(&self, parts: u64) {
+        self.lock().stats.cut_tags += parts;
+    }
+
     /// Spans of the batch in hand are dropped.
     pub(crate) fn dropped(&self, spans: usize, reason: DropReason) {
         let mut state = self.lock();

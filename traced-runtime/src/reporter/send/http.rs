@@ -193,8 +193,9 @@ fn later(what: String, headers: &HeaderMap) -> SendError {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
     let after = text(header::RETRY_AFTER)?;
-    if let Ok(seconds) = after.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !after.is_empty() && after.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More than a number holds is long enough.
+        return Some(Duration::from_secs(after.parse().unwrap_or(u64::MAX)));
     }
     let now = text(header::DATE).and_then(http_date::parse).unwrap_or_else(SystemTime::now);
     // One that has passed is no wish.
@@ -353,6 +354,8 @@ mod tests {
             ),
             ("503 Service Unavailable\r\nRetry-After: soon", "", retry(None)),
             ("429 Too Many Requests\r\nRetry-After: -7", "", retry(None)),
+            ("429 Too Many Requests\r\nRetry-After: +7", "", retry(None)),
+            ("429 Too Many Requests\r\nRetry-After: 18446744073709551616", "", retry(Some(u64::MAX))),
             ("401 Unauthorized", "", Fate::Refused),
             ("404 Not Found", "", Fate::Refused),
             ("415 Unsupported Media Type", "", Fate::Refused),

@@ -105,7 +105,8 @@ impl SendError {
         Self::new(Fate::Rejected, source)
     }
 
-    /// The body has too many bytes, as with HTTP's 413: it is halved until it fits; a span too large by itself is dropped.
+    /// The body has too many bytes, as with HTTP's 413: it is halved until it fits. A span too large by itself is sent without
+    /// its tags and annotations, and dropped if that is too large, too.
     #[must_use]
     pub fn too_large(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(Fate::TooLarge, source)

@@ -379,6 +379,45 @@ fn a_request_that_is_too_large_is_sent_in_parts() {
 }
 
 #[test]
+fn a_span_too_large_for_the_collector_is_sent_without_what_it_was_given() {
+    struct Narrow(Arc<Mutex<Vec<serde_json::Value>>>);
+    impl Sender for Narrow {
+        fn send(&mut self, body: &[u8]) -> Result<(), SendError> {
+            if body.len() > 400 {
+                return Err(SendError::too_large("HOST answered 413").with_status(413));
+            }
+            self.0.lock().unwrap().extend(serde_json::from_slice::<Vec<_>>(body).unwrap());
+            Ok(())
+        }
+    }
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let (config, notes) = config(Output::Zipkin(Box::new(Narrow(Arc::clone(&sent)))));
+    let pipeline = start(config);
+    let mut large = spans(1..=4);
+    for text in ["a", "b", "c"] {
+        large[1].attributes.annotation(1, &text.repeat(500));
+    }
+    large[2].attributes.tag(1, "error", crate::reporter::attributes::TagValue::Text(&"x".repeat(500)));
+    // Nothing can be left out of this one.
+    large[3].name = Some("x".repeat(500).into());
+    pipeline.ended(4);
+    hand_on(&pipeline, large);
+    let tally = pipeline.flush(soon());
+    assert_eq!((tally.sent(), drops(&tally)), (3, vec![(DropReason::TooLarge, 1)]));
+    assert_eq!(pipeline.stats().cut_tags(), 4);
+    let sent = sent.lock().unwrap();
+    assert_eq!(sent.len(), 3);
+    assert_eq!(sent[1]["tags"]["traced.cut"], "3 annotations, 1597 bytes");
+    assert_eq!(sent[2]["tags"]["error"], "error");
+    let notes = notes.lock().unwrap();
+    assert!(
+        notes.iter().any(|note| note.contains("sent without their 3 tags and annotations: annotate less")),
+        "{notes:?}"
+    );
+    assert!(notes.iter().any(|note| note.starts_with("1 span dropped: HOST answered 413")), "{notes:?}");
+}
+
+#[test]
 fn a_span_that_no_request_holds_is_dropped_and_others_go_through() {
     let (mut config, notes) = config(Output::Zipkin(Box::new(Fake(|_| Ok(())))));
     config.batch_bytes = 1_000;
