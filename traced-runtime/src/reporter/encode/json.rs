@@ -188,7 +188,7 @@ fn annotations(out: &mut Vec<u8>, span: &SpanRecord) {
         annotation(out, before, time, value);
         before = NEXT_ANNOTATION;
     }
-    if before == NEXT_ANNOTATION {
+    if before.len() == NEXT_ANNOTATION.len() {
         out.push(b']');
     }
 }
@@ -223,7 +223,7 @@ fn tags(out: &mut Vec<u8>, span: &SpanRecord) {
         tag(out, before, key.as_bytes(), RawValue::Text(value.as_bytes()));
         before = NEXT_TAG;
     }
-    if before == NEXT_TAG {
+    if before.len() == NEXT_TAG.len() {
         out.push(b'}');
     }
 }
