@@ -38,7 +38,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order in which [`Tally`] lists them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::LogFull,
         Self::TooDeep,
         Self::ThreadEnded,
