@@ -23,6 +23,8 @@
 //! flush or a shutdown, which is for what this tracer recorded, its own go first.
 
 mod aside;
+mod base;
+mod directory;
 #[cfg(not(traced_fuzz))]
 mod file;
 #[cfg(traced_fuzz)]
@@ -31,9 +33,11 @@ mod folder;
 mod heir;
 mod index;
 mod lock;
+mod name;
+mod rights;
 mod spooler;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) use crate::reporter::spool::aside::Aside;
 pub(crate) use crate::reporter::spool::file::LONGEST_BODY;
@@ -41,6 +45,7 @@ pub(crate) use crate::reporter::spool::folder::Folder;
 pub(crate) use crate::reporter::spool::heir::{Heir, Left};
 pub(crate) use crate::reporter::spool::index::{Index, Place, Stored};
 pub(crate) use crate::reporter::spool::spooler::Spooler;
+use crate::reporter::spool::{base::Base, rights::Sharing};
 
 /// Where spans wait that cannot be sent, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,5 +55,16 @@ pub(crate) struct SpoolSettings {
     pub(crate) bytes: u64,
 }
 
+/// Why a directory cannot be a spool, as a sentence that says what to do; `None`: it can, or is not there yet.
+pub(crate) fn refusal(directory: &Path) -> Option<String> {
+    let Sharing::Everybody(problem) = Base::sharing(directory)? else { return None };
+    Some(format!(
+        "{problem}; give a directory inside it, which is made for this user alone, or let others not write to it (chmod o-w)"
+    ))
+}
+
 /// What a small file takes of the disk. It bounds the number of files, too.
 pub(crate) const BLOCK: u64 = 4 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -628,6 +628,34 @@ mod tests {
         assert!(small.contains("spool_bytes(1048576)"), "{small}");
     }
 
+    /// Somebody could take its folders away, or wait for spans where they are expected.
+    #[cfg(all(unix, feature = "spool"))]
+    #[test]
+    fn a_directory_that_everybody_may_write_to_is_no_spool_without_the_sticky_bit() {
+        use std::fs::{Permissions, set_permissions};
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let (path, inside) = (directory.path(), directory.path().join("mine"));
+        let problem = "every user may move and remove what is in it (mode 0777); give a directory inside it, which is made for \
+                       this user alone, or let others not write to it (chmod o-w)";
+        let mode = |mode| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        mode(0o777);
+        let told = error(builder().spool(path));
+        assert_eq!(told, format!("cannot build a tracer with spool({path:?}): {problem}"));
+        let variables = [(env::SPOOL, path.to_str().unwrap())];
+        let without = resolve(builder(), &variables).unwrap();
+        assert!(without.spool.is_none());
+        let warning = without.warnings[0].to_string();
+        assert_eq!(warning, format!("cannot use TRACED_SPOOL={path:?}: {problem}; spans wait in memory alone"));
+        // Nothing is said where it is of no use.
+        assert_eq!(resolve(builder().reporter(Nothing), &variables).unwrap().warnings, []);
+        assert!(settings(builder().spool(&inside)).spool.is_some(), "one that is to be made in it");
+        for used in [0o1777, 0o770, 0o700] {
+            mode(used);
+            assert!(settings(builder().spool(path)).spool.is_some(), "{used:o}");
+        }
+    }
+
     /// What is written to the spool can be read back: a body as long as its bound can, and one byte more cannot.
     #[cfg(feature = "spool")]
     #[test]

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::fmt;
 #[cfg(feature = "spool")]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 #[cfg(feature = "collector")]
 use std::time::Duration;
 
@@ -36,6 +36,9 @@ pub(crate) const PROPAGATORS: &str = "OTEL_PROPAGATORS";
 pub(crate) const SPOOL: &str = "TRACED_SPOOL";
 /// `1` or `ascii`: each finished trace is printed. A name of our own: there is no standard one.
 pub(crate) const TREE: &str = "TRACED_TREE";
+
+/// What becomes of spans when the environment names a spool that is not used.
+const NO_SPOOL: &str = "spans wait in memory alone";
 
 /// Reads variables one at a time, so that those which the program has decided itself are neither read nor
 /// complained about. An empty value is no value.
@@ -152,18 +155,21 @@ impl<'a> Environment<'a> {
         usable.then_some(known)
     }
 
-    /// `TRACED_SPOOL`. A path need not be UTF-8.
+    /// `TRACED_SPOOL`, unless there is a reason against the directory. A path need not be UTF-8.
     #[cfg(feature = "spool")]
-    pub(crate) fn spool(&mut self) -> Option<PathBuf> {
-        (self.lookup)(SPOOL).filter(|directory| !directory.is_empty()).map(PathBuf::from)
+    pub(crate) fn spool(&mut self, refusal: impl FnOnce(&Path) -> Option<String>) -> Option<PathBuf> {
+        let directory = (self.lookup)(SPOOL).filter(|directory| !directory.is_empty()).map(PathBuf::from)?;
+        match refusal(&directory) {
+            Some(problem) => self.warn(SPOOL, &directory.to_string_lossy(), problem, NO_SPOOL),
+            None => Some(directory),
+        }
     }
 
     /// Tells that `TRACED_SPOOL` does nothing in this build.
     #[cfg(not(feature = "spool"))]
     pub(crate) fn no_spool(&mut self) {
-        const FALLBACK: &str = "spans wait in memory alone";
-        if let Some(directory) = self.value(SPOOL, FALLBACK) {
-            self.warn::<()>(SPOOL, &directory, "it needs the feature `spool` of traced-runtime", FALLBACK);
+        if let Some(directory) = self.value(SPOOL, NO_SPOOL) {
+            self.warn::<()>(SPOOL, &directory, "it needs the feature `spool` of traced-runtime", NO_SPOOL);
         }
     }
 

@@ -39,6 +39,9 @@ pub(crate) enum Kind {
     /// A spool without a directory.
     #[cfg(feature = "spool")]
     NoSpool,
+    /// A spool in which everybody may move and remove what is in it.
+    #[cfg(feature = "spool")]
+    OpenSpool { directory: std::path::PathBuf, problem: String },
     /// A full batch would make a file that is not read back.
     #[cfg(feature = "spool")]
     BatchOverFile { batch: usize, most: u64 },
@@ -109,6 +112,10 @@ impl fmt::Display for ConfigError {
             Kind::NoSpool => f.write_str(
                 "cannot build a tracer with spool(\"\"): spans are kept in a directory; name one, or leave it out",
             ),
+            #[cfg(feature = "spool")]
+            Kind::OpenSpool { directory, problem } => {
+                write!(f, "cannot build a tracer with spool({}): {problem}", quoted(&directory.to_string_lossy()))
+            }
             #[cfg(feature = "spool")]
             Kind::BatchOverFile { batch, most } => write!(
                 f,

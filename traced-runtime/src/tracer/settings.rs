@@ -11,7 +11,7 @@ use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
 use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;
 #[cfg(feature = "spool")]
-use crate::reporter::spool::{BLOCK, LONGEST_BODY, SpoolSettings};
+use crate::reporter::spool::{BLOCK, LONGEST_BODY, SpoolSettings, refusal};
 use crate::tracer::builder::Builder;
 use crate::tracer::core::Crossing;
 use crate::tracer::endpoint::Endpoint;
@@ -146,8 +146,12 @@ pub(super) fn spool_settings(
     let directory = match directory {
         Some(_) if !encodes => return Err(Kind::TwoBackends { first: "reporter()", second: "spool()" }.into()),
         Some(directory) if directory.as_os_str().is_empty() => return Err(Kind::NoSpool.into()),
-        Some(directory) => directory,
-        None => match environment.spool().filter(|_| encodes) {
+        Some(directory) => match refusal(&directory) {
+            Some(problem) => return Err(Kind::OpenSpool { directory, problem }.into()),
+            None => directory,
+        },
+        None if !encodes => return Ok(None),
+        None => match environment.spool(refusal) {
             Some(directory) => directory,
             None => return Ok(None),
         },

@@ -242,6 +242,7 @@ mod with_a_spool {
         loop {
             match shared.next_spill() {
                 Spill::Adopt => drop(shared.adopted(&mut Left::default())),
+                Spill::Check => shared.checked(),
                 Spill::Stop => break,
                 Spill::InFlight { .. } | Spill::Queue { .. } if shared.make_room(100).is_none() => {}
                 Spill::InFlight { number, .. } if works => {

@@ -259,6 +259,7 @@ impl State {
         #[cfg(feature = "spool")]
         if self.has_given_up() {
             let all_safe = self.in_flight == 0 && self.queue.is_empty() && !self.is_spilling();
+            let all_safe = all_safe && self.spool_is_checked();
             return if all_safe { self.flushes.ready(u64::MAX) } else { None };
         }
         let settled = self.settled().unwrap_or(u64::MAX);

@@ -45,6 +45,8 @@ pub(super) struct Spilling {
     adopt_at: Instant,
     /// Whether it is an adopted batch's turn, if the queue has one, too.
     adopted_next: bool,
+    /// What is on the disk was looked at since the shutdown began.
+    checked: bool,
 }
 
 /// The batch that the sending thread is at.
@@ -75,6 +77,8 @@ pub(crate) enum Spill {
     },
     /// Look for folders whose tracers are gone.
     Adopt,
+    /// Look whether all that was written is still there: the end tells how much it is.
+    Check,
     Stop,
 }
 
@@ -111,7 +115,14 @@ impl Spilling {
             save_at: None,
             adopt_at: Instant::now(),
             adopted_next: false,
+            checked: false,
         }
+    }
+
+    /// A number for a batch from the queue.
+    const fn next_number(&mut self) -> u64 {
+        self.taken = self.taken.saturating_add(1);
+        self.taken
     }
 
     const fn saved_in_flight(&self) -> Option<u64> {
@@ -131,7 +142,8 @@ impl Spilling {
     }
 
     fn can_write(&self, now: Instant) -> bool {
-        self.not_before.is_none_or(|not_before| now >= not_before)
+        // No two batches on the disk may have one number. When they are used up, all in memory have the last one.
+        self.taken < u64::MAX - 1 && self.not_before.is_none_or(|not_before| now >= not_before)
     }
 
     /// Whether everything is to be written as soon as possible.
@@ -233,6 +245,11 @@ impl State {
         })
     }
 
+    /// Whether nothing of what is on the disk may have gone without a count.
+    pub(super) fn spool_is_checked(&self) -> bool {
+        self.spill.as_ref().is_none_or(|spill| spill.checked || spill.index.is_empty())
+    }
+
     /// Gives the backend up, if what is in memory can be spooled.
     pub(super) fn spool_instead(&mut self) -> bool {
         let Some(spill) = &mut self.spill else { return false };
@@ -275,8 +292,7 @@ impl State {
     /// The batch taken from the queue last is encoded.
     pub(super) fn show_in_flight(&mut self, body: &Arc<Body>) {
         let Some(spill) = &mut self.spill else { return };
-        spill.taken += 1;
-        spill.in_hand = InHand::Queue { number: spill.taken, body: Arc::clone(body), saved: false };
+        spill.in_hand = InHand::Queue { number: spill.next_number(), body: Arc::clone(body), saved: false };
     }
 
     /// A shutdown has begun, and has time until the deadline.
@@ -312,8 +328,7 @@ impl State {
                 let hurry = urgent || self.wants_room || self.flushes.current.is_some();
                 let hurry = hurry || waiting >= batch_bytes || now >= since + linger;
                 if waiting > self.queue.bound() / 2 || urgent || (spill.lasting && hurry) {
-                    spill.taken += 1;
-                    let number = spill.taken;
+                    let number = spill.next_number();
                     let batch = self.queue.take_to_spill(batch_bytes, now);
                     (spill.writing, spill.writing_after) = (batch.len() as u64, batch.after());
                     let spans = batch.into_spans();
@@ -335,11 +350,25 @@ impl State {
             spill.index.begin_look();
             return Ok(Spill::Adopt);
         }
+        if closing && !spill.checked && !spill.index.is_empty() {
+            return Ok(Spill::Check);
+        }
         Err(wake.map_or(LONGEST_WAIT, |wake| wake.saturating_duration_since(now).min(LONGEST_WAIT)))
     }
 }
 
 impl Spilling {
+    /// Counts spans of a batch that was taken out of the index as dropped.
+    fn forget(&mut self, place: Place, spans: u64, reason: DropReason, stats: &mut Stats) {
+        if place.is_own() {
+            self.spooled = self.spooled.saturating_sub(spans);
+            stats.tally.dropped[reason as usize] += spans;
+        } else {
+            self.adopted = self.adopted.saturating_sub(spans);
+            stats.adopted.dropped += spans;
+        }
+    }
+
     fn take(&mut self, place: Place) -> Option<Stored> {
         let stored = self.index.get(place)?.clone();
         self.in_hand = InHand::Stored(place);
@@ -373,13 +402,7 @@ impl Shared {
         let out = spill.index.make_room(body_bytes as u64, spill.pinned());
         let mut room = Room { aside: out.aside, ..Room::default() };
         for (place, stored) in out.batches {
-            if place.is_own() {
-                spill.spooled = spill.spooled.saturating_sub(stored.spans);
-                stats.tally.dropped[DropReason::SpoolFull as usize] += stored.spans;
-            } else {
-                spill.adopted = spill.adopted.saturating_sub(stored.spans);
-                stats.adopted.dropped += stored.spans;
-            }
+            spill.forget(place, stored.spans, DropReason::SpoolFull, stats);
             room.spans += stored.spans;
             room.batches.push(stored);
         }
@@ -477,6 +500,38 @@ impl Shared {
         spill.writing = spill.writing.saturating_sub(spans);
         state.drop_spans(reason, spans);
         self.settled.notify_all();
+    }
+
+    /// The next so many batches on the disk after this place, or the first ones.
+    pub(crate) fn stored_after(&self, place: Option<Place>, count: usize) -> Vec<(Place, Stored)> {
+        self.lock().spill.as_ref().map(|spill| spill.index.after(place, count)).unwrap_or_default()
+    }
+
+    /// The files of these batches are gone, though nobody sent them: they are dropped, but for the one in hand, which the
+    /// sending thread sees to. Returns how many spans that are.
+    pub(crate) fn vanished(&self, places: &[Place]) -> u64 {
+        let mut state = self.lock();
+        let State { closed: false, spill: Some(spill), stats, .. } = &mut *state else { return 0 };
+        let (pinned, mut gone) = (spill.pinned(), Vec::new());
+        for place in places.iter().copied().filter(|place| Some(*place) != pinned) {
+            let Some(stored) = spill.index.remove(place) else { continue };
+            spill.forget(place, stored.spans, DropReason::SpoolDamaged, stats);
+            gone.push(stored);
+        }
+        self.work.notify_all();
+        self.settled.notify_all();
+        drop(state);
+        // Folders in which nothing is left go without the lock.
+        gone.into_iter().map(|stored| stored.spans).sum()
+    }
+
+    /// What is on the disk was looked at, after the shutdown began.
+    pub(crate) fn checked(&self) {
+        let mut state = self.lock();
+        if let Some(spill) = &mut state.spill {
+            spill.checked = true;
+        }
+        self.work.notify_all();
     }
 
     /// The directory in which other tracers' folders are looked for.

@@ -1,14 +1,13 @@
 //! A file of the spool that this release does not send: one that was set aside, or a batch in another release's format.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::reporter::spool::BLOCK;
-use crate::reporter::spool::folder::{Folder, is_folder_name};
-
-/// How the name of a file ends that is no batch, or a torn one.
-pub(crate) const BAD: &str = "bad";
+use crate::reporter::spool::base::Base;
+use crate::reporter::spool::folder::Folder;
+use crate::reporter::spool::name;
 
 /// A file that takes room until somebody looks at it, sends it, or needs the room.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,12 +20,9 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    /// A file beside the folders, if it is one that was set aside.
+    /// A file beside the folders, called as one that was set aside.
     pub(crate) fn bad(path: PathBuf) -> Option<Self> {
-        let name = path.file_name()?.to_str()?;
-        let (folder, rest) = name.split_once('-')?;
-        let is_ours = is_folder_name(folder) && Path::new(rest).extension().is_some_and(|end| end == BAD);
-        if is_ours { Self::new(path, false) } else { None }
+        Self::new(path, false)
     }
 
     /// A batch in a folder whose tracer is gone, which this release cannot read.
@@ -37,7 +33,13 @@ impl Aside {
     fn new(path: PathBuf, is_batch: bool) -> Option<Self> {
         let data = fs::symlink_metadata(&path).ok().filter(|data| !data.is_dir())?;
         let modified = data.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        Some(Self { is_batch, modified, bytes: data.len().div_ceil(BLOCK) * BLOCK, path })
+        Some(Self { is_batch, modified, bytes: data.len().div_ceil(BLOCK).saturating_mul(BLOCK), path })
+    }
+
+    /// One that is said to be so long; there is no such file.
+    #[cfg(test)]
+    pub(crate) const fn of_bytes(path: PathBuf, bytes: u64) -> Self {
+        Self { is_batch: false, modified: SystemTime::UNIX_EPOCH, path, bytes }
     }
 
     /// What it takes of the disk.
@@ -45,18 +47,19 @@ impl Aside {
         self.bytes
     }
 
-    /// Removes it; not while somebody has its folder, who may be sending it.
+    /// Removes it, if it is this user's; not while somebody has its folder, who may be sending it.
     pub(crate) fn remove(&self) -> bool {
-        let folder = match self.path.parent().filter(|_| self.is_batch) {
-            None => None,
-            Some(folder) => match Folder::adopt(folder.to_owned()) {
-                None => return false,
-                folder => folder,
-            },
-        };
-        let removed = fs::remove_file(&self.path).is_ok();
-        // It goes with its last batch.
-        drop(folder);
-        removed
+        self.try_remove().unwrap_or(false)
+    }
+
+    fn try_remove(&self) -> Option<bool> {
+        let (place, name) = (self.path.parent()?, self.path.file_name()?);
+        if !self.is_batch {
+            return Some(Base::open(place).ok()?.directory.remove_own(name.to_str()?));
+        }
+        let (base, folder) = (Base::open(place.parent()?).ok()?, place.file_name()?.to_str()?);
+        // The folder goes with its last batch.
+        let number = name::batch_number(name)?;
+        Folder::adopt(&base, folder).ok()?.map(|folder| folder.remove(number))
     }
 }

@@ -1,30 +1,33 @@
 //! One tracer's folder below the spool's directory.
 
-use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rand::TryRng as _;
 
 use crate::reporter::encode::Body;
 use crate::reporter::spool::BLOCK;
-use crate::reporter::spool::aside::{Aside, BAD};
+use crate::reporter::spool::aside::Aside;
+use crate::reporter::spool::base::Base;
+use crate::reporter::spool::directory::{Directory, Entry};
 use crate::reporter::spool::file::{self, Damage, HEADER, Header};
 use crate::reporter::spool::heir::Left;
 use crate::reporter::spool::lock::Lock;
-
-const LOCK: &str = "lock";
-const BATCH: &str = "spool";
+use crate::reporter::spool::name::{self, LOCK};
+use crate::reporter::spool::rights::Foreign;
 
 /// A folder that is ours as long as this value lives. When it is dropped and nothing is left inside, it goes.
+///
+/// The directory is locked, and so is a file in it. Files are removed by those who clean up, and then the directory's lock
+/// still holds. It holds on this machine alone where the directory is another one's: there the file's is seen by all.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    path: PathBuf,
-    /// Given back after the folder is gone: nobody adopts one that is being removed.
-    _lock: Lock,
+    /// Given back after the folder is gone, as the directory's is: nobody adopts one that is being removed.
+    lock: Lock,
+    directory: Directory,
 }
 
 /// A batch that was found in a folder.
@@ -79,32 +82,24 @@ impl Folder {
     /// Makes a folder of a new name, and the spool's directory with it. What spans say is nobody else's business: only this
     /// user may look inside.
     pub(crate) fn create(spool: &Path) -> io::Result<Self> {
-        let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(spool)?;
-        builder.recursive(false);
+        let base = Base::make(spool)?;
         // Somebody who adopts folders may find it before it is locked, and take it for an orphan's.
         for _ in 0..8 {
-            let name = rand::rngs::SysRng.try_next_u64().map_err(io::Error::other)?;
-            let path = spool.join(format!("{name:016x}"));
-            match builder.create(&path) {
+            let name = name::folder(rand::rngs::SysRng.try_next_u64().map_err(io::Error::other)?);
+            match base.directory.make(&name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 made => made?,
             }
-            let file = path.join(LOCK);
-            match Lock::create(&file) {
-                Ok(Some(lock)) if file.exists() => {
-                    let folder = Self { path, _lock: lock };
-                    sync_folder(spool)?;
+            match Self::own(&base, &name) {
+                Ok(Some(folder)) => {
+                    base.directory.sync()?;
                     return Ok(folder);
                 }
-                Ok(_) => {}
+                Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     // Where there are no locks each attempt would leave one.
-                    fs::remove_file(&file).ok();
-                    fs::remove_dir(&path).ok();
+                    base.directory.remove_folder(&name).ok();
                     return Err(error);
                 }
             }
@@ -112,67 +107,146 @@ impl Folder {
         Err(io::Error::other("folders vanish as soon as they are made"))
     }
 
-    /// Takes a folder over; `None` when it is in use, or no folder of a spool.
-    pub(crate) fn adopt(path: PathBuf) -> Option<Self> {
-        match Lock::existing(&path.join(LOCK)) {
-            Ok(lock) => Some(Self { path, _lock: lock? }),
+    /// Locks a folder that was made just now; `None` when somebody else was faster.
+    fn own(base: &Base, name: &str) -> io::Result<Option<Self>> {
+        let directory = base.directory.child(name)?;
+        // Not on each disk a file is its maker's, with the rights that it was made with.
+        directory.rights()?.check_folder(base.rights, base.user).map_err(|foreign| {
+            let text = format!("a folder that was made there is of no use: {}", foreign.reason);
+            io::Error::new(io::ErrorKind::PermissionDenied, text)
+        })?;
+        // Where directories have no locks, that of the file is enough until somebody removes it.
+        if matches!(directory.lock(), Ok(false)) {
+            return Ok(None);
+        }
+        match directory.new_lock(LOCK) {
+            Ok(Some(lock)) if directory.is_in_place() => Ok(Some(Self { lock, directory })),
+            Ok(_) => Ok(None),
             Err(error) => {
-                // Its tracer ended before it could lock it. One that is just about to finds it gone, and makes another.
-                let is_ours = path.file_name().and_then(|name| name.to_str()).is_some_and(is_folder_name);
-                if is_ours && error.kind() == io::ErrorKind::NotFound {
-                    fs::remove_dir(&path).ok();
-                }
-                None
+                directory.remove_own(LOCK);
+                Err(error)
             }
         }
     }
 
-    /// The batches inside, the oldest first, by what their headers say. What is none is set aside. None at all where
-    /// something is missing to read them just now: another look finds them.
+    /// Takes a folder over; `None` when it is in use, or nothing was left in it. One that is not this user's alone is left as it
+    /// is. It is called as a folder is.
+    pub(crate) fn adopt(base: &Base, name: &str) -> Result<Option<Self>, Foreign> {
+        let foreign = |reason: &str| Err(Foreign { is_own: true, reason: reason.to_owned() });
+        match base.directory.entry(name) {
+            Err(_) => return Ok(None),
+            Ok(Entry::Foreign) => return Err(Foreign { is_own: false, reason: "it is another user's".to_owned() }),
+            Ok(Entry::OwnFile | Entry::OwnOther) => return foreign("it is no folder"),
+            Ok(Entry::Folder) => {}
+        }
+        let Ok(directory) = base.directory.child(name) else { return Ok(None) };
+        let Ok(rights) = directory.rights() else { return Ok(None) };
+        rights.check_folder(base.rights, base.user)?;
+        let has_lock = match directory.lock() {
+            Ok(false) => return Ok(None),
+            held => held.is_ok(),
+        };
+        let lock = match directory.lock_file(LOCK) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return foreign("its lock is no file of this user");
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // It was never locked, or somebody has cleaned up. The directory is locked as long as its tracer lives.
+                if directory.names().all(|name| name::batch_number(&name).is_none()) {
+                    // One that is just being made goes, too, and its tracer makes another.
+                    base.directory.remove_folder(name).ok();
+                    return Ok(None);
+                }
+                if !has_lock {
+                    return foreign("its lock is gone, and it may be in use");
+                }
+                directory.new_lock(LOCK).ok().flatten()
+            }
+            Err(_) => None,
+        };
+        // Its tracer may have removed it before it gave the lock back.
+        Ok(lock.filter(|_| directory.is_in_place()).map(|lock| Self { lock, directory }))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Whether its path still leads to it.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.directory.is_in_place()
+    }
+
+    /// Whether a batch that was written is still there.
+    pub(crate) fn holds(&self, number: u64) -> bool {
+        // An error that says nothing of the file is no proof that it is gone.
+        !matches!(self.directory.entry(&name::batch(number)), Err(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Makes its lock look used.
+    pub(crate) fn touch(&self) {
+        self.lock.touch();
+    }
+
+    /// The batches inside, the oldest first, by what their headers say. What is none is set aside, and what is no file of this
+    /// user is left alone. None at all where something is missing to read them just now: another look finds them.
     pub(crate) fn batches(&self, left: &mut Left) -> Vec<Found> {
         self.batches_by(left, |number| self.header(number))
     }
 
     /// When the oldest batch inside was written, by its header: what [`batches`](Self::batches) would begin with, for less reading.
     pub(crate) fn written(&self) -> Option<u64> {
-        let names = fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        let mut numbers: Vec<_> = names.filter_map(|name| number(stem(&name)?)).collect();
+        self.numbers().into_iter().find_map(|number| self.header(number).ok()).map(|header| header.written)
+    }
+
+    /// The numbers of all that is called as a batch is, the smallest first.
+    fn numbers(&self) -> Vec<u64> {
+        let mut numbers: Vec<_> = self.directory.names().filter_map(|name| name::batch_number(&name)).collect();
         numbers.sort_unstable();
-        numbers.into_iter().find_map(|number| self.header(number).ok()).map(|header| header.written)
+        numbers
+    }
+
+    /// The greatest number of anything that is called as a batch is.
+    pub(crate) fn last(&self) -> u64 {
+        self.numbers().last().copied().unwrap_or_default()
     }
 
     fn batches_by(&self, left: &mut Left, header: impl Fn(u64) -> Result<Header, ReadError>) -> Vec<Found> {
         let (mut batches, mut unread) = (Vec::new(), Vec::new());
-        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let Some(stem) = stem(&name) else { continue };
-            match number(stem).map(|number| (number, header(number))) {
-                Some((number, Ok(header))) => batches.push(Found { number, header }),
-                Some((_, Err(error))) if error.is_shortage() => return Vec::new(),
-                Some((_, Err(ReadError::Damage(Damage::Version(_)) | ReadError::Io(_)))) => unread.push(entry.path()),
-                _ => self.put_aside(&entry.path(), left),
+        for number in self.numbers() {
+            match header(number) {
+                Ok(header) => batches.push(Found { number, header }),
+                Err(error) if error.is_shortage() => return Vec::new(),
+                Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+                    left.alone.add(&self.directory.path().join(name::batch(number)), &error.to_string());
+                }
+                Err(ReadError::Damage(Damage::Version(_)) | ReadError::Io(_)) => unread.push(number),
+                Err(ReadError::Damage(_)) => self.put_aside(number, left),
             }
         }
-        for file in unread {
+        for number in unread {
             if batches.is_empty() {
                 // Of another release's tracer, whose folder it stays: one tracer writes one format.
-                left.aside.extend(Aside::batch(file));
+                left.aside.extend(Aside::batch(self.directory.path().join(name::batch(number))));
             } else {
-                self.put_aside(&file, left);
+                self.put_aside(number, left);
             }
         }
-        batches.sort_by_key(|batch| batch.number);
         batches
     }
 
-    fn put_aside(&self, file: &Path, left: &mut Left) {
-        let aside = file.file_stem().and_then(|stem| self.set_aside_file(file, &stem.to_string_lossy()));
+    fn put_aside(&self, number: u64, left: &mut Left) {
+        let aside = self.set_aside(number);
         left.bad += u64::from(aside.is_some());
         left.aside.extend(aside);
     }
 
     fn header(&self, number: u64) -> Result<Header, ReadError> {
-        let (file, length) = open(&self.batch(number))?;
+        let file = self.directory.file(&name::batch(number))?;
+        let length = file.metadata()?.len();
         let mut start = Vec::with_capacity(HEADER);
         file.take(HEADER as u64).read_to_end(&mut start)?;
         Ok(file::parse_header(&start, length)?)
@@ -180,30 +254,27 @@ impl Folder {
 
     /// Writes a batch, and returns when it is on the disk: file, name and all. A file that could not be written whole is removed.
     pub(crate) fn write(&self, number: u64, body: &[u8], spans: usize) -> io::Result<()> {
-        let path = self.batch(number);
-        let written = self.write_file(&path, body, spans);
+        let name = name::batch(number);
+        // What is there already is not ours to remove.
+        let file = self.directory.new_file(&name)?;
+        let written = self.write_file(file, body, spans);
         if written.is_err() {
-            fs::remove_file(&path).ok();
+            self.directory.remove_file(&name).ok();
         }
         written
     }
 
-    fn write_file(&self, path: &Path, body: &[u8], spans: usize) -> io::Result<()> {
+    fn write_file(&self, mut file: File, body: &[u8], spans: usize) -> io::Result<()> {
         let spans = u32::try_from(spans).map_err(io::Error::other)?;
-        let header = file::header(body, spans, milliseconds());
-        let mut options = OpenOptions::new();
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.write(true).create_new(true).open(path)?;
-        file.write_all(&header)?;
+        file.write_all(&file::header(body, spans, milliseconds()))?;
         file.write_all(body)?;
         file.sync_all()?;
-        sync_folder(&self.path)
+        self.directory.sync()
     }
 
     /// Reads a batch into `body`.
     pub(crate) fn read(&self, number: u64, body: &mut Body) -> Result<(), ReadError> {
-        let (file, _) = open(&self.batch(number))?;
+        let file = self.directory.file(&name::batch(number))?;
         let mut bytes = Vec::new();
         file.take(file::LONGEST_BODY + HEADER as u64 + 1).read_to_end(&mut bytes)?;
         let (header, list) = file::parse(&bytes)?;
@@ -213,52 +284,41 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes a batch that was sent, or is dropped. One that cannot be removed is sent once more by whoever adopts it.
-    pub(crate) fn remove(&self, number: u64) {
-        fs::remove_file(self.batch(number)).ok();
+    /// Removes a batch that was sent, or is dropped; whether it is gone. One that cannot be removed is sent once more by whoever
+    /// adopts it.
+    pub(crate) fn remove(&self, number: u64) -> bool {
+        self.directory.remove_own(&name::batch(number))
     }
 
-    /// Moves a batch to another folder, under another number.
+    /// Moves a batch to another folder, under a number that nothing has there.
     pub(crate) fn give(&self, number: u64, to: &Self, new: u64) -> io::Result<()> {
-        fs::rename(self.batch(number), to.batch(new))
+        self.directory.give(&name::batch(number), &to.directory, &name::batch(new))
     }
 
     /// Makes sure that the names inside are on the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        sync_folder(&self.path)
+        self.directory.sync()
     }
 
     /// Keeps a file that cannot be read back, out of the way.
     pub(crate) fn set_aside(&self, number: u64) -> Option<Aside> {
-        self.set_aside_file(&self.batch(number), &format!("{number:016x}"))
+        let name = name::batch(number);
+        if !matches!(self.directory.entry(&name), Ok(Entry::OwnFile | Entry::OwnOther)) {
+            return None;
+        }
+        let base = Base::open(self.directory.path().parent()?).ok()?.directory;
+        let own = self.directory.path().file_name()?.to_str()?;
+        // An earlier one may have had that number: an heir counts on from what is left in the folder.
+        for number in [number, rand::rngs::SysRng.try_next_u64().ok()?] {
+            let new = name::aside(own, number);
+            match self.directory.give(&name, &base, &new) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(_) => return None,
+                Ok(()) => return Aside::bad(base.path().join(new)),
+            }
+        }
+        None
     }
-
-    fn set_aside_file(&self, file: &Path, stem: &str) -> Option<Aside> {
-        let (spool, name) = self.path.parent().zip(self.path.file_name())?;
-        let path = spool.join(format!("{}-{stem}.{BAD}", name.to_string_lossy()));
-        fs::rename(file, &path).ok()?;
-        Aside::bad(path)
-    }
-
-    fn batch(&self, number: u64) -> PathBuf {
-        self.path.join(format!("{number:016x}.{BATCH}"))
-    }
-}
-
-/// Whether a tracer's folder is called so.
-pub(crate) fn is_folder_name(name: &str) -> bool {
-    number(name).is_some()
-}
-
-/// The number that is written so, as we write them.
-fn number(name: &str) -> Option<u64> {
-    u64::from_str_radix(name, 16).ok().filter(|number| format!("{number:016x}") == name)
-}
-
-/// What a batch's name has before its ending; `None`: it is called otherwise.
-fn stem(name: &OsStr) -> Option<&str> {
-    let (stem, end) = name.to_str()?.rsplit_once('.')?;
-    (end == BATCH).then_some(stem)
 }
 
 /// The time, in milliseconds since 1970.
@@ -274,35 +334,25 @@ pub(crate) const fn blocks(body: u64) -> u64 {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let empty =
-            fs::read_dir(&self.path).is_ok_and(|mut left| left.all(|entry| entry.is_ok_and(|e| e.file_name() == LOCK)));
-        if empty {
-            fs::remove_file(self.path.join(LOCK)).ok();
-            fs::remove_dir(&self.path).ok();
+        // One that was moved is not ours to tidy up.
+        if !self.directory.is_in_place() || self.directory.names().any(|name| name != LOCK) {
+            return;
+        }
+        let path = self.directory.path();
+        let Some((base, name)) = path.parent().zip(path.file_name().and_then(|name| name.to_str())) else { return };
+        self.directory.remove_own(LOCK);
+        if let Ok(base) = Directory::open(base) {
+            base.remove_folder(name).ok();
         }
     }
-}
-
-/// Opens a batch, of this many bytes. What is none must hold nobody up: a pipe would, until somebody writes.
-fn open(path: &Path) -> Result<(File, u64), ReadError> {
-    let mut options = File::options();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
-    let file = options.read(true).open(path)?;
-    let data = file.metadata()?;
-    // Reading a folder fails by itself.
-    if data.is_file() || data.is_dir() { Ok((file, data.len())) } else { Err(Damage::Foreign.into()) }
-}
-
-/// Makes sure that the names in a folder are on the disk.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    // Windows has no such call, and keeps names in a journal.
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::fs;
+    use std::path::PathBuf;
+
     use super::*;
     use crate::reporter::spool::heir::Heir;
 
@@ -314,7 +364,7 @@ mod tests {
         for number in 1..=3 {
             folder.write(number, LIST, 1).unwrap();
         }
-        folder.path.clone()
+        folder.path().to_owned()
     }
 
     fn look(spool: &Path) -> (Vec<usize>, u64, usize) {
@@ -327,7 +377,9 @@ mod tests {
     #[test]
     fn a_folder_is_left_alone_while_its_batches_cannot_be_read() {
         let spool = tempfile::tempdir().unwrap();
-        let folder = Folder::adopt(left_behind(spool.path())).unwrap();
+        let path = left_behind(spool.path());
+        let base = Base::open(spool.path()).unwrap();
+        let folder = Folder::adopt(&base, path.file_name().unwrap().to_str().unwrap()).unwrap().unwrap();
         let mut left = Left::default();
         let none = folder.batches_by(&mut left, |number| match number {
             2 => Err(io::Error::from_raw_os_error(libc::EMFILE).into()),
@@ -351,7 +403,7 @@ mod tests {
         let foreign = spool.path().join("00c0ffee00c0ffee");
         fs::create_dir(&foreign).unwrap();
         pipe(foreign.join(LOCK));
-        assert_eq!(look(spool.path()), (vec![3], 1, 1), "one is set aside, the other one's folder is nobody's");
+        assert_eq!(look(spool.path()), (vec![3], 0, 0), "nobody made them here: they are left alone");
         assert!(foreign.exists());
     }
 

@@ -1,20 +1,40 @@
 //! Who takes over what tracers that are gone left in a spool.
 
-use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use crate::reporter::spool::aside::{Aside, BAD};
+use crate::reporter::spool::aside::Aside;
+use crate::reporter::spool::base::Base;
+use crate::reporter::spool::directory::Entry;
 use crate::reporter::spool::folder::{Folder, Found};
+use crate::reporter::spool::name;
 
 /// Takes over folders. The first one is kept, and the batches of all others move there: however many tracers have come and
-/// gone, one lock is held, which is one descriptor of the program's.
+/// gone, one folder is held, which is two descriptors of the program's.
 #[derive(Debug, Default)]
 pub(crate) struct Heir {
     /// Gone when all that was in it is.
     folder: Weak<Folder>,
-    /// The greatest number of a batch in it.
+    /// The greatest number in it, of what is called as a batch is.
     last: u64,
+}
+
+/// What is called as if it was ours, and is left as it is.
+#[derive(Debug, Default)]
+pub(crate) struct Alone {
+    pub(crate) count: u64,
+    /// The first one's path, and why.
+    pub(crate) first: String,
+}
+
+impl Alone {
+    pub(crate) fn add(&mut self, path: &Path, reason: &str) {
+        if self.count == 0 {
+            self.first = format!("{} ({reason})", path.display());
+        }
+        self.count += 1;
+    }
 }
 
 /// What tracers that are gone left in a spool.
@@ -26,25 +46,43 @@ pub(crate) struct Left {
     pub(crate) bad: u64,
     /// All that was ever set aside, and batches that this release cannot read; the first to go is the last one.
     pub(crate) aside: Vec<Aside>,
+    pub(crate) alone: Alone,
 }
 
 impl Heir {
     /// Takes over all folders whose tracers are gone. Folders in which nothing is left go.
     pub(crate) fn look(&mut self, spool: &Path) -> Left {
         let mut left = Left::default();
+        let base = match Base::open(spool) {
+            Ok(base) => base,
+            Err(error) => {
+                // A directory that is not there yet, or cannot be read, has none for us.
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    left.alone.add(spool, &error.to_string());
+                }
+                return left;
+            }
+        };
         let (mut folders, mut names) = (Vec::new(), Vec::new());
-        // A directory that is not there yet, or cannot be read, has none for us.
-        for entry in fs::read_dir(spool).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.extension().is_some_and(|end| end == BAD) {
-                names.push(path);
-            } else if let Some(folder) = Folder::adopt(path.clone()) {
-                folders.push((folder.written(), path));
+        for name in base.directory.names() {
+            // All our names are text.
+            let Some(name) = name.to_str() else { continue };
+            if name::is_aside(name) {
+                let is_ours = matches!(base.directory.entry(name), Ok(Entry::OwnFile | Entry::OwnOther));
+                names.extend(is_ours.then(|| base.directory.path().join(name)));
+            } else if name::is_folder(name) {
+                match Folder::adopt(&base, name) {
+                    Ok(None) => {}
+                    Ok(Some(folder)) => folders.push((folder.written(), name.to_owned())),
+                    // Others may have a spool in the same place.
+                    Err(foreign) if !foreign.is_own && base.is_shared() => {}
+                    Err(foreign) => left.alone.add(&base.directory.path().join(name), &foreign.reason),
+                }
             }
         }
         folders.sort_unstable();
         // Whoever took one in between has it.
-        for folder in folders.into_iter().filter_map(|(_, path)| Folder::adopt(path)) {
+        for folder in folders.into_iter().filter_map(|(_, name)| Folder::adopt(&base, &name).ok()?) {
             let batches = folder.batches(&mut left);
             let orphan = self.take(folder, batches);
             left.orphans.extend(orphan);
@@ -57,7 +95,7 @@ impl Heir {
     }
 
     fn take(&mut self, folder: Folder, batches: Vec<Found>) -> Option<(Arc<Folder>, Vec<Found>)> {
-        let last = batches.last()?.number;
+        let last = batches.last()?.number.max(folder.last());
         let Some(own) = self.folder.upgrade().filter(|_| self.last < u64::MAX) else {
             let folder = Arc::new(folder);
             (self.folder, self.last) = (Arc::downgrade(&folder), last);
@@ -66,11 +104,7 @@ impl Heir {
         let mut moved = Vec::new();
         for Found { number, header } in batches {
             // What cannot be moved is left for another look.
-            let Some(next) = self.last.checked_add(1) else { break };
-            if folder.give(number, &own, next).is_err() {
-                break;
-            }
-            self.last = next;
+            let Some(next) = self.give(&folder, number, &own) else { break };
             moved.push(Found { number: next, header });
         }
         if moved.is_empty() {
@@ -79,11 +113,25 @@ impl Heir {
         own.sync().ok();
         Some((own, moved))
     }
+
+    /// Moves a batch behind all others; returns its number there.
+    fn give(&mut self, from: &Folder, number: u64, to: &Folder) -> Option<u64> {
+        loop {
+            self.last = self.last.checked_add(1)?;
+            match from.give(number, to, self.last) {
+                Ok(()) => return Some(self.last),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(_) => return None,
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::fs;
+
     use super::*;
     use crate::reporter::encode::Body;
 

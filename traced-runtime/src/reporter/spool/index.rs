@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::reporter::spool::aside::Aside;
@@ -15,7 +16,7 @@ pub(crate) enum Place {
         /// Milliseconds since 1970, and not before the batches that its tracer wrote earlier.
         written: u64,
         /// Counts those whose batches were adopted.
-        tracer: u32,
+        tracer: u64,
         number: u64,
     },
     Own {
@@ -63,12 +64,13 @@ pub(crate) struct Index {
     bytes: u64,
     /// What was set aside, and batches of other releases; the first to go is the last one.
     aside: Vec<Aside>,
-    aside_bytes: u64,
+    /// Files that others made may be said to be of any length, and so may their sum.
+    aside_bytes: u128,
     /// Those that were added since the last look at the directory began, which may or may not have found them.
     aside_since: Vec<Aside>,
     bound: u64,
     /// How many tracers' batches were adopted.
-    tracers: u32,
+    tracers: u64,
 }
 
 impl Index {
@@ -125,6 +127,18 @@ impl Index {
         self.insert(Place::own(number), Stored { folder, number, after, spans, bytes, written });
     }
 
+    /// The next so many batches after this place, or the first ones.
+    pub(crate) fn after(&self, place: Option<Place>, count: usize) -> Vec<(Place, Stored)> {
+        let from = place.map_or(Bound::Unbounded, Bound::Excluded);
+        let stored = self.batches.range((from, Bound::Unbounded)).take(count);
+        stored.map(|(place, stored)| (*place, stored.clone())).collect()
+    }
+
+    /// Whether there is no batch.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
     /// How many spans of a batch are not settled.
     pub(crate) fn spans_mut(&mut self, place: Place) -> Option<&mut u64> {
         self.batches.get_mut(&place).map(|stored| &mut stored.spans)
@@ -173,7 +187,7 @@ impl Index {
     fn insert_aside(&mut self, aside: Aside) {
         // The greatest comes first.
         if let Err(at) = self.aside.binary_search_by(|other| aside.cmp(other)) {
-            self.aside_bytes += aside.bytes();
+            self.aside_bytes += u128::from(aside.bytes());
             self.aside.insert(at, aside);
         }
     }
@@ -181,7 +195,7 @@ impl Index {
     /// Notes all files that are not batches to send, as a look found them, the first to go at the end, and gives back what was
     /// known of before; takes out those that have no room.
     pub(crate) fn swap_aside(&mut self, aside: &mut Vec<Aside>) -> Vec<Aside> {
-        self.aside_bytes = aside.iter().map(Aside::bytes).sum();
+        self.aside_bytes = aside.iter().map(|aside| u128::from(aside.bytes())).sum();
         mem::swap(&mut self.aside, aside);
         for aside in mem::take(&mut self.aside_since) {
             self.insert_aside(aside);
@@ -189,11 +203,16 @@ impl Index {
         self.aside_beyond(0)
     }
 
+    /// Whether so many bytes more have no room.
+    fn is_over(&self, more: u64) -> bool {
+        u128::from(self.bytes) + self.aside_bytes + u128::from(more) > u128::from(self.bound)
+    }
+
     fn aside_beyond(&mut self, more: u64) -> Vec<Aside> {
         let mut out = Vec::new();
-        while self.bytes + self.aside_bytes + more > self.bound {
+        while self.is_over(more) {
             let Some(aside) = self.aside.pop() else { break };
-            self.aside_bytes -= aside.bytes();
+            self.aside_bytes -= u128::from(aside.bytes());
             self.aside_since.retain(|since| *since != aside);
             out.push(aside);
         }
@@ -205,7 +224,7 @@ impl Index {
     pub(crate) fn make_room(&mut self, body_bytes: u64, sending: Option<Place>) -> Out {
         let more = blocks(body_bytes);
         let mut out = Out { aside: self.aside_beyond(more), batches: Vec::new() };
-        while self.bytes + self.aside_bytes + more > self.bound {
+        while self.is_over(more) {
             let (adopted, own) = (self.oldest_adopted_but(sending), self.oldest_own_but(sending));
             let Some(place) = self.older(adopted, own) else { break };
             out.batches.extend(self.remove(place).map(|stored| (place, stored)));
@@ -220,6 +239,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::reporter::spool::heir::Left;
 
     /// What is set aside while somebody looks at the directory is counted once, whether the look finds it or not.
     #[test]
@@ -249,5 +269,42 @@ mod tests {
         assert_eq!(index.make_room(1 << 20, None).aside.len(), 4);
         assert!(index.swap_aside(&mut Vec::new()).is_empty());
         assert_eq!((index.aside.len(), index.aside_bytes), (0, 0));
+    }
+
+    /// A sparse file may be said to be as long as a number goes.
+    #[test]
+    fn sums_of_bytes_beyond_all_numbers_leave_the_batches_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Arc::new(Folder::create(directory.path()).unwrap());
+        let mut index = Index::new(u64::MAX);
+        index.add(Arc::clone(&folder), 1, 0, 1, 100);
+        let mut look: Vec<_> = ["a", "b", "c"].map(|name| Aside::of_bytes(name.into(), u64::MAX)).into();
+        look.reverse();
+        // One of them and a batch are too much already.
+        assert_eq!(index.swap_aside(&mut look).len(), 3);
+        assert_eq!((index.bytes(), index.aside_bytes, index.is_empty()), (4_096, 0, false));
+        let mut index = Index::new(1 << 20);
+        index.add(folder, 1, 0, 1, 100);
+        index.add_aside(Aside::of_bytes("a".into(), u64::MAX));
+        index.add_aside(Aside::of_bytes("b".into(), u64::MAX));
+        let out = index.make_room(100, None);
+        assert_eq!((out.aside.len(), out.batches.len(), index.bytes()), (2, 0, 4_096));
+    }
+
+    /// Two batches of one number and one time, of two tracers, are two.
+    #[test]
+    fn tracers_are_told_apart_when_their_numbers_begin_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut index = Index::new(1 << 20);
+        index.tracers = u64::MAX - 1;
+        let spans = (0..4).map(|_| {
+            let folder = Arc::new(Folder::create(directory.path()).unwrap());
+            folder.write(u64::MAX, b"[{}]", 1).unwrap();
+            let mut found = folder.batches(&mut Left::default());
+            found[0].header.written = u64::MAX;
+            index.adopt(&folder, found)
+        });
+        assert_eq!(spans.sum::<u64>(), 4);
+        assert_eq!((index.batches.len(), index.bytes()), (4, 4 * 4_096));
     }
 }

@@ -10,6 +10,9 @@ use crate::reporter::notice::{NoticeHook, NoticeKind, Notices};
 use crate::reporter::pipeline::{Shared, Spill, Written};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::{Redaction, failed_text};
+use crate::reporter::spool::base::Base;
+use crate::reporter::spool::heir::Alone;
+use crate::reporter::spool::rights::Sharing;
 use crate::reporter::spool::{Aside, Folder, Heir};
 use crate::reporter::stats::{Count, DropReason};
 use crate::reporter::worker::tell_filled;
@@ -26,7 +29,12 @@ pub(crate) struct Spooler {
     heir: Heir,
     /// Whether the last attempt to write failed, which is told once.
     failing: bool,
+    /// How many entries were left alone when that was told.
+    alone: u64,
 }
+
+/// How many batches are looked for at once, whether they are still there.
+const CHECKED_AT_ONCE: usize = 256;
 
 impl Spooler {
     /// The state of a thread that is to start.
@@ -34,16 +42,25 @@ impl Spooler {
         let body = Body::new(shared.batch_bytes);
         let directory = shared.spool_directory();
         let (notices, heir) = (Notices::new(hook), Heir::default());
-        Self { shared, directory, redaction, notices, body, folder: None, heir, failing: false }
+        Self { shared, directory, redaction, notices, body, folder: None, heir, failing: false, alone: 0 }
     }
 
     /// Works until the pipeline is closed.
     pub(crate) fn run(mut self) {
+        self.tell_sharing();
         loop {
             match self.shared.next_spill() {
                 Spill::InFlight { number, body } => self.save(number, &body),
                 Spill::Queue { number, spans } => self.spill(number, spans),
-                Spill::Adopt => self.adopt(),
+                Spill::Adopt => {
+                    self.check(|_| true);
+                    self.adopt();
+                }
+                Spill::Check => {
+                    // What was moved is sent as long as somebody holds it, and found by nobody afterwards.
+                    self.check(Folder::is_in_place);
+                    self.shared.checked();
+                }
                 Spill::Stop => break,
             }
         }
@@ -107,12 +124,16 @@ impl Spooler {
                 )
             });
         }
-        let folder = match &self.folder {
-            Some(folder) => Arc::clone(folder),
-            None => Arc::new(Folder::create(&self.directory)?),
-        };
         // Kept only when it works: whatever is wrong with a folder, the next attempt makes a new one.
-        self.folder = None;
+        let folder = match self.folder.take() {
+            Some(folder) if folder.is_in_place() => folder,
+            gone => {
+                if gone.is_some() {
+                    self.check(|_| true);
+                }
+                Arc::new(Folder::create(&self.directory)?)
+            }
+        };
         folder.write(number, body, spans)?;
         self.folder = Some(Arc::clone(&folder));
         self.failing = false;
@@ -132,8 +153,77 @@ impl Spooler {
                 )
             });
         }
+        self.tell_alone(&left.alone);
         let aside = self.shared.adopted(&mut left);
         self.remove(&aside);
+    }
+
+    /// Looks whether what was written is still there: others may remove files, as those do who clean up. What is gone is
+    /// counted, and so is what is in a folder that is not kept.
+    fn check(&mut self, is_kept: impl Fn(&Folder) -> bool) {
+        let (mut last, mut lost) = (None, 0);
+        let mut folder: Option<(Arc<Folder>, bool)> = None;
+        loop {
+            let batches = self.shared.stored_after(last, CHECKED_AT_ONCE);
+            let Some((place, _)) = batches.last() else { break };
+            last = Some(*place);
+            let mut gone = Vec::new();
+            for (place, stored) in &batches {
+                let kept = match &folder {
+                    Some((same, kept)) if Arc::ptr_eq(same, &stored.folder) => *kept,
+                    _ => {
+                        stored.folder.touch();
+                        let kept = is_kept(&stored.folder);
+                        folder = Some((Arc::clone(&stored.folder), kept));
+                        kept
+                    }
+                };
+                if !kept || !stored.folder.holds(stored.number) {
+                    gone.push(*place);
+                }
+            }
+            lost += self.shared.vanished(&gone);
+        }
+        if lost > 0 {
+            let directory = self.directory.display();
+            self.notices.tell(NoticeKind::Spool, lost, Instant::now(), |spans| {
+                format!(
+                    "{} in the spool {directory} lost: somebody removed or moved the files; give a directory that nobody cleans up",
+                    Count(spans, "span")
+                )
+            });
+        }
+    }
+
+    /// Tells that others may write to the spool's directory.
+    fn tell_sharing(&mut self) {
+        let Some(Sharing::Some(problem)) = Base::sharing(&self.directory) else { return };
+        let directory = self.directory.display();
+        self.notices.tell(NoticeKind::Settings, 0, Instant::now(), |_| {
+            format!(
+                "the spool {directory} is shared: {problem}. Others can neither read nor add spans; that none are lost, give a \
+                 directory of this user alone"
+            )
+        });
+    }
+
+    /// Tells what is called as if it was ours, and is none of ours, when there is more of it.
+    fn tell_alone(&mut self, alone: &Alone) {
+        if alone.count > self.alone {
+            let directory = self.directory.display();
+            let told = self.notices.tell(NoticeKind::Spool, 0, Instant::now(), |_| {
+                format!(
+                    "{} in the spool {directory} left alone, though called as by this program: {}; spans are sent from folders \
+                     that this user alone may write to: remove it, or set it right with chown and chmod 700",
+                    Count(alone.count, "item"),
+                    alone.first
+                )
+            });
+            if !told {
+                return;
+            }
+        }
+        self.alone = alone.count;
     }
 
     /// Removes files that are not to be sent, for want of room.
@@ -152,9 +242,9 @@ impl Spooler {
     }
 
     fn tell_failure(&mut self, error: &io::Error) {
-        if !std::mem::replace(&mut self.failing, true) {
+        if !self.failing {
             let directory = self.directory.display();
-            self.notices.tell(NoticeKind::Spool, 0, Instant::now(), |_| {
+            self.failing = self.notices.tell(NoticeKind::Spool, 0, Instant::now(), |_| {
                 format!(
                     "cannot write to the spool {directory}: {error}; spans wait in memory alone, and are dropped when the \
                      queue is full. Make room there, or give a directory that this program may write to"

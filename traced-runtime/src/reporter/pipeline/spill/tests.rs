@@ -224,6 +224,8 @@ fn a_batch_that_was_sent_in_part_is_not_sent_whole_after_it_was_given_up() {
     steps.ask_to_flush();
     assert!(!steps.shared.spool_instead(), "the disk failed just now");
     steps.shared.give_up();
+    assert!(matches!(steps.shared.next_spill(), Spill::Check));
+    steps.shared.checked();
     assert!(matches!(steps.shared.next(), Task::Flush(_)));
     steps.shared.close();
     assert!(matches!(steps.shared.next(), Task::Stop));
@@ -285,4 +287,41 @@ fn what_counts_as_sent_is_not_left_for_the_next_start() {
         assert_eq!((steps.tally().sent(), steps.tally().spooled()), (10, 0));
         assert!(steps.shared.finished().is_some(), "from the disk: {is_stored}");
     }
+}
+
+/// A number names a file and a place: each is used once, and the last one not at all.
+#[test]
+fn batches_after_the_last_number_wait_in_memory() {
+    let steps = Steps::new(1 << 20);
+    steps.shared.lock().spill.as_mut().unwrap().taken = u64::MAX - 3;
+    for _ in 0..2 {
+        steps.offer(10);
+        steps.spill();
+    }
+    let numbers = steps.shared.stored_after(None, 10).iter().map(|(_, stored)| stored.number).collect::<Vec<_>>();
+    assert_eq!(numbers, [u64::MAX - 2, u64::MAX - 1]);
+    let nothing_is_written = || {
+        let next = steps.shared.lock().next_spill(1 << 20, Duration::ZERO);
+        assert!(matches!(next, Err(_) | Ok(Spill::Adopt)));
+    };
+    steps.offer(10);
+    nothing_is_written();
+    for _ in 0..2 {
+        assert!(matches!(steps.shared.next(), Task::SendStored(batch) if batch.spans == 10));
+        steps.shared.sent(10, 1);
+        drop(steps.shared.finished());
+    }
+    for _ in 0..3 {
+        steps.take(0);
+        nothing_is_written();
+        steps.shared.sent(10, 1);
+        assert!(steps.shared.finished().is_none());
+        steps.offer(10);
+    }
+    let tally = steps.tally();
+    assert_eq!((tally.sent(), tally.queued(), tally.spooled(), tally.dropped()), (50, 10, 0, 0));
+    // And at the end what is in memory is dropped, as where the disk fails.
+    assert!(!steps.shared.spool_instead());
+    steps.shared.give_up();
+    assert_eq!((steps.tally().queued(), steps.tally().dropped()), (0, 10));
 }

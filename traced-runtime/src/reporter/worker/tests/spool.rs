@@ -278,17 +278,17 @@ fn torn_and_foreign_files_are_set_aside_and_the_rest_is_sent() {
     until(&pipeline, |stats| stats.adopted().queued() == 0 && stats.adopted().found() > 0);
     let stats = pipeline.stats();
     assert_eq!((stats.adopted().found(), stats.adopted().sent(), stats.adopted().dropped()), (3, 2, 1));
-    assert_eq!((stats.set_aside(), stats.tally().recorded()), (4, 0));
+    assert_eq!((stats.set_aside(), stats.tally().recorded()), (3, 0));
     pipeline.shutdown(soon());
     assert_eq!(collector.ids(), [3, 4]);
     let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     let left: Vec<_> = left.iter().map(|name| name.to_str().unwrap()).collect();
-    assert_eq!(left.iter().filter(|name| name.ends_with(".bad")).count(), 4, "{left:?}");
+    assert_eq!(left.iter().filter(|name| name.ends_with(".bad")).count(), 3, "{left:?}");
     assert!(left.contains(&"README") && left.contains(&"somebody"), "{left:?}");
-    assert!(own.join("README").exists());
+    assert!(own.join("README").exists() && own.join("letter.spool").exists());
     let notes = notes.lock().unwrap();
-    assert!(notes.iter().any(|note| note.starts_with("3 files in the spool")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.starts_with("2 files in the spool")), "{notes:?}");
     assert!(
         notes.iter().any(|note| note == "1 span in the spool lost: a file cannot be read back: its checksum is wrong"),
         "{notes:?}"
@@ -317,6 +317,92 @@ fn a_batch_that_cannot_be_read_holds_up_no_other() {
         notes.iter().any(|note| note.starts_with("1 span in the spool lost: a file cannot be read back: ")),
         "{notes:?}"
     );
+}
+
+/// As a cleaner of temporary directories does it: all that is old goes, and a lock is the oldest of all.
+#[test]
+fn what_is_in_a_folder_that_lost_its_lock_is_sent_by_the_next_start() {
+    let (folder, collector) = (folder(), Switch::default());
+    let pipeline = start(config_with(folder.path(), collector.sender()).0);
+    spool_each(&pipeline, 1..=2);
+    let own = batches(folder.path())[0].parent().unwrap().to_owned();
+    fs::remove_file(own.join("lock")).unwrap();
+    offer(&pipeline, 3..=3);
+    let tally = pipeline.shutdown(Instant::now() + HOUR);
+    assert_eq!((tally.spooled(), tally.dropped()), (3, 0), "{tally}");
+    collector.on(true);
+    let (config, notes) = config_with(folder.path(), collector.sender());
+    let pipeline = start(config);
+    until(&pipeline, |stats| stats.adopted().sent() == 3);
+    pipeline.shutdown(soon());
+    assert_eq!(collector.ids(), [1, 2, 3]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(*notes.lock().unwrap(), [] as [String; 0]);
+}
+
+/// Nothing is in the spool at the end that is not there.
+#[test]
+fn batches_that_somebody_removed_or_moved_are_dropped_by_the_end_and_told() {
+    for moves in [false, true] {
+        let (folder, collector) = (folder(), Switch::default());
+        let (spool, away) = (folder.path().join("spool"), folder.path().join("away"));
+        let (config, notes) = config_with(&spool, collector.sender());
+        let pipeline = start(config);
+        spool_each(&pipeline, 1..=5);
+        let files = batches(&spool);
+        if moves {
+            fs::rename(files[0].parent().unwrap(), away).unwrap();
+        } else {
+            for file in &files[1..4] {
+                fs::remove_file(file).unwrap();
+            }
+        }
+        let tally = pipeline.shutdown(Instant::now() + HOUR);
+        let gone = if moves { 5 } else { 3 };
+        assert!(tally.is_conserved(), "{tally:?}");
+        assert_eq!((tally.spooled(), tally.queued(), tally.dropped()), (5 - gone, 5 - gone, gone), "{tally:?}");
+        let notes = notes.lock().unwrap();
+        assert!(notes.iter().any(|note| note.contains(" lost: somebody removed or moved the files")), "{notes:?}");
+    }
+}
+
+/// A batch in hand is the sending thread's to miss; the others are missed when something is to be written.
+#[test]
+fn a_folder_that_somebody_removed_is_missed_at_once_and_another_one_is_made() {
+    let (folder, collector) = (folder(), Switch::default());
+    let (config, notes) = config_with(folder.path(), collector.sender());
+    let pipeline = start(config);
+    spool_each(&pipeline, 1..=5);
+    fs::remove_dir_all(batches(folder.path())[0].parent().unwrap()).unwrap();
+    offer(&pipeline, 6..=6);
+    until(&pipeline, |stats| {
+        stats.tally().dropped_by(DropReason::SpoolDamaged) == 4 && batches(folder.path()).len() == 1
+    });
+    assert_eq!(pipeline.stats().spool_failures(), 0);
+    collector.on(true);
+    assert_eq!(pipeline.flush(soon()).queued(), 0);
+    pipeline.shutdown(soon());
+    assert!(collector.ids().ends_with(&[6]), "{:?}", collector.ids());
+    let notes = notes.lock().unwrap();
+    assert!(notes.iter().any(|note| note.starts_with("4 spans in the spool ")), "{notes:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_others_may_write_to_is_told_of_and_what_is_called_like_ours() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let (folder, collector) = (folder(), Switch::default());
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    symlink("/", folder.path().join("00c0ffee00c0ffee")).unwrap();
+    let (config, notes) = config_with(folder.path(), collector.sender());
+    let pipeline = start(config);
+    spool_each(&pipeline, 1..=1);
+    pipeline.shutdown(Instant::now() + HOUR);
+    let notes = notes.lock().unwrap();
+    let shared = format!("the spool {} is shared: every user may write to it (mode 1777). ", folder.path().display());
+    assert!(notes.iter().any(|note| note.starts_with(&shared)), "{notes:?}");
+    let alone = format!("1 item in the spool {} left alone, ", folder.path().display());
+    assert!(notes.iter().any(|note| note.starts_with(&alone) && note.contains("it is no folder")), "{notes:?}");
 }
 
 /// Bytes of all files below, each as whole blocks.

@@ -265,6 +265,7 @@ impl Schedule {
     fn write(&mut self) {
         match mem::replace(&mut self.writing, Writing::Nothing) {
             Writing::Nothing if self.is_closed() => {}
+            Writing::Nothing if self.rng.random_ratio(1, 100) => self.vanish(),
             Writing::Nothing => self.begin_to_write(),
             Writing::Encoding(number, mut spans) => {
                 let taken = self.some(spans.len());
@@ -292,9 +293,27 @@ impl Schedule {
                 self.writing = Writing::Encoding(number, spans);
             }
             Ok(Spill::InFlight { number, .. }) => self.writing = Writing::InFlight(number),
-            Ok(Spill::Adopt) => {}
+            Ok(Spill::Adopt) => self.vanish(),
+            Ok(Spill::Check) => {
+                self.vanish();
+                self.shared.checked();
+            }
             Ok(Spill::Stop) => panic!("it is not closed"),
             Err(wait) => assert!(wait > Duration::from_millis(1), "a busy loop: {wait:?} {:#?}", self.steps),
+        }
+    }
+
+    /// Somebody else removes files, and the thread that writes finds out.
+    fn vanish(&mut self) {
+        let stored = self.shared.stored_after(None, usize::MAX);
+        let gone: Vec<_> = stored.iter().map(|(place, _)| *place).filter(|_| self.rng.random_ratio(1, 4)).collect();
+        self.told(format!("{gone:?} vanish"));
+        self.shared.vanished(&gone);
+        for (place, stored) in stored {
+            if self.shared.lock().spill.as_ref().unwrap().index.get(place).is_none() {
+                let ids = self.disk.remove(&stored.number).unwrap();
+                self.settle(ids);
+            }
         }
     }
 
