@@ -2,6 +2,8 @@
 //! it, in `traced-runtime`.
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -137,6 +139,64 @@ fn two_programs_share_a_spool() {
     eventually("the files' end", SOON, || batches(spool.path()).is_empty().then_some(()));
     kill(two);
     assert_eq!(arrived(&collector), (300, 0));
+}
+
+/// `TRACED_SPOOL=/tmp` by mistake: what is called like ours there is somebody's.
+#[test]
+fn a_directory_shared_with_other_programs_keeps_all_that_is_theirs() {
+    let (mut collector, spool) = (Collector::start(), spool());
+    collector.down();
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    mode(spool.path(), 0o1777);
+    let elsewhere = tempfile::tempdir().unwrap();
+    kill(keeping(&collector.url(), elsewhere.path(), 10));
+    let planted = batches(elsewhere.path())[0].parent().unwrap().to_owned();
+    // Another program's, a link to somebody's folder of a spool, and a copy of it that all may write to.
+    let theirs = spool.path().join("myapp");
+    std::fs::create_dir(&theirs).unwrap();
+    for file in ["lock", "job.spool", "0000000000000001.spool"] {
+        std::fs::write(theirs.join(file), "somebody's").unwrap();
+    }
+    symlink(&planted, spool.path().join("00c0ffee00c0ffee")).unwrap();
+    let open = spool.path().join("00c0ffee00c0ffef");
+    std::fs::create_dir(&open).unwrap();
+    for file in std::fs::read_dir(&planted).unwrap().map(|entry| entry.unwrap().path()) {
+        std::fs::copy(&file, open.join(file.file_name().unwrap())).unwrap();
+    }
+    mode(&open, 0o777);
+    let files = || {
+        let mut files = [spool.path(), elsewhere.path()].map(batches).concat();
+        files.extend([theirs.join("lock"), theirs.join("job.spool"), planted.join("lock"), open.join("lock")]);
+        files.sort();
+        files.into_iter().map(|file| (std::fs::read(&file).unwrap(), file)).collect::<Vec<_>>()
+    };
+    let before = files();
+    kill(keeping(&collector.url(), spool.path(), SPANS));
+    collector.up();
+    let output = program(&collector.url(), spool.path()).arg("send").run(SOON).success();
+    assert_eq!(arrived(&collector), (SPANS, 0), "what was planted is not sent");
+    assert_eq!(files(), before);
+    for told in ["is shared: every user may write to it (mode 1777)", "2 items in the spool"] {
+        assert!(output.stderr.contains(told), "{}", output.stderr);
+    }
+}
+
+/// As those do who clean up temporary directories: the lock is older than all batches.
+#[test]
+fn what_a_killed_program_left_is_sent_though_its_lock_is_gone() {
+    let (mut collector, spool) = (Collector::start(), spool());
+    collector.down();
+    let living = keeping(&collector.url(), spool.path(), 100);
+    let lock = batches(spool.path())[0].with_file_name("lock");
+    std::fs::remove_file(&lock).unwrap();
+    // As long as it lives, nobody else has it.
+    kill(keeping(&collector.url(), spool.path(), 200));
+    assert!(!lock.exists());
+    kill(living);
+    collector.up();
+    drop(program(&collector.url(), spool.path()).arg("send").run(SOON).success());
+    assert_eq!(arrived(&collector), (300, 0));
+    assert_eq!(std::fs::read_dir(spool.path()).unwrap().count(), 0);
 }
 
 /// No file may grow: what a full disk does, without one.

@@ -1,13 +1,17 @@
 //! What cannot be sent waits in files, and survives the process.
 //!
 //! ```text
-//! <spool>/                    any number of processes share it
-//!   5f0c…e1/                  one tracer's folder, made when it first has something to keep
-//!     lock                    locked as long as the tracer lives: whoever gets the lock may have what is inside
+//! <spool>/                    any number of processes share it, and other programs may
+//!   5f0c…e1/                  one tracer's folder, made when it first has something to keep, and locked as long as it lives
+//!     lock                    locked as well: whoever gets both locks may have what is inside
 //!     0000000000000001.spool  one batch, as file.rs says
 //!     0000000000000002.spool
 //!   5f0c…e1-000…1.bad         what was no batch, or a torn one: set aside
 //! ```
+//!
+//! Only what is called so is touched, and only where it is this user's: `base.rs` opens the spool, and refuses one in which
+//! everybody may move entries; `rights.rs` says which folders are taken over. All else is done by descriptors below it, over
+//! no link (`directory.rs`), so that nothing changes between a look and what follows.
 //!
 //! What is set aside counts within the bound, and so do batches of other releases in folders that nobody has: when there is no
 //! room they go before anything that can be sent, the oldest first.
@@ -18,9 +22,12 @@
 //! the answer. So a kill repeats one batch at most, and loses none that was counted.
 //!
 //! Folders of tracers that are gone are adopted at the start and once a minute: one is locked, and what is in the others moves
-//! there, so that a thousand of them take one descriptor. Their spans were recorded elsewhere, and are
+//! there, so that a thousand of them take two descriptors. Their spans were recorded elsewhere, and are
 //! counted apart. Adopted batches and own ones are sent by the time at which they were written; while somebody waits for a
 //! flush or a shutdown, which is for what this tracer recorded, its own go first.
+//!
+//! Somebody may remove files here, as those do who clean up temporary directories. Once a minute, when a folder is gone, and as a
+//! shutdown begins, it is looked whether all batches are there; what is gone is dropped, and told.
 
 mod aside;
 mod base;

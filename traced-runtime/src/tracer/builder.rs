@@ -262,7 +262,13 @@ impl Builder {
     /// Any number of tracers and processes may share the directory: each makes a folder of its own there when it has something
     /// to keep, and adopts those whose tracers are gone, at its start and once a minute. The directory is made when it is missing,
     /// for this user alone. One that cannot be written is one notice and a count, and spans wait in memory. It has to be on a
-    /// disk that keeps locks (`flock`): not every network file system does.
+    /// disk that keeps locks (`flock`), owners and modes: not every network file system does.
+    ///
+    /// Other programs and users may use the directory, too. Only folders that are this user's and that nobody else may write to
+    /// are touched, and nothing in them that is not called as a batch is. Still they may take a folder away where the system lets
+    /// them: a directory that every user may write to without the sticky bit is an error, and with it, as `/tmp` is, or when it
+    /// is another user's or group's, a notice. A batch whose file somebody removed counts as
+    /// [`SpoolDamaged`](crate::DropReason::SpoolDamaged).
     ///
     /// It is for a collector or a [`sender`](Self::sender): together with a [`reporter`](Self::reporter) it is an error, and so
     /// it is with [`batch_bytes`](Self::batch_bytes) of more than 64 MiB.

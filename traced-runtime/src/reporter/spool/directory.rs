@@ -24,6 +24,7 @@ pub(crate) enum Entry {
     OwnOther,
     Folder,
     /// Another user's.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "who owns what is not looked at there"))]
     Foreign,
 }
 

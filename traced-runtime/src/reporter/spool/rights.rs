@@ -118,6 +118,7 @@ pub(crate) struct Foreign {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::panic, reason = "tests fail by panicking")]
     use super::*;
 
     const USER: User = User { uid: 1_000, gid: 1_000 };
