@@ -60,7 +60,11 @@ enum InHand {
         saved: bool,
     },
     /// From the disk.
-    Stored(Place),
+    Stored {
+        place: Place,
+        /// Its file is gone: it is sent or dropped, and not left.
+        gone: bool,
+    },
 }
 
 /// What the spool's thread is to do next.
@@ -137,7 +141,7 @@ impl Spilling {
         match self.in_hand {
             InHand::Nothing => None,
             InHand::Queue { number, .. } => Some(Place::own(number)),
-            InHand::Stored(place) => Some(place),
+            InHand::Stored { place, .. } => Some(place),
         }
     }
 
@@ -167,7 +171,7 @@ impl State {
     pub(super) fn with_spooled(&self, mut cost: Cost) -> Cost {
         let Some(spill) = &self.spill else { return cost };
         cost.spooled = spill.spooled;
-        if let InHand::Stored(place) = spill.in_hand {
+        if let InHand::Stored { place, .. } = spill.in_hand {
             let spans = if place.is_own() { spill.index.get(place).map_or(0, |stored| stored.spans) } else { 0 };
             cost.in_hand = spans.min(spill.spooled);
             cost.spooled -= cost.in_hand;
@@ -179,7 +183,7 @@ impl State {
     /// Settles spans of a batch from the disk: whether they are this tracer's own. `None`: the batch is from the queue.
     pub(super) fn settle_stored(&mut self, spans: u64) -> Option<bool> {
         let spill = self.spill.as_mut()?;
-        let InHand::Stored(place) = spill.in_hand else { return None };
+        let InHand::Stored { place, .. } = spill.in_hand else { return None };
         if let Some(counted) = spill.index.spans_mut(place) {
             *counted = counted.saturating_sub(spans);
         }
@@ -194,10 +198,14 @@ impl State {
     /// The batch in hand is the disk's from now on, if it is there.
     pub(super) fn keep_saved(&mut self) {
         let Some(spill) = &mut self.spill else { return };
-        if let InHand::Stored(place) = spill.in_hand {
+        if let InHand::Stored { place, gone } = spill.in_hand {
             // One that is settled stays in hand: its file is about to be removed.
             if spill.index.get(place).is_none_or(|stored| stored.spans > 0) {
                 spill.in_hand = InHand::Nothing;
+                // Its folder outlives this: the sending thread has it.
+                if let Some(stored) = gone.then(|| spill.index.remove(place)).flatten() {
+                    spill.forget(place, stored.spans, DropReason::SpoolDamaged, &mut self.stats);
+                }
             }
         } else if let Some(number) = spill.saved_in_flight().filter(|_| self.in_flight > 0) {
             spill.in_hand = InHand::Nothing;
@@ -371,7 +379,7 @@ impl Spilling {
 
     fn take(&mut self, place: Place) -> Option<Stored> {
         let stored = self.index.get(place)?.clone();
-        self.in_hand = InHand::Stored(place);
+        self.in_hand = InHand::Stored { place, gone: false };
         Some(stored)
     }
 }
@@ -507,22 +515,38 @@ impl Shared {
         self.lock().spill.as_ref().map(|spill| spill.index.after(place, count)).unwrap_or_default()
     }
 
-    /// The files of these batches are gone, though nobody sent them: they are dropped, but for the one in hand, which the
-    /// sending thread sees to. Returns how many spans that are.
+    /// The files of these batches are gone, though nobody sent them: they are dropped. Of the one in hand the sending thread has
+    /// the spans: it may send them still. Returns how many spans that are, without those that are in memory as well.
     pub(crate) fn vanished(&self, places: &[Place]) -> u64 {
         let mut state = self.lock();
         let State { closed: false, spill: Some(spill), stats, .. } = &mut *state else { return 0 };
-        let (pinned, mut gone) = (spill.pinned(), Vec::new());
-        for place in places.iter().copied().filter(|place| Some(*place) != pinned) {
-            let Some(stored) = spill.index.remove(place) else { continue };
-            spill.forget(place, stored.spans, DropReason::SpoolDamaged, stats);
-            gone.push(stored);
+        let (mut spans, mut stored) = (0, Vec::new());
+        for place in places.iter().copied() {
+            match &mut spill.in_hand {
+                InHand::Queue { number, saved, .. } if Place::own(*number) == place => {
+                    // Not on the disk after all.
+                    *saved = false;
+                    stored.extend(spill.index.remove(place));
+                }
+                InHand::Stored { place: in_hand, gone } if *in_hand == place => {
+                    if !mem::replace(gone, true) {
+                        spans += spill.index.get(place).map_or(0, |stored| stored.spans);
+                    }
+                }
+                _ => {
+                    let Some(lost) = spill.index.remove(place) else { continue };
+                    spill.forget(place, lost.spans, DropReason::SpoolDamaged, stats);
+                    spans += lost.spans;
+                    stored.push(lost);
+                }
+            }
         }
         self.work.notify_all();
         self.settled.notify_all();
         drop(state);
         // Folders in which nothing is left go without the lock.
-        gone.into_iter().map(|stored| stored.spans).sum()
+        drop(stored);
+        spans
     }
 
     /// What is on the disk was looked at, after the shutdown began.
@@ -571,7 +595,7 @@ impl Shared {
         let place = match mem::replace(&mut spill.in_hand, InHand::Nothing) {
             InHand::Nothing => return None,
             InHand::Queue { number, .. } => Place::own(number),
-            InHand::Stored(place) => place,
+            InHand::Stored { place, .. } => place,
         };
         spill.index.remove(place)
     }

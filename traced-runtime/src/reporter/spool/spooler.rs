@@ -188,7 +188,8 @@ impl Spooler {
             let directory = self.directory.display();
             self.notices.tell(NoticeKind::Spool, lost, Instant::now(), |spans| {
                 format!(
-                    "{} in the spool {directory} lost: somebody removed or moved the files; give a directory that nobody cleans up",
+                    "the files of {} in the spool {directory} are gone, and the spans are lost: somebody removed or moved them; give \
+                     a directory that nobody cleans up",
                     Count(spans, "span")
                 )
             });

@@ -325,3 +325,33 @@ fn batches_after_the_last_number_wait_in_memory() {
     steps.shared.give_up();
     assert_eq!((steps.tally().queued(), steps.tally().dropped()), (0, 10));
 }
+
+/// Somebody removes its file while it is on its way: it is sent, or counts as dropped when it is given up.
+#[test]
+fn a_batch_in_hand_whose_file_is_gone_is_not_left_in_the_spool() {
+    for (is_stored, is_sent) in [(true, true), (true, false), (false, true), (false, false)] {
+        let steps = Steps::new(1 << 20);
+        steps.offer(10);
+        if is_stored {
+            steps.spill();
+            assert!(matches!(steps.shared.next(), Task::SendStored(_)));
+        } else {
+            steps.take(0);
+            steps.save();
+        }
+        let places: Vec<_> = steps.shared.stored_after(None, 10).into_iter().map(|(place, _)| place).collect();
+        let stored = if is_stored { 10 } else { 0 };
+        assert_eq!(steps.shared.vanished(&places), stored);
+        assert_eq!(steps.shared.vanished(&places), 0, "it is told once");
+        assert_eq!((steps.tally().queued(), steps.tally().spooled()), (10, stored));
+        if is_sent {
+            steps.shared.sent(10, 1);
+            drop(steps.shared.finished());
+        }
+        steps.shared.close();
+        let tally = steps.tally();
+        let expected = if is_sent { (10, 0, 0) } else { (0, 0, 10) };
+        assert_eq!((tally.sent(), tally.spooled(), tally.dropped()), expected, "stored {is_stored}");
+        assert_eq!(tally.dropped_by(DropReason::SpoolDamaged), if is_sent { 0 } else { stored });
+    }
+}

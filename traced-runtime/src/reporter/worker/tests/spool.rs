@@ -358,15 +358,18 @@ fn batches_that_somebody_removed_or_moved_are_dropped_by_the_end_and_told() {
             }
         }
         let tally = pipeline.shutdown(Instant::now() + HOUR);
-        let gone = if moves { 5 } else { 3 };
         assert!(tally.is_conserved(), "{tally:?}");
+        // The first one is in memory as well, and may be written once more.
+        let gone = tally.dropped_by(DropReason::SpoolDamaged);
+        assert!(if moves { gone >= 4 } else { gone == 3 }, "{tally:?}");
         assert_eq!((tally.spooled(), tally.queued(), tally.dropped()), (5 - gone, 5 - gone, gone), "{tally:?}");
+        assert_eq!(if spool.exists() { batches(&spool).len() as u64 } else { 0 }, tally.spooled());
         let notes = notes.lock().unwrap();
-        assert!(notes.iter().any(|note| note.contains(" lost: somebody removed or moved the files")), "{notes:?}");
+        assert!(notes.iter().any(|note| note.contains(": somebody removed or moved them; give")), "{notes:?}");
     }
 }
 
-/// A batch in hand is the sending thread's to miss; the others are missed when something is to be written.
+/// The batch that is tried is in memory as well, and is written once more.
 #[test]
 fn a_folder_that_somebody_removed_is_missed_at_once_and_another_one_is_made() {
     let (folder, collector) = (folder(), Switch::default());
@@ -375,16 +378,15 @@ fn a_folder_that_somebody_removed_is_missed_at_once_and_another_one_is_made() {
     spool_each(&pipeline, 1..=5);
     fs::remove_dir_all(batches(folder.path())[0].parent().unwrap()).unwrap();
     offer(&pipeline, 6..=6);
-    until(&pipeline, |stats| {
-        stats.tally().dropped_by(DropReason::SpoolDamaged) == 4 && batches(folder.path()).len() == 1
-    });
+    until(&pipeline, |stats| stats.tally().dropped_by(DropReason::SpoolDamaged) == 4 && stats.tally().spooled() == 2);
+    assert_eq!(batches(folder.path()).len(), 2);
     assert_eq!(pipeline.stats().spool_failures(), 0);
     collector.on(true);
     assert_eq!(pipeline.flush(soon()).queued(), 0);
     pipeline.shutdown(soon());
-    assert!(collector.ids().ends_with(&[6]), "{:?}", collector.ids());
+    assert_eq!(collector.ids(), [1, 6]);
     let notes = notes.lock().unwrap();
-    assert!(notes.iter().any(|note| note.starts_with("4 spans in the spool ")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.starts_with("the files of 4 spans in the spool ")), "{notes:?}");
 }
 
 #[cfg(unix)]

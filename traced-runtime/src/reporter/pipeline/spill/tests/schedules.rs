@@ -159,6 +159,7 @@ impl Schedule {
         if !self.is_closed() {
             self.told("close".to_owned());
             self.shared.close();
+            self.lose_gone();
             self.lose_memory();
         }
     }
@@ -257,6 +258,9 @@ impl Schedule {
         self.told(format!("give up, to the disk: {spools}"));
         if !spools {
             self.shared.give_up();
+        }
+        self.lose_gone();
+        if !spools {
             self.lose_memory();
         }
     }
@@ -309,12 +313,26 @@ impl Schedule {
         let gone: Vec<_> = stored.iter().map(|(place, _)| *place).filter(|_| self.rng.random_ratio(1, 4)).collect();
         self.told(format!("{gone:?} vanish"));
         self.shared.vanished(&gone);
-        for (place, stored) in stored {
-            if self.shared.lock().spill.as_ref().unwrap().index.get(place).is_none() {
-                let ids = self.disk.remove(&stored.number).unwrap();
-                self.settle(ids);
-            }
+        let in_hand = match self.shared.lock().spill.as_ref().unwrap().in_hand {
+            InHand::Queue { number, .. } => Some(number),
+            _ => None,
+        };
+        let is_there = |number| self.shared.lock().spill.as_ref().unwrap().index.get(Place::own(number)).is_some();
+        if let Some(number) = in_hand.filter(|number| !is_there(*number)) {
+            // It is in memory again.
+            self.disk.remove(&number);
         }
+        self.lose_gone();
+    }
+
+    /// What was on the disk, and is not now, was dropped.
+    fn lose_gone(&mut self) {
+        let stored = self.shared.stored_after(None, usize::MAX);
+        let is_there = |number: &u64| stored.iter().any(|(_, stored)| stored.number == *number);
+        let (kept, gone) = mem::take(&mut self.disk).into_iter().partition(|(number, _)| is_there(number));
+        self.disk = kept;
+        let gone: BTreeMap<u64, Vec<u64>> = gone;
+        self.settle(gone.into_values().flatten());
     }
 
     fn end_batch(&mut self, number: u64, spans: Vec<SpanRecord>, too_large: usize) {
