@@ -67,7 +67,7 @@ pub enum NoticeKind {
     ReporterFailed,
     /// The redaction hook panicked.
     RedactionFailed,
-    /// The spool cannot be written or read back, or is full.
+    /// The spool cannot be written or read back, or is full; files are gone from it, or others have put some there.
     Spool,
     /// A setting, of the environment or of the program, is not used as it was given.
     Settings,

@@ -26,7 +26,7 @@ pub enum DropReason {
     TooLarge,
     /// The spool was full, and it was the oldest in it (`spool_bytes`).
     SpoolFull,
-    /// It was in the spool, and could not be read back.
+    /// It was in the spool, and its file could not be read back, or somebody removed it.
     SpoolDamaged,
     /// A reporter returned an error that is not to be retried, or panicked.
     ReporterFailed,
