@@ -43,6 +43,12 @@ impl Directory {
         fs::read_dir(self.path()).into_iter().flatten().flatten().map(|entry| entry.file_name())
     }
 
+    /// Whether nothing is inside but what is called so, for certain.
+    pub(crate) fn has_only(&self, name: &str) -> bool {
+        fs::read_dir(self.path())
+            .is_ok_and(|mut all| all.all(|entry| entry.is_ok_and(|entry| entry.file_name() == name)))
+    }
+
     /// Removes what this user has under a name, unless it is a folder. What a link leads to stays. Whether it is gone.
     pub(crate) fn remove_own(&self, name: &str) -> bool {
         matches!(self.entry(name), Ok(Entry::OwnFile | Entry::OwnOther)) && self.remove_file(name).is_ok()

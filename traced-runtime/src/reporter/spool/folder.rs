@@ -335,7 +335,7 @@ pub(crate) const fn blocks(body: u64) -> u64 {
 impl Drop for Folder {
     fn drop(&mut self) {
         // One that was moved is not ours to tidy up.
-        if !self.directory.is_in_place() || self.directory.names().any(|name| name != LOCK) {
+        if !self.directory.is_in_place() || !self.directory.has_only(LOCK) {
             return;
         }
         let path = self.directory.path();

@@ -202,8 +202,8 @@ impl Spooler {
         let directory = self.directory.display();
         self.notices.tell(NoticeKind::Settings, 0, Instant::now(), |_| {
             format!(
-                "the spool {directory} is shared: {problem}. Others can neither read nor add spans; that none are lost, give a \
-                 directory of this user alone"
+                "the spool {directory} is shared: {problem}. Only folders of this user are used there; give a directory of this \
+                 user alone, where nobody can take them away"
             )
         });
     }
