@@ -7,7 +7,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::{Context as Task, Poll, Waker};
+use std::task::{Context as Task, Waker};
 use std::time::Duration;
 
 use corosensei::{Coroutine, Yielder};
@@ -18,7 +18,7 @@ type Suspend = Yielder<(), ()>;
 
 fn run(future: impl Future) {
     let mut future = pin!(future);
-    while let Poll::Pending = future.as_mut().poll(&mut Task::from_waker(Waker::noop())) {}
+    while future.as_mut().poll(&mut Task::from_waker(Waker::noop())).is_pending() {}
 }
 
 #[traced]
