@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use crate::model::endpoint::Endpoint;
+use crate::model::id::{SpanId, TraceId};
+use crate::model::kind::{Kind, Outcome};
 use crate::reporter::attributes::{Attributes, TagValue};
 use crate::reporter::encode::Body;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::spool::file;
-use crate::tracer::endpoint::Endpoint;
-use crate::tracer::id::{SpanId, TraceId};
-use crate::tracer::kind::{Kind, Outcome};
 
 /// A span in parts.
 #[derive(Debug, Default)]

@@ -62,9 +62,12 @@ extern crate self as traced_runtime;
 #[path = "private/mod.rs"]
 pub mod __private;
 use __private as private;
+mod context;
 #[cfg(traced_fuzz)]
 #[doc(hidden)]
 pub mod fuzz;
+mod model;
+mod process;
 mod propagation;
 mod recorder;
 mod reporter;
@@ -74,18 +77,26 @@ mod tracer;
 
 /// The bounds of what is kept of a span. What is beyond them is counted, in [`Stats`] or [`Tally`].
 pub mod limits {
+    pub use crate::context::local::{DEPTH, KEY_BYTES, VALUE_BYTES};
     pub use crate::propagation::baggage::{BAGGAGE_BYTES, BAGGAGE_FIELDS, SENT_BAGGAGE_BYTES};
     pub use crate::propagation::w3c::{TRACE_STATE_BYTES, TRACE_STATE_MEMBERS};
     pub use crate::reporter::details::SPAN_BYTES;
-    pub use crate::tracer::local::{DEPTH, KEY_BYTES, VALUE_BYTES};
 }
 
+pub use context::future::{InContext, WithContext, WithSpan};
+pub use context::span::{Span, SpanScope};
+pub use context::value::{Tag, Value};
+pub use context::{Context, Parent, Sampling, Scope, annotate, error, remote, tag};
+pub use model::endpoint::Endpoint;
+pub use model::id::{SpanId, TraceId};
+pub use model::kind::{Kind, Outcome};
+pub use process::notice::{Notice, NoticeKind};
 pub use propagation::baggage::BaggageField;
 pub use propagation::carrier::{Carrier, CarrierMut};
 pub use propagation::{Propagation, RemoteSampling, ServerSpan};
+pub use recorder::sampler::Sampler;
 pub use reporter::attributes::TagValue;
 pub use reporter::backend::{ReportError, Reporter};
-pub use reporter::notice::{Notice, NoticeKind};
 pub use reporter::open::OpenSpan;
 pub use reporter::record::SpanRecord;
 pub use reporter::send::{SendError, Sender};
@@ -93,13 +104,5 @@ pub use reporter::stats::{Adopted, DropReason, Stats, Tally};
 #[doc(inline)]
 pub use traced_macros::traced;
 pub use tracer::builder::Builder;
-pub use tracer::context::{Context, Parent, Sampling, Scope, annotate, error, remote, tag};
-pub use tracer::endpoint::Endpoint;
 pub use tracer::error::ConfigError;
-pub use tracer::future::{InContext, WithContext, WithSpan};
 pub use tracer::handle::{Installed, Tracer, init};
-pub use tracer::id::{SpanId, TraceId};
-pub use tracer::kind::{Kind, Outcome};
-pub use tracer::sampler::Sampler;
-pub use tracer::span::{Span, SpanScope};
-pub use tracer::value::{Tag, Value};

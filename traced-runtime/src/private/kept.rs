@@ -4,10 +4,10 @@ use std::fmt::{Debug, Display};
 use std::future::Future;
 
 use super::tags;
-use crate::tracer::local::{self, Local};
-use crate::tracer::slot::Slot;
-use crate::tracer::text::Text;
-use crate::tracer::value::{Tag, Value, sealed};
+use crate::context::local::{self, Local};
+use crate::context::value::{Tag, Value, sealed};
+use crate::model::text::Text;
+use crate::recorder::slot::Slot;
 
 /// The tags of a function that returns a future: its arguments are gone when the future's span starts.
 #[derive(Debug, Default)]

@@ -11,14 +11,14 @@ use std::ops::Deref;
 
 pub use self::kept::{KeptTags, keep_tags, with_tags};
 pub use self::probe::*;
-use crate::tracer::attribute;
-pub use crate::tracer::callsite::Callsite;
-use crate::tracer::context::{Context, Parent, Scope};
-pub use crate::tracer::future::{Giving, InSpan};
-pub use crate::tracer::kind::Kind;
-use crate::tracer::local::{self, Local, Target};
-pub use crate::tracer::local::{Enter, enter};
-use crate::tracer::value::Value;
+use crate::context::attribute;
+pub use crate::context::future::{Giving, InSpan};
+use crate::context::local::{self, Local, Target};
+pub use crate::context::local::{Enter, enter};
+use crate::context::value::Value;
+use crate::context::{Context, Parent, Scope};
+pub use crate::model::callsite::Callsite;
+pub use crate::model::kind::Kind;
 
 /// The span of a function with a parent of its own choice, or without any.
 #[must_use = "the span ends where this is dropped: bind it, as in `let _span = …`"]

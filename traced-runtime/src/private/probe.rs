@@ -25,7 +25,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 
 use super::Outcome;
-use crate::tracer::text::Causes;
+use crate::model::text::Causes;
 
 /// Runs the body of a function; a closure that is passed infers better than one that is called in place.
 #[inline(always)]

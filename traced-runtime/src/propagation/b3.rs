@@ -4,9 +4,9 @@
 
 use super::carrier::{Carrier, CarrierMut};
 use super::hex;
+use crate::context::local::flag;
+use crate::model::text::Text;
 use crate::recorder::event::Ids;
-use crate::tracer::local::flag;
-use crate::tracer::text::Text;
 
 pub(super) const SINGLE: &str = "b3";
 pub(super) const TRACE_ID: &str = "x-b3-traceid";

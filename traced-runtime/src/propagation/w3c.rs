@@ -2,10 +2,10 @@
 
 use super::carrier::{Carrier, CarrierMut};
 use super::{halves, hex};
+use crate::context::local::flag;
+use crate::model::id::TraceId;
+use crate::model::text::Text;
 use crate::recorder::event::Ids;
-use crate::tracer::id::TraceId;
-use crate::tracer::local::flag;
-use crate::tracer::text::Text;
 
 pub(super) const TRACEPARENT: &str = "traceparent";
 pub(super) const TRACESTATE: &str = "tracestate";

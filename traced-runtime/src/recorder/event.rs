@@ -16,8 +16,8 @@
 //! | abandon | kind, local key |
 
 use super::log::Words;
-use crate::tracer::callsite::Callsite;
-use crate::tracer::kind::Outcome;
+use crate::model::callsite::Callsite;
+use crate::model::kind::Outcome;
 
 /// Event kinds.
 pub(crate) mod kind {

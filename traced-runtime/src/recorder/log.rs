@@ -19,7 +19,7 @@ use super::chunk::{Chunk, FIRST_CHUNK, LARGE_CHUNK, Word};
 use super::clock::Clock;
 use super::position::{Positions, range_of};
 use super::waker::Waker;
-use crate::tracer::callsite::Callsite;
+use crate::model::callsite::Callsite;
 
 /// A chunk is this part of the budget at most, and this part of what is left when that is little.
 const SHARE: usize = 64;

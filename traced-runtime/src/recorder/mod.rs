@@ -7,5 +7,7 @@ pub(crate) mod event;
 pub(crate) mod log;
 pub(crate) mod position;
 pub(crate) mod registry;
+pub(crate) mod sampler;
+pub(crate) mod slot;
 pub(crate) mod stack;
 pub(crate) mod waker;

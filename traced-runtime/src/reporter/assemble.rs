@@ -14,6 +14,8 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::model::id::{SpanId, TraceId};
+use crate::model::kind::Outcome;
 use crate::recorder::event;
 use crate::recorder::registry::Registry;
 use crate::reporter::assemble::replay::{LogState, Replay};
@@ -22,8 +24,6 @@ use crate::reporter::block::Block;
 use crate::reporter::details::Details;
 use crate::reporter::open::OpenSpan;
 use crate::reporter::pipeline::Patience;
-use crate::tracer::id::{SpanId, TraceId};
-use crate::tracer::kind::Outcome;
 
 /// Logs of ended threads that are kept for new ones, besides as many as are being written.
 const FREE_LOGS: usize = 16;

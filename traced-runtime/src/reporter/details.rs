@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
+use crate::model::endpoint::Endpoint;
+use crate::model::kind::Kind;
 use crate::recorder::event::{AttributeHead, ValueType, What};
 use crate::reporter::attributes::Attributes;
 use crate::reporter::buffers::Buffers;
-use crate::tracer::endpoint::Endpoint;
-use crate::tracer::kind::Kind;
 
 /// Bytes of tags and annotations that one span may have. What is beyond is left out, and counted.
 pub const SPAN_BYTES: usize = 256 << 10;

@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::context::local;
+use crate::model::id::{SpanId, TraceId};
+use crate::process::thread::spawn_quiet;
 use crate::recorder::registry::Registry;
+use crate::recorder::slot::Slot;
 use crate::recorder::waker::Sleep;
 use crate::reporter::assemble::{Assembler, Rest};
 use crate::reporter::open::OpenSpan;
 use crate::reporter::pipeline::Patience;
-use crate::reporter::thread::spawn_quiet;
 use crate::tracer::fork::PerProcess;
-use crate::tracer::id::{SpanId, TraceId};
-use crate::tracer::local;
-use crate::tracer::slot::Slot;
 
 /// Time between two rounds while spans come.
 const BUSY: Duration = Duration::from_millis(20);

@@ -9,7 +9,6 @@ pub(crate) mod buffers;
 pub(crate) mod details;
 pub(crate) mod drain;
 pub(crate) mod encode;
-pub(crate) mod notice;
 pub(crate) mod open;
 pub(crate) mod pipeline;
 pub(crate) mod queue;
@@ -19,7 +18,5 @@ pub(crate) mod send;
 #[cfg(feature = "spool")]
 pub(crate) mod spool;
 pub(crate) mod stats;
-pub(crate) mod stderr;
-pub(crate) mod thread;
 pub(crate) mod tree;
 pub(crate) mod worker;

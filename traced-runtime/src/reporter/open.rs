@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::tracer::id::{SpanId, TraceId};
+use crate::model::id::{SpanId, TraceId};
 
 /// A span that has not ended.
 #[derive(Clone, Debug)]

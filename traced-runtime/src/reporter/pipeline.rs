@@ -21,11 +21,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
+use crate::model::id::TraceId;
+use crate::process::notice::NoticeHook;
+use crate::process::thread::spawn_quiet;
 use crate::reporter::backend::Reporter;
 use crate::reporter::backoff::Backoff;
 use crate::reporter::block::Block;
 use crate::reporter::buffers::Buffers;
-use crate::reporter::notice::NoticeHook;
 pub(crate) use crate::reporter::pipeline::patience::Patience;
 use crate::reporter::pipeline::shared::State;
 pub(crate) use crate::reporter::pipeline::shared::{Attempt, Cost, Pause, Shared, Task};
@@ -40,9 +42,7 @@ use crate::reporter::send::Sender;
 #[cfg(feature = "spool")]
 use crate::reporter::spool::{SpoolSettings, Spooler};
 use crate::reporter::stats::{DropReason, Stats, Tally};
-use crate::reporter::thread::spawn_quiet;
 use crate::reporter::worker::Worker;
-use crate::tracer::id::TraceId;
 
 /// The lock and the conditions in use: loom's in its model, else the standard library's.
 mod sync {

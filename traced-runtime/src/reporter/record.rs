@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
+use crate::model::callsite::Callsite;
+use crate::model::endpoint::Endpoint;
+use crate::model::id::{SpanId, TraceId};
+use crate::model::kind::{Kind, Outcome};
 use crate::reporter::attributes::{Attributes, TagValue};
-use crate::tracer::callsite::Callsite;
-use crate::tracer::endpoint::Endpoint;
-use crate::tracer::id::{SpanId, TraceId};
-use crate::tracer::kind::{Kind, Outcome};
 
 /// A finished span, as reporters receive it and tests read it.
 ///

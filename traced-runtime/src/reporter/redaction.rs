@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::reporter::notice::contain;
+use crate::process::notice::contain;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::stats::Count;
 

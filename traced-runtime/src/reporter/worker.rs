@@ -6,12 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::model::id::TraceId;
+use crate::process::notice::{CAUSES, Cause, NoticeHook, NoticeKind, Notices, contain};
 use crate::reporter::backend::Reporter;
 use crate::reporter::backoff::Backoff;
 use crate::reporter::block::Batch;
 use crate::reporter::buffers::Buffers;
 use crate::reporter::encode::{Bare, Body, Filled};
-use crate::reporter::notice::{CAUSES, Cause, NoticeHook, NoticeKind, Notices, contain};
 use crate::reporter::pipeline::{AcceptHook, Attempt, Cost, Output, Pause, Shared, Task};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::{Redaction, failed_text};
@@ -19,7 +20,6 @@ use crate::reporter::send::{Fate, SendError, Sender};
 #[cfg(feature = "spool")]
 use crate::reporter::spool::Stored;
 use crate::reporter::stats::{Count, DropReason, Number};
-use crate::tracer::id::TraceId;
 
 /// Requests that may be spent on finding the spans of one batch that a collector rejects. Beyond it the parts in which they
 /// are get dropped whole: a collector that rejects everything is not asked about every span.

@@ -26,19 +26,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::context::future::{InContext, WithContext};
+use crate::model::endpoint::Endpoint;
 use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
 use crate::recorder::position;
+use crate::recorder::sampler::Sampler;
+use crate::recorder::slot::SlotSettings;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::tree;
 use crate::tracer::builder::Builder;
 use crate::tracer::core::{Core, Crossing};
-use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::ConfigError;
-use crate::tracer::future::{InContext, WithContext};
 use crate::tracer::handle;
-use crate::tracer::sampler::Sampler;
-use crate::tracer::slot::SlotSettings;
 
 /// The time at which a test's clock stands at first: 2023-11-14 22:13:20 UTC, in nanoseconds since the epoch.
 const START: u64 = 1_700_000_000_000_000_000;

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::context::local::{self, Local};
+use crate::model::endpoint::Endpoint;
+use crate::process::notice::NoticeHook;
+use crate::recorder::sampler::Sampler;
 use crate::reporter::backend::{ReportError, Reporter};
 use crate::reporter::drain::{Drain, DrainError};
-use crate::reporter::notice::NoticeHook;
 use crate::reporter::pipeline::{Output, Pipeline, PipelineConfig};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::Redaction;
@@ -14,10 +17,7 @@ use crate::reporter::spool::SpoolSettings;
 use crate::reporter::tree::link::{self, Asks};
 use crate::reporter::tree::terminal::Terminal;
 use crate::tracer::builder::Builder;
-use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
-use crate::tracer::local::{self, Local};
-use crate::tracer::sampler::Sampler;
 use crate::tracer::settings::{Backend, Settings};
 
 /// The settings of a tracer that outlast its start.

@@ -6,20 +6,20 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::endpoint::Endpoint;
 use crate::propagation::{Propagation, ServerSpan};
+use crate::recorder::sampler::Sampler;
 use crate::tracer::core::Crossing;
-use crate::tracer::endpoint::Endpoint;
 use crate::tracer::env::Environment;
 use crate::tracer::error::{ConfigError, Kind};
-use crate::tracer::sampler::Sampler;
 #[cfg(feature = "collector")]
 use crate::tracer::settings::or_collector;
 #[cfg(feature = "spool")]
 use crate::tracer::settings::spool_settings;
 use crate::tracer::settings::{Backend, Settings, TraceIdSize, local_endpoint, not_too_long, not_zero};
 
+use crate::process::notice::{Notice, NoticeHook};
 use crate::reporter::backend::Reporter;
-use crate::reporter::notice::{Notice, NoticeHook};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;

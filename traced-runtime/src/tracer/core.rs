@@ -4,26 +4,26 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::model::endpoint::Endpoint;
+use crate::process::notice::{Notice, NoticeKind};
 use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
 use crate::recorder::registry::Registry;
+use crate::recorder::sampler::Sampler;
+use crate::recorder::slot::{Slot, SlotSettings, TRACERS};
 use crate::reporter::assemble::Rest;
 use crate::reporter::block::Block;
 use crate::reporter::buffers::Buffers;
 use crate::reporter::drain::Drain;
-use crate::reporter::notice::{Notice, NoticeKind};
 use crate::reporter::open::OpenSpan;
 use crate::reporter::pipeline::{Patience, Pipeline};
 use crate::reporter::stats::{Count, Stats, Tally};
 use crate::reporter::tree::terminal::{Printed, Terminal};
 use crate::tracer::blueprint::{Blueprint, Parts};
 use crate::tracer::end::End;
-use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
 use crate::tracer::fork;
-use crate::tracer::sampler::Sampler;
 use crate::tracer::settings::{Settings, TraceIdSize};
-use crate::tracer::slot::{Slot, SlotSettings, TRACERS};
 
 /// How long trees are waited for before the backend is, and a tenth of a flush's time at most.
 const TREES_FIRST: Duration = Duration::from_millis(100);

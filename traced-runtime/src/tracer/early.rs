@@ -3,10 +3,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
-use crate::reporter::thread::spawn_quiet;
-use crate::tracer::local::{self, Local};
-use crate::tracer::slot::Slot;
+use crate::context::local::{self, Local};
+use crate::process::notice::{Notice, NoticeHook, NoticeKind};
+use crate::process::thread::spawn_quiet;
+use crate::recorder::slot::Slot;
 
 /// A guard that is dropped later than this after it was made was bound.
 pub(crate) const AT_ONCE: Duration = Duration::from_millis(100);

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::propagation::Format;
+use crate::recorder::sampler::Sampler;
 use crate::tracer::builder::Builder;
 use crate::tracer::error::{quoted, redacted};
-use crate::tracer::sampler::Sampler;
 #[cfg(feature = "collector")]
 use crate::tracer::settings::check_collector;
 

@@ -9,11 +9,11 @@ use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
+use crate::context::local::{self, Local};
+use crate::process::stderr;
+use crate::recorder::slot::Slot;
 use crate::reporter::drain::Drain;
-use crate::reporter::stderr;
 use crate::reporter::tree::terminal::Terminal;
-use crate::tracer::local::{self, Local};
-use crate::tracer::slot::Slot;
 
 /// Whether this process is a forked child of one that had tracers.
 static IS_CHILD: AtomicBool = AtomicBool::new(false);

@@ -5,21 +5,21 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::context::Context;
+use crate::model::endpoint::Endpoint;
+use crate::process::notice::{Notice, NoticeHook, NoticeKind};
+use crate::process::stderr::print_within;
 use crate::propagation::carrier::Carrier;
 use crate::recorder::event::Ids;
-use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
+use crate::recorder::sampler::Sampler;
+use crate::recorder::slot::Slot;
 use crate::reporter::open::OpenSpan;
 use crate::reporter::stats::{Adopted, Count, Number, Stats, Tally};
-use crate::reporter::stderr::print_within;
 use crate::tracer::builder::Builder;
-use crate::tracer::context::Context;
 use crate::tracer::core::{Core, Crossing};
 use crate::tracer::early::{self, AT_ONCE};
-use crate::tracer::endpoint::Endpoint;
 use crate::tracer::error::{ConfigError, Kind};
-use crate::tracer::sampler::Sampler;
 use crate::tracer::settings::Settings;
-use crate::tracer::slot::Slot;
 
 /// Records spans and gets them to a backend. A cheap handle: clones are of the same tracer.
 ///

@@ -6,20 +6,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::endpoint::Endpoint;
+use crate::process::notice::{Notice, NoticeHook, NoticeKind};
+use crate::recorder::sampler::Sampler;
 use crate::reporter::backend::Reporter;
-use crate::reporter::notice::{Notice, NoticeHook, NoticeKind};
 use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;
 #[cfg(feature = "spool")]
 use crate::reporter::spool::{BLOCK, LONGEST_BODY, SpoolSettings, refusal};
 use crate::tracer::builder::Builder;
 use crate::tracer::core::Crossing;
-use crate::tracer::endpoint::Endpoint;
 #[cfg(any(feature = "collector", feature = "spool"))]
 use crate::tracer::env::Environment;
 use crate::tracer::env::Warning;
 use crate::tracer::error::{ConfigError, Kind};
-use crate::tracer::sampler::Sampler;
 
 /// What a tracer is started with: complete, and checked.
 #[derive(Debug)]

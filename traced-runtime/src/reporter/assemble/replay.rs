@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::context::local::{DEPTH, flag};
+use crate::model::callsite::Callsite;
+use crate::model::kind::Outcome;
 use crate::recorder::event::{self, Event, Ids, What};
 use crate::recorder::log::{Log, Reader};
 use crate::recorder::registry::mix;
 use crate::reporter::assemble::spans::{Begun, OPEN_SPANS, Spans};
 use crate::reporter::details::Details;
-use crate::tracer::callsite::Callsite;
-use crate::tracer::kind::Outcome;
-use crate::tracer::local::{DEPTH, flag};
 
 /// A sync span that has not ended.
 #[derive(Debug)]

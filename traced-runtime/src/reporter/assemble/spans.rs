@@ -6,22 +6,22 @@ use std::mem;
 use std::ptr;
 use std::sync::Arc;
 
+use crate::context::local::flag;
+use crate::context::span::EXPLICIT;
+use crate::model::callsite::Callsite;
+use crate::model::id::SpanId;
+use crate::model::kind::Outcome;
 use crate::recorder::clock::Timeline;
 use crate::recorder::event::Ids;
 use crate::recorder::registry::{Registry, Unwritten};
+use crate::recorder::slot::Slot;
 use crate::reporter::assemble::replay::OpenSync;
 use crate::reporter::block::{BLOCK_SPANS, Block};
 use crate::reporter::buffers::Buffers;
 use crate::reporter::details::{Details, More};
 use crate::reporter::pipeline::Patience;
 use crate::reporter::record::SpanRecord;
-use crate::tracer::callsite::Callsite;
 use crate::tracer::core::Core;
-use crate::tracer::id::SpanId;
-use crate::tracer::kind::Outcome;
-use crate::tracer::local::flag;
-use crate::tracer::slot::Slot;
-use crate::tracer::span::EXPLICIT;
 
 /// Bytes of spans that wait for late tags. Beyond it they are handed on at once.
 const HELD_BYTES: usize = 1 << 20;

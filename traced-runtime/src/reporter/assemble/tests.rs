@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::spans::OPEN_SPANS;
 use super::{Assembler, FREE_LOGS, Replay};
+use crate::context::span::{EXPLICIT, Span};
 use crate::recorder::clock::Clock;
 use crate::recorder::event::{self, Event, Ids};
 use crate::recorder::registry::Registry;
-use crate::tracer::span::{EXPLICIT, Span};
 use crate::{DropReason, Outcome, span, testing};
 
 /// The log of the thread that ends the span is read before that of the thread where it began.

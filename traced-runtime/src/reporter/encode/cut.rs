@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::{Body, json};
+use crate::model::endpoint::Endpoint;
+use crate::model::kind::Outcome;
 use crate::reporter::attributes::{Shed, TagValue, shares};
 use crate::reporter::record::SpanRecord;
-use crate::tracer::endpoint::Endpoint;
-use crate::tracer::kind::Outcome;
 
 /// The tag that tells what a span lost because it was too large for a request.
 pub(crate) const CUT_TAG: &str = "traced.cut";

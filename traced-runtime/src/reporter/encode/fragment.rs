@@ -3,8 +3,8 @@
 use std::ptr;
 
 use super::json;
-use crate::tracer::callsite::Callsite;
-use crate::tracer::endpoint::Endpoint;
+use crate::model::callsite::Callsite;
+use crate::model::endpoint::Endpoint;
 
 /// Sites whose fragments are kept. Two that share a place take turns.
 const SITES: usize = 128;

@@ -8,11 +8,11 @@ use std::io::Write as _;
 use std::net::IpAddr;
 
 use super::fragment::Fragments;
+use crate::model::callsite::Callsite;
+use crate::model::endpoint::Endpoint;
+use crate::model::kind::{Kind, Outcome};
 use crate::reporter::attributes::{Given, RawValue, TagValue};
 use crate::reporter::record::SpanRecord;
-use crate::tracer::callsite::Callsite;
-use crate::tracer::endpoint::Endpoint;
-use crate::tracer::kind::{Kind, Outcome};
 
 /// The digits of 0 to 99.
 const PAIRS: [[u8; 2]; 100] = {
@@ -422,8 +422,8 @@ pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::tracer::callsite::Callsite;
-    use crate::tracer::id::SpanId;
+    use crate::model::callsite::Callsite;
+    use crate::model::id::SpanId;
 
     fn encoded(span: &SpanRecord) -> String {
         let mut out = Vec::new();

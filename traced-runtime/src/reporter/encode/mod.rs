@@ -219,8 +219,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::model::endpoint::Endpoint;
     use crate::reporter::attributes::TagValue;
-    use crate::tracer::endpoint::Endpoint;
 
     fn span(id: u64) -> SpanRecord {
         SpanRecord::sample("span", 1, id, 0)

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::process::notice::{NoticeHook, NoticeKind, Notices};
 use crate::reporter::encode::Body;
-use crate::reporter::notice::{NoticeHook, NoticeKind, Notices};
 use crate::reporter::pipeline::{Shared, Spill, Written};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::{Redaction, failed_text};

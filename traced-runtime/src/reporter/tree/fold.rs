@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::model::kind::Outcome;
 use crate::reporter::tree::Tree;
 use crate::reporter::tree::tags::failed;
-use crate::tracer::kind::Outcome;
 
 /// Siblings next to each other that say the same, down to their leaves, from which on they are one row.
 const REPEATS: usize = 4;

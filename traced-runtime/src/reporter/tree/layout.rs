@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::model::kind::Kind;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::stats::{Count, Number};
 use crate::reporter::tree::Tree;
@@ -14,7 +15,6 @@ use crate::reporter::tree::look::{Colour, Look};
 use crate::reporter::tree::tags::{Limits, failed};
 use crate::reporter::tree::time::Time;
 use crate::reporter::tree::width::{cut, width};
-use crate::tracer::kind::Kind;
 
 /// Rows of one tree. The spans of the rest of them are a number in its last row.
 const ROWS: usize = 200;

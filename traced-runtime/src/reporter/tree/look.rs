@@ -2,8 +2,8 @@
 
 use std::io::IsTerminal as _;
 
+use crate::model::kind::Outcome;
 use crate::reporter::tree::escape::Shown;
-use crate::tracer::kind::Outcome;
 
 /// Columns of a tree that is not written to a terminal.
 const COLUMNS: usize = 100;

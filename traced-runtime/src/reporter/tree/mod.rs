@@ -20,8 +20,8 @@ use std::collections::HashMap;
 #[cfg(any(test, feature = "testing"))]
 use std::ops::ControlFlow;
 
+use crate::model::id::{SpanId, TraceId};
 use crate::reporter::record::SpanRecord;
-use crate::tracer::id::{SpanId, TraceId};
 
 /// Finished spans, each below its parent: siblings by start, then by id.
 ///
@@ -141,9 +141,9 @@ pub(crate) fn parents(spans: &[&SpanRecord]) -> Vec<Option<usize>> {
 mod tests {
 
     use super::*;
+    use crate::model::endpoint::Endpoint;
+    use crate::model::kind::{Kind, Outcome};
     use crate::reporter::attributes::TagValue;
-    use crate::tracer::endpoint::Endpoint;
-    use crate::tracer::kind::{Kind, Outcome};
 
     /// A span of trace 1 that starts `start` milliseconds after the others.
     fn span(name: &'static str, id: u64, parent: u64, start: u64) -> SpanRecord {

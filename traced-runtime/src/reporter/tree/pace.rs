@@ -166,7 +166,7 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tracer::kind::Outcome;
+    use crate::model::kind::Outcome;
 
     fn trace(name: &'static str, millis: u64) -> Vec<SpanRecord> {
         let mut root = SpanRecord::sample(name, 1, 1, 0);

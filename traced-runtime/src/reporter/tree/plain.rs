@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use crate::model::kind::Kind;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::tree::Tree;
 use crate::reporter::tree::escape::{Quotes, Shown};
 use crate::reporter::tree::tags::Limits;
-use crate::tracer::kind::Kind;
 
 impl Tree<'_> {
     /// Puts siblings in the order of their text, with what is below them: the same for the same spans, whichever came

@@ -6,13 +6,13 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::model::id::{SpanId, TraceId};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::tree::layout::Beside;
 use crate::reporter::tree::look::Look;
 use crate::reporter::tree::pace::Pace;
 use crate::reporter::tree::recent::Recent;
 use crate::reporter::tree::{Tree, parents};
-use crate::tracer::id::{SpanId, TraceId};
 
 /// Bytes of spans that wait for their root. Beyond it the trace that waits longest is printed as far as it is known.
 const WAITING_BYTES: usize = 16 << 20;
@@ -267,8 +267,8 @@ mod tests {
     use std::io;
 
     use super::*;
+    use crate::model::kind::Outcome;
     use crate::reporter::attributes::TagValue;
-    use crate::tracer::kind::Outcome;
 
     /// What each call wrote.
     #[derive(Default)]

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
+use crate::model::kind::Outcome;
 use crate::reporter::attributes::TagValue;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::tree::escape::{self, Quotes, Shown};
-use crate::tracer::kind::Outcome;
 
 /// How much of a span's texts is written.
 #[derive(Clone, Copy)]

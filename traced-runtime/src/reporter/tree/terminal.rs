@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
+use crate::context::local::{self, Local};
+use crate::model::id::{SpanId, TraceId};
+use crate::process::thread::spawn_quiet;
 use crate::reporter::drain::Drain;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::Redaction;
 use crate::reporter::stats::Count;
-use crate::reporter::thread::spawn_quiet;
 use crate::reporter::tree::look::{Look, terminal_columns};
 use crate::reporter::tree::printer::TreePrinter;
 use crate::tracer::fork::PerProcess;
-use crate::tracer::id::{SpanId, TraceId};
-use crate::tracer::local::{self, Local};
 
 /// Bytes of spans that wait for the printing thread, which a terminal may hold up. Beyond it they are left out, and counted.
 const QUEUE_BYTES: usize = 16 << 20;

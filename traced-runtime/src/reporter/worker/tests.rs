@@ -8,9 +8,9 @@ use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::*;
+use crate::process::notice::Notice;
 use crate::reporter::backend::ReportError;
 use crate::reporter::block::Block;
-use crate::reporter::notice::Notice;
 use crate::reporter::pipeline::{Patience, Pipeline, PipelineConfig};
 use crate::reporter::stats::Tally;
 
@@ -423,7 +423,7 @@ fn a_span_that_no_request_holds_is_dropped_and_others_go_through() {
     config.batch_bytes = 1_000;
     let pipeline = start(config);
     let mut large = spans(1..=3);
-    large[0].local = crate::tracer::endpoint::Endpoint::named("x".repeat(1_000)).interned();
+    large[0].local = crate::model::endpoint::Endpoint::named("x".repeat(1_000)).interned();
     large[0].attributes.annotation(1, "x");
     large[1].attributes.tag(1, "x", crate::reporter::attributes::TagValue::Text(&"x".repeat(1_000)));
     large[2].attributes.annotation(1, &"x".repeat(1_000));

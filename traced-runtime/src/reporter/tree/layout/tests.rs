@@ -4,11 +4,11 @@ use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::*;
+use crate::model::endpoint::Endpoint;
+use crate::model::id::TraceId;
+use crate::model::kind::Outcome;
 use crate::reporter::attributes::TagValue;
 use crate::reporter::tree::escape::is_unsafe;
-use crate::tracer::endpoint::Endpoint;
-use crate::tracer::id::TraceId;
-use crate::tracer::kind::Outcome;
 
 const MICRO: u64 = 1_000;
 

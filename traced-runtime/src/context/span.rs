@@ -6,17 +6,17 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::thread::panicking;
 
+use crate::context::attribute;
+use crate::context::local::{self, Local, Target, flag};
+use crate::context::value::Value;
+use crate::context::{Context, Parent, Scope, target};
+use crate::model::callsite::{Callsite, Roots};
+use crate::model::endpoint::Endpoint;
+use crate::model::kind::{Kind, Outcome};
 use crate::propagation::ServerSpan;
 use crate::propagation::baggage::Baggage;
 use crate::recorder::event::Ids;
-use crate::tracer::attribute;
-use crate::tracer::callsite::{Callsite, Roots};
-use crate::tracer::context::{Context, Parent, Scope, target};
-use crate::tracer::endpoint::Endpoint;
-use crate::tracer::kind::{Kind, Outcome};
-use crate::tracer::local::{self, Local, Target, flag};
-use crate::tracer::slot::Slot;
-use crate::tracer::value::Value;
+use crate::recorder::slot::Slot;
 
 /// The site of all explicit spans, which bring their own names.
 pub(crate) static EXPLICIT: Callsite = Callsite::explicit("");

@@ -9,9 +9,9 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::open::Left;
+use crate::context::Context;
 use crate::propagation::baggage::Baggage;
 use crate::recorder::event::Ids;
-use crate::tracer::context::Context;
 
 /// Where the current context is.
 ///

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::{self, Display, Write};
 use std::mem::MaybeUninit;
 
-use crate::tracer::local::VALUE_BYTES;
+use crate::context::local::VALUE_BYTES;
 
 /// Bytes that are formatted on the stack. What is longer goes to the heap.
 const INLINE: usize = 512;
@@ -91,7 +91,7 @@ impl Text {
             self.limit = 0;
         }
         let room = (VALUE_BYTES + 4).saturating_sub(self.heap.len());
-        self.heap.push_str(crate::tracer::local::cut(part, room));
+        self.heap.push_str(crate::context::local::cut(part, room));
         if self.heap.len() > VALUE_BYTES { Err(fmt::Error) } else { Ok(()) }
     }
 }

@@ -3,17 +3,17 @@
 use std::fmt::Display;
 
 use super::{Local, flag};
+use crate::context::Context;
+use crate::model::callsite::{Callsite, Roots};
+use crate::model::kind::Outcome;
 use crate::recorder::budget::Need;
 use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, Ids, kind};
 use crate::recorder::log::Space;
 use crate::recorder::registry::Unwritten;
+use crate::recorder::slot::Slot;
 use crate::reporter::stats::DropReason;
-use crate::tracer::callsite::{Callsite, Roots};
-use crate::tracer::context::Context;
 use crate::tracer::fork;
-use crate::tracer::kind::Outcome;
-use crate::tracer::slot::Slot;
 
 #[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
 impl Local {

@@ -9,12 +9,12 @@ use std::pin::Pin;
 use std::task::{self, Poll};
 use std::thread::panicking;
 
+use crate::context::local;
+use crate::context::span::Span;
+use crate::context::{Context, Scope};
+use crate::model::callsite::Callsite;
+use crate::model::kind::Outcome as Ending;
 use crate::private::Outcome;
-use crate::tracer::callsite::Callsite;
-use crate::tracer::context::{Context, Scope};
-use crate::tracer::kind::Outcome as Ending;
-use crate::tracer::local;
-use crate::tracer::span::Span;
 
 /// Ways to give a future or stream a context: it is the current one while the future is polled, and while it is
 /// dropped.

@@ -7,8 +7,8 @@ use crate::recorder::budget::Need;
 use crate::recorder::clock::{Clock, os_nanos, tsc};
 use crate::recorder::event::{self, Ids, kind};
 use crate::recorder::log::{Log, Space};
+use crate::recorder::slot::Slot;
 use crate::reporter::stats::DropReason;
-use crate::tracer::slot::Slot;
 
 #[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
 impl Local {

@@ -1,21 +1,27 @@
 //! Where in which trace a thread or task is.
 
+pub(crate) mod attribute;
+pub(crate) mod future;
+pub(crate) mod local;
+pub(crate) mod span;
+mod span_macro;
+pub(crate) mod value;
+
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use self::local::{Local, Saved, Target, flag};
+use crate::context::value::Value;
+use crate::model::endpoint::Endpoint;
+use crate::model::id::{SpanId, TraceId};
 use crate::propagation::baggage::Baggage;
 use crate::propagation::carrier::{Carrier, CarrierMut};
 use crate::propagation::{Propagation, RemoteSampling, halves};
 use crate::recorder::event::Ids;
-use crate::tracer::attribute;
-use crate::tracer::endpoint::Endpoint;
+use crate::recorder::slot::Slot;
 use crate::tracer::handle::Tracer;
-use crate::tracer::id::{SpanId, TraceId};
-use crate::tracer::local::{self, Local, Saved, Target, flag};
-use crate::tracer::slot::Slot;
-use crate::tracer::value::Value;
 
 /// Whether a trace is recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -433,7 +439,7 @@ pub trait Parent: sealed::Sealed {
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Context {}
-    impl Sealed for crate::tracer::span::Span {}
+    impl Sealed for crate::context::span::Span {}
     impl<P: Sealed + ?Sized> Sealed for &P {}
     impl<P: Sealed> Sealed for Option<P> {}
 }
@@ -444,7 +450,7 @@ impl Parent for Context {
     }
 }
 
-impl Parent for crate::tracer::span::Span {
+impl Parent for crate::context::span::Span {
     fn context(&self) -> Option<Context> {
         Some(self.context())
     }

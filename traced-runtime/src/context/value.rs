@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::tracer::id::{SpanId, TraceId};
+use crate::model::id::{SpanId, TraceId};
 
 /// What may be the value of a tag: a type becomes one by saying how it is recorded.
 ///

@@ -15,15 +15,15 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::sync::Arc;
 
+use crate::context::Context;
+use crate::model::id::TraceId;
 use crate::propagation::baggage::Baggage;
 use crate::recorder::event::Ids;
 use crate::recorder::log::{Log, Writer};
 use crate::recorder::position::range_of;
 use crate::recorder::registry::{mix, random};
+use crate::recorder::slot::Slot;
 use crate::reporter::stats::DropReason;
-use crate::tracer::context::Context;
-use crate::tracer::id::TraceId;
-use crate::tracer::slot::Slot;
 
 pub(crate) use self::attribute::{AttributeValue, Target, cut};
 use self::open::{Left, Open};

@@ -6,17 +6,17 @@ use std::thread::panicking;
 
 use super::writing::put_scope_words;
 use super::{DEPTH, Local, STRAYS, State, Stray, Target, flag, unusual, with};
+use crate::model::callsite::Callsite;
+use crate::model::kind::Outcome;
 use crate::recorder::budget::Need;
 use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, Ids, kind};
 use crate::recorder::position::range_of;
 use crate::recorder::registry::mix;
+use crate::recorder::sampler::Sampler;
+use crate::recorder::slot::Slot;
 use crate::reporter::stats::DropReason;
-use crate::tracer::callsite::Callsite;
 use crate::tracer::fork;
-use crate::tracer::kind::Outcome;
-use crate::tracer::sampler::Sampler;
-use crate::tracer::slot::Slot;
 
 /// The span of a `#[traced]` function or of [`span!`](crate::span): from here to the end of the scope.
 ///

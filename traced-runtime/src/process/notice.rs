@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::reporter::stderr::print_within;
+use crate::process::stderr::print_within;
 
 /// The least time between two notices of one kind and cause; what happens meanwhile is counted into the next of the kind.
 pub(crate) const NOTICE_EVERY: Duration = Duration::from_secs(60);

@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
+use crate::model::callsite::Roots;
+use crate::model::id::TraceId;
+use crate::process::notice::contain;
 use crate::recorder::registry::{Registry, mix};
-use crate::reporter::notice::contain;
+use crate::recorder::sampler::Sampler;
 use crate::reporter::stats::DropReason;
-use crate::tracer::callsite::Roots;
 use crate::tracer::core::Core;
 use crate::tracer::early;
 use crate::tracer::fork::PerProcess;
-use crate::tracer::id::TraceId;
-use crate::tracer::sampler::Sampler;
 
 /// Tracers that may be alive at the same time in one process.
 pub(crate) const TRACERS: usize = 1 << INDEX_BITS;

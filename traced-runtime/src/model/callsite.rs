@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::panic::Location;
 
-use crate::tracer::kind::Kind;
+use crate::model::kind::Kind;
 
 /// One annotated function or `span!`: a `static`, so that a span needs only its address.
 ///

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::model::id::TraceId;
 use crate::tracer::error::{ConfigError, Kind};
-use crate::tracer::id::TraceId;
 
 /// Decides which new traces are recorded.
 ///

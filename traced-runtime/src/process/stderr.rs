@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use crate::reporter::thread::spawn_quiet;
+use crate::context::local::{self, Local};
+use crate::process::thread::spawn_quiet;
 use crate::tracer::fork::PerProcess;
-use crate::tracer::local::{self, Local};
 
 /// Threads that wait for standard error at once. Beyond it whoever has something to tell does not wait for its lock.
 const WAITING: usize = 8;

@@ -6,13 +6,13 @@ use std::error::Error;
 use std::fmt::Display;
 use std::net::IpAddr;
 
+use crate::context::local::{self, AttributeValue, Target};
+use crate::context::value::{Tag, Value, sealed};
+use crate::model::endpoint::Endpoint;
+use crate::model::kind::Kind;
+use crate::model::text::{Causes, Text};
 use crate::recorder::event::{ValueType, What};
 use crate::recorder::log::up_to_seven;
-use crate::tracer::endpoint::Endpoint;
-use crate::tracer::kind::Kind;
-use crate::tracer::local::{self, AttributeValue, Target};
-use crate::tracer::text::{Causes, Text};
-use crate::tracer::value::{Tag, Value, sealed};
 
 #[cold]
 #[inline(never)]

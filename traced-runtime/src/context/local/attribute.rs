@@ -6,7 +6,7 @@ use crate::recorder::budget::Need;
 use crate::recorder::event::{self, AttributeHead, ValueType, What};
 use crate::recorder::log::Space;
 use crate::recorder::registry::mix;
-use crate::tracer::slot::Slot;
+use crate::recorder::slot::Slot;
 
 /// To which span an attribute goes.
 #[derive(Clone, Copy, Debug)]
