@@ -77,7 +77,7 @@ mod tracer;
 
 /// The bounds of what is kept of a span. What is beyond them is counted, in [`Stats`] or [`Tally`].
 pub mod limits {
-    pub use crate::context::local::{DEPTH, KEY_BYTES, VALUE_BYTES};
+    pub use crate::model::limits::{DEPTH, KEY_BYTES, VALUE_BYTES};
     pub use crate::propagation::baggage::{BAGGAGE_BYTES, BAGGAGE_FIELDS, SENT_BAGGAGE_BYTES};
     pub use crate::propagation::w3c::{TRACE_STATE_BYTES, TRACE_STATE_MEMBERS};
     pub use crate::reporter::details::SPAN_BYTES;
@@ -90,6 +90,7 @@ pub use context::{Context, Parent, Sampling, Scope, annotate, error, remote, tag
 pub use model::endpoint::Endpoint;
 pub use model::id::{SpanId, TraceId};
 pub use model::kind::{Kind, Outcome};
+pub use model::loss::DropReason;
 pub use process::notice::{Notice, NoticeKind};
 pub use propagation::baggage::BaggageField;
 pub use propagation::carrier::{Carrier, CarrierMut};
@@ -100,7 +101,7 @@ pub use reporter::backend::{ReportError, Reporter};
 pub use reporter::open::OpenSpan;
 pub use reporter::record::SpanRecord;
 pub use reporter::send::{SendError, Sender};
-pub use reporter::stats::{Adopted, DropReason, Stats, Tally};
+pub use reporter::stats::{Adopted, Stats, Tally};
 #[doc(inline)]
 pub use traced_macros::traced;
 pub use tracer::builder::Builder;

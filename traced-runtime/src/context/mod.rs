@@ -7,19 +7,20 @@ pub(crate) mod span;
 mod span_macro;
 pub(crate) mod value;
 
+use crate::model::ids::flag;
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use self::local::{Local, Saved, Target, flag};
+use self::local::{Local, Saved, Target};
 use crate::context::value::Value;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::{SpanId, TraceId};
+use crate::model::ids::Ids;
 use crate::propagation::baggage::Baggage;
 use crate::propagation::carrier::{Carrier, CarrierMut};
 use crate::propagation::{Propagation, RemoteSampling, halves};
-use crate::recorder::event::Ids;
 use crate::recorder::slot::Slot;
 use crate::tracer::handle::Tracer;
 

@@ -1,5 +1,6 @@
 //! Spans that are not functions.
 
+use crate::model::callsite::EXPLICIT;
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,19 +8,17 @@ use std::sync::Arc;
 use std::thread::panicking;
 
 use crate::context::attribute;
-use crate::context::local::{self, Local, Target, flag};
+use crate::context::local::{self, Local, Target};
 use crate::context::value::Value;
 use crate::context::{Context, Parent, Scope, target};
-use crate::model::callsite::{Callsite, Roots};
+use crate::model::callsite::Roots;
 use crate::model::endpoint::Endpoint;
+use crate::model::ids::Ids;
+use crate::model::ids::flag;
 use crate::model::kind::{Kind, Outcome};
 use crate::propagation::ServerSpan;
 use crate::propagation::baggage::Baggage;
-use crate::recorder::event::Ids;
 use crate::recorder::slot::Slot;
-
-/// The site of all explicit spans, which bring their own names.
-pub(crate) static EXPLICIT: Callsite = Callsite::explicit("");
 
 /// A span that is started and finished by hand: for work that moves between threads, or is no function.
 ///

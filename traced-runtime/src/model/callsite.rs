@@ -24,6 +24,9 @@ pub struct Callsite {
     pub(crate) root: bool,
 }
 
+/// The site of all explicit spans, which bring their own names.
+pub(crate) static EXPLICIT: Callsite = Callsite::explicit("");
+
 impl Callsite {
     /// A site named after its function. `path` is a closure that captures nothing: the type it is of names the
     /// function it stands in, with the type or trait the function belongs to.

@@ -3,5 +3,10 @@
 pub(crate) mod callsite;
 pub(crate) mod endpoint;
 pub(crate) mod id;
+pub(crate) mod ids;
 pub(crate) mod kind;
+pub(crate) mod limits;
+pub(crate) mod loss;
+pub(crate) mod numbers;
+pub(crate) mod redacted;
 pub(crate) mod text;

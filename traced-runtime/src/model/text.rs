@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::{self, Display, Write};
 use std::mem::MaybeUninit;
 
-use crate::context::local::VALUE_BYTES;
+use super::limits::VALUE_BYTES;
 
 /// Bytes that are formatted on the stack. What is longer goes to the heap.
 const INLINE: usize = 512;
@@ -91,7 +91,7 @@ impl Text {
             self.limit = 0;
         }
         let room = (VALUE_BYTES + 4).saturating_sub(self.heap.len());
-        self.heap.push_str(crate::context::local::cut(part, room));
+        self.heap.push_str(cut(part, room));
         if self.heap.len() > VALUE_BYTES { Err(fmt::Error) } else { Ok(()) }
     }
 }
@@ -119,6 +119,18 @@ impl<E: Error + ?Sized> Display for Causes<'_, E> {
         }
         if source.is_some() { f.write_str(": …") } else { Ok(()) }
     }
+}
+
+/// `text`, or as much of it as fits into so many bytes.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let mut end = bytes;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]

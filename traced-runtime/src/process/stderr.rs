@@ -8,8 +8,8 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use crate::context::local::{self, Local};
+use crate::process::per_process::PerProcess;
 use crate::process::thread::spawn_quiet;
-use crate::tracer::fork::PerProcess;
 
 /// Threads that wait for standard error at once. Beyond it whoever has something to tell does not wait for its lock.
 const WAITING: usize = 8;

@@ -4,9 +4,9 @@
 
 use super::carrier::{Carrier, CarrierMut};
 use super::hex;
-use crate::context::local::flag;
+use crate::model::ids::Ids;
+use crate::model::ids::flag;
 use crate::model::text::Text;
-use crate::recorder::event::Ids;
 
 pub(super) const SINGLE: &str = "b3";
 pub(super) const TRACE_ID: &str = "x-b3-traceid";

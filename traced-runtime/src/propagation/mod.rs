@@ -11,8 +11,8 @@ use std::sync::Arc;
 use self::b3::WithParent;
 use self::baggage::{Baggage, BaggageField};
 use self::carrier::{Carrier, CarrierMut};
-use crate::context::local::flag;
-use crate::recorder::event::Ids;
+use crate::model::ids::Ids;
+use crate::model::ids::flag;
 
 /// A way to write a context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use super::carrier::{Carrier, CarrierMut};
 use super::{halves, hex};
-use crate::context::local::flag;
 use crate::model::id::TraceId;
+use crate::model::ids::Ids;
+use crate::model::ids::flag;
 use crate::model::text::Text;
-use crate::recorder::event::Ids;
 
 pub(super) const TRACEPARENT: &str = "traceparent";
 pub(super) const TRACESTATE: &str = "tracestate";

@@ -17,6 +17,7 @@
 
 use super::log::Words;
 use crate::model::callsite::Callsite;
+use crate::model::ids::Ids;
 use crate::model::kind::Outcome;
 
 /// Event kinds.
@@ -85,34 +86,6 @@ const fn outcome(word: u64) -> Outcome {
         3 => Outcome::Cancelled,
         4 => Outcome::Unfinished,
         _ => Outcome::Returned,
-    }
-}
-
-/// What of a trace a span or a scope belongs to: the fields are those of a context.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ids {
-    /// Trace id, high half.
-    pub(crate) trace_high: u64,
-    /// Trace id, low half.
-    pub(crate) trace_low: u64,
-    /// The span's id; for a scope, the id that spans written in it have as parent.
-    pub(crate) span: u64,
-    /// The parent's id; unused in a scope.
-    pub(crate) parent: u64,
-    /// Local key; 0 when the span is of another process.
-    pub(crate) key: u64,
-    /// Slot and generation of the tracer.
-    pub(crate) tracer: u32,
-    /// Flags of the context.
-    pub(crate) flags: u16,
-    /// The tick at which the trace began in this process.
-    pub(crate) origin: u64,
-}
-
-impl Ids {
-    #[inline]
-    pub(crate) fn tracer_word(&self) -> u64 {
-        u64::from(self.tracer) << 32 | u64::from(self.flags) << 8
     }
 }
 

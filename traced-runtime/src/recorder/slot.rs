@@ -4,6 +4,7 @@
 //! Slots are never freed, only used again: a reference to one is always valid, and a generation that has passed tells
 //! that its tracer is gone.
 
+use crate::model::ids::Ids;
 use std::cell::Cell;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -12,13 +13,13 @@ use std::time::Instant;
 
 use crate::model::callsite::Roots;
 use crate::model::id::TraceId;
+use crate::model::loss::DropReason;
 use crate::process::notice::contain;
+use crate::process::per_process::PerProcess;
 use crate::recorder::registry::{Registry, mix};
 use crate::recorder::sampler::Sampler;
-use crate::reporter::stats::DropReason;
 use crate::tracer::core::Core;
 use crate::tracer::early;
-use crate::tracer::fork::PerProcess;
 
 /// Tracers that may be alive at the same time in one process.
 pub(crate) const TRACERS: usize = 1 << INDEX_BITS;
@@ -344,6 +345,12 @@ impl Slot {
     /// What a context names its tracer by, with the name it has in this process.
     pub(crate) fn renamed(reference: u32) -> u32 {
         Self::of_any_process(reference).map_or(reference, Self::reference)
+    }
+
+    /// A parent process's context, in a forked child: of the same tracer as it is here, with a span of another process.
+    pub(crate) fn across_fork(ids: Ids) -> Ids {
+        let tracer = Self::renamed(ids.tracer);
+        if tracer == ids.tracer { ids } else { Ids { tracer, key: 0, origin: 0, ..ids } }
     }
 
     /// The registry that its spans are logged in.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::local;
 use crate::model::id::{SpanId, TraceId};
+use crate::process::per_process::PerProcess;
 use crate::process::thread::spawn_quiet;
 use crate::recorder::registry::Registry;
 use crate::recorder::slot::Slot;
@@ -15,7 +16,6 @@ use crate::recorder::waker::Sleep;
 use crate::reporter::assemble::{Assembler, Rest};
 use crate::reporter::open::OpenSpan;
 use crate::reporter::pipeline::Patience;
-use crate::tracer::fork::PerProcess;
 
 /// Time between two rounds while spans come.
 const BUSY: Duration = Duration::from_millis(20);

@@ -22,6 +22,7 @@ use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use crate::model::id::TraceId;
+use crate::model::loss::DropReason;
 use crate::process::notice::NoticeHook;
 use crate::process::thread::spawn_quiet;
 use crate::reporter::backend::Reporter;
@@ -41,7 +42,7 @@ use crate::reporter::redaction::Redaction;
 use crate::reporter::send::Sender;
 #[cfg(feature = "spool")]
 use crate::reporter::spool::{SpoolSettings, Spooler};
-use crate::reporter::stats::{DropReason, Stats, Tally};
+use crate::reporter::stats::{Stats, Tally};
 use crate::reporter::worker::Worker;
 
 /// The lock and the conditions in use: loom's in its model, else the standard library's.

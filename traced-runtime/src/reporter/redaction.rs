@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::model::numbers::Count;
 use crate::process::notice::contain;
 use crate::reporter::record::SpanRecord;
-use crate::reporter::stats::Count;
 
 /// A hook that changes finished spans. It is called on the tracer's own threads.
 #[derive(Clone)]

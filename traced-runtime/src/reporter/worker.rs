@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::id::TraceId;
+use crate::model::loss::DropReason;
+use crate::model::numbers::{Count, Number};
 use crate::process::notice::{CAUSES, Cause, NoticeHook, NoticeKind, Notices, contain};
 use crate::reporter::backend::Reporter;
 use crate::reporter::backoff::Backoff;
@@ -19,7 +21,6 @@ use crate::reporter::redaction::{Redaction, failed_text};
 use crate::reporter::send::{Fate, SendError, Sender};
 #[cfg(feature = "spool")]
 use crate::reporter::spool::Stored;
-use crate::reporter::stats::{Count, DropReason, Number};
 
 /// Requests that may be spent on finding the spans of one batch that a collector rejects. Beyond it the parts in which they
 /// are get dropped whole: a collector that rejects everything is not asked about every span.

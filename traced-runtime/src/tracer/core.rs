@@ -1,10 +1,12 @@
 //! A tracer's own parts, shared by everyone who has a handle to it.
 
+use crate::process::per_process;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::endpoint::Endpoint;
+use crate::model::numbers::Count;
 use crate::process::notice::{Notice, NoticeKind};
 use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
@@ -17,7 +19,7 @@ use crate::reporter::buffers::Buffers;
 use crate::reporter::drain::Drain;
 use crate::reporter::open::OpenSpan;
 use crate::reporter::pipeline::{Patience, Pipeline};
-use crate::reporter::stats::{Count, Stats, Tally};
+use crate::reporter::stats::{Stats, Tally};
 use crate::reporter::tree::terminal::{Printed, Terminal};
 use crate::tracer::blueprint::{Blueprint, Parts};
 use crate::tracer::end::End;
@@ -189,7 +191,7 @@ impl Core {
 
     /// What contexts of this process name it by; 0 if it records nothing.
     pub(crate) fn reference(&self) -> u32 {
-        if fork::is_child() { Slot::renamed(self.reference) } else { self.reference }
+        if per_process::is_child() { Slot::renamed(self.reference) } else { self.reference }
     }
 
     /// The formats in which it reads and writes contexts.

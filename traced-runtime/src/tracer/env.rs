@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "collector")]
 use std::time::Duration;
 
+use crate::model::redacted::redacted;
 use crate::propagation::Format;
 use crate::recorder::sampler::Sampler;
 use crate::tracer::builder::Builder;
-use crate::tracer::error::{quoted, redacted};
+use crate::tracer::error::quoted;
 #[cfg(feature = "collector")]
 use crate::tracer::settings::check_collector;
 

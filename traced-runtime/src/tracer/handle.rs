@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::model::endpoint::Endpoint;
+use crate::model::ids::Ids;
+use crate::model::numbers::{Count, Number};
 use crate::process::notice::{Notice, NoticeHook, NoticeKind};
 use crate::process::stderr::print_within;
 use crate::propagation::carrier::Carrier;
-use crate::recorder::event::Ids;
 use crate::recorder::sampler::Sampler;
 use crate::recorder::slot::Slot;
 use crate::reporter::open::OpenSpan;
-use crate::reporter::stats::{Adopted, Count, Number, Stats, Tally};
+use crate::reporter::stats::{Adopted, Stats, Tally};
 use crate::tracer::builder::Builder;
 use crate::tracer::core::{Core, Crossing};
 use crate::tracer::early::{self, AT_ONCE};

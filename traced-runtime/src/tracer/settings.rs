@@ -90,7 +90,7 @@ impl fmt::Debug for Backend {
         match self {
             #[cfg(feature = "collector")]
             Self::Collector { url, timeout } => {
-                write!(f, "Collector({} within {timeout:?})", crate::tracer::error::redacted(url))
+                write!(f, "Collector({} within {timeout:?})", crate::model::redacted::redacted(url))
             }
             Self::Sender(_) => f.write_str("Sender"),
             Self::Reporter(_) => f.write_str("Reporter"),

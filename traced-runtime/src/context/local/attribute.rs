@@ -1,7 +1,9 @@
 //! Tags, annotations and the rest of what is told about a span.
 
 use super::writing::reserve;
-use super::{KEY_BYTES, Local, State, VALUE_BYTES};
+use super::{Local, State};
+use crate::model::limits::{KEY_BYTES, VALUE_BYTES};
+use crate::model::text::cut;
 use crate::recorder::budget::Need;
 use crate::recorder::event::{self, AttributeHead, ValueType, What};
 use crate::recorder::log::Space;
@@ -164,16 +166,4 @@ impl Local {
             }
         }
     }
-}
-
-/// `text`, or as much of it as fits into so many bytes.
-pub(crate) fn cut(text: &str, bytes: usize) -> &str {
-    if text.len() <= bytes {
-        return text;
-    }
-    let mut end = bytes;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::open::Left;
 use crate::context::Context;
+use crate::model::ids::Ids;
 use crate::propagation::baggage::Baggage;
-use crate::recorder::event::Ids;
 
 /// Where the current context is.
 ///

@@ -1,19 +1,21 @@
 //! Async and explicit spans, which are written whole when they end.
 
+use crate::model::ids::flag;
+use crate::process::per_process;
 use std::fmt::Display;
 
-use super::{Local, flag};
+use super::Local;
 use crate::context::Context;
 use crate::model::callsite::{Callsite, Roots};
+use crate::model::ids::Ids;
 use crate::model::kind::Outcome;
+use crate::model::loss::DropReason;
 use crate::recorder::budget::Need;
 use crate::recorder::clock::tsc;
-use crate::recorder::event::{self, Ids, kind};
+use crate::recorder::event::{self, kind};
 use crate::recorder::log::Space;
 use crate::recorder::registry::Unwritten;
 use crate::recorder::slot::Slot;
-use crate::reporter::stats::DropReason;
-use crate::tracer::fork;
 
 #[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
 impl Local {
@@ -23,7 +25,7 @@ impl Local {
         if self.opens_at_once(&parent) {
             return Some(below(parent, self.draw_random(), tsc()));
         }
-        let mut ids = self.adopt(if fork::is_child() { parent.across_fork() } else { parent });
+        let mut ids = self.adopt(if per_process::is_child() { Slot::across_fork(parent) } else { parent });
         if !ids.has_trace() {
             let (slot, flags) = match ids.tracer {
                 0 if ids.is(flag::SUPPRESSED) => return None,

@@ -1,22 +1,25 @@
 //! Sync spans: the hot path, and the guard that ends what it began.
 
+use crate::model::ids::flag;
+use crate::model::limits::DEPTH;
+use crate::process::per_process;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::thread::panicking;
 
 use super::writing::put_scope_words;
-use super::{DEPTH, Local, STRAYS, State, Stray, Target, flag, unusual, with};
+use super::{Local, STRAYS, State, Stray, Target, unusual, with};
 use crate::model::callsite::Callsite;
+use crate::model::ids::Ids;
 use crate::model::kind::Outcome;
+use crate::model::loss::DropReason;
 use crate::recorder::budget::Need;
 use crate::recorder::clock::tsc;
-use crate::recorder::event::{self, Ids, kind};
+use crate::recorder::event::{self, kind};
 use crate::recorder::position::range_of;
 use crate::recorder::registry::mix;
 use crate::recorder::sampler::Sampler;
 use crate::recorder::slot::Slot;
-use crate::reporter::stats::DropReason;
-use crate::tracer::fork;
 
 /// The span of a `#[traced]` function or of [`span!`](crate::span): from here to the end of the scope.
 ///
@@ -125,7 +128,7 @@ impl Local {
         if self.opened.is_writing() {
             return self.lose_inside(site, DropReason::Reentrant);
         }
-        if fork::is_child() {
+        if per_process::is_child() {
             self.cross_fork();
         }
         match self.state.get() {

@@ -1,14 +1,16 @@
 //! The log that the thread writes: reaching it, making room in it, leaving it.
 
+use crate::model::limits::DEPTH;
 use std::sync::Arc;
 
-use super::{DEPTH, LOGS, Local, Open, OwnLog, unusual};
+use super::{LOGS, Local, Open, OwnLog, unusual};
+use crate::model::ids::Ids;
+use crate::model::loss::DropReason;
 use crate::recorder::budget::Need;
 use crate::recorder::clock::{Clock, os_nanos, tsc};
-use crate::recorder::event::{self, Ids, kind};
+use crate::recorder::event::{self, kind};
 use crate::recorder::log::{Log, Space};
 use crate::recorder::slot::Slot;
-use crate::reporter::stats::DropReason;
 
 #[allow(unsafe_code, reason = "writes the log: room is checked before each event, and the log outlives its use")]
 impl Local {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::context::local::{DEPTH, flag};
 use crate::model::callsite::Callsite;
+use crate::model::ids::Ids;
+use crate::model::ids::flag;
 use crate::model::kind::Outcome;
-use crate::recorder::event::{self, Event, Ids, What};
+use crate::model::limits::DEPTH;
+use crate::recorder::event::{self, Event, What};
 use crate::recorder::log::{Log, Reader};
 use crate::recorder::registry::mix;
 use crate::reporter::assemble::spans::{Begun, OPEN_SPANS, Spans};

@@ -6,13 +6,13 @@ use std::mem;
 use std::ptr;
 use std::sync::Arc;
 
-use crate::context::local::flag;
-use crate::context::span::EXPLICIT;
 use crate::model::callsite::Callsite;
+use crate::model::callsite::EXPLICIT;
 use crate::model::id::SpanId;
+use crate::model::ids::Ids;
+use crate::model::ids::flag;
 use crate::model::kind::Outcome;
 use crate::recorder::clock::Timeline;
-use crate::recorder::event::Ids;
 use crate::recorder::registry::{Registry, Unwritten};
 use crate::recorder::slot::Slot;
 use crate::reporter::assemble::replay::OpenSync;

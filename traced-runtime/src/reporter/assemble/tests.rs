@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::spans::OPEN_SPANS;
 use super::{Assembler, FREE_LOGS, Replay};
-use crate::context::span::{EXPLICIT, Span};
+use crate::context::span::Span;
+use crate::model::callsite::EXPLICIT;
+use crate::model::ids::Ids;
 use crate::recorder::clock::Clock;
-use crate::recorder::event::{self, Event, Ids};
+use crate::recorder::event::{self, Event};
 use crate::recorder::registry::Registry;
 use crate::{DropReason, Outcome, span, testing};
 

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use loom::thread;
 
 use super::{Patience, Pipeline, Shared, State, Stopped, Task};
+use crate::model::loss::DropReason;
 use crate::reporter::block::Block;
 use crate::reporter::buffers::Buffers;
 use crate::reporter::record::SpanRecord;
-use crate::reporter::stats::{DropReason, Tally};
+use crate::reporter::stats::Tally;
 
 /// A thread that is none of those of a model: what calls the pipeline is not its own thread.
 fn elsewhere() -> ThreadId {

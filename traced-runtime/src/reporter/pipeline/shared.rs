@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::model::loss::DropReason;
 use crate::reporter::block::{Batch, Block};
 use crate::reporter::buffers::Buffers;
 use crate::reporter::encode::Body;
@@ -16,7 +17,7 @@ use crate::reporter::queue::Queue;
 use crate::reporter::record::SpanRecord;
 #[cfg(feature = "spool")]
 use crate::reporter::spool::Stored;
-use crate::reporter::stats::{DropReason, Stats, Tally};
+use crate::reporter::stats::{Stats, Tally};
 
 /// What a pipeline's threads and everybody else share.
 pub(crate) struct Shared {

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::model::loss::DropReason;
 use crate::reporter::encode::Body;
 use crate::reporter::pipeline::shared::{Cost, LONGEST_WAIT, Shared, State};
 use crate::reporter::record::SpanRecord;
 use crate::reporter::spool::{Aside, Folder, Index, Left, Place, SpoolSettings, Stored};
-use crate::reporter::stats::{DropReason, Stats};
+use crate::reporter::stats::Stats;
 
 /// Time between two looks for folders whose tracers are gone.
 const ADOPT_EVERY: Duration = Duration::from_secs(60);

@@ -14,9 +14,9 @@ use ureq::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
+use crate::model::redacted::redacted;
 use crate::reporter::send::target::{EndpointError, Target};
 use crate::reporter::send::{SendError, Sender, http_date};
-use crate::tracer::error::redacted;
 
 /// Bytes of an answer that are read: an error's text, of which the first line is shown.
 const ANSWER_BYTES: u64 = 16 << 10;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use ureq::http::{HeaderValue, Uri};
 
+use crate::model::redacted::redacted;
 use crate::reporter::send::host;
-use crate::tracer::error::redacted;
 
 /// Why a URL is no place to send spans to.
 #[derive(Debug, PartialEq, Eq)]

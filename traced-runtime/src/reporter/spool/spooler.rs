@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::model::loss::DropReason;
+use crate::model::numbers::Count;
 use crate::process::notice::{NoticeHook, NoticeKind, Notices};
 use crate::reporter::encode::Body;
 use crate::reporter::pipeline::{Shared, Spill, Written};
@@ -14,7 +16,6 @@ use crate::reporter::spool::base::Base;
 use crate::reporter::spool::heir::Alone;
 use crate::reporter::spool::rights::Sharing;
 use crate::reporter::spool::{Aside, Folder, Heir};
-use crate::reporter::stats::{Count, DropReason};
 use crate::reporter::worker::tell_filled;
 
 /// The state of the spool's thread.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::model::kind::Kind;
+use crate::model::numbers::{Count, Number};
 use crate::reporter::record::SpanRecord;
-use crate::reporter::stats::{Count, Number};
 use crate::reporter::tree::Tree;
 use crate::reporter::tree::critical::{self, Interval, Section};
 use crate::reporter::tree::escape::Quotes;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use crate::model::numbers::{Count, Number};
 use crate::reporter::record::SpanRecord;
-use crate::reporter::stats::{Count, Number};
 use crate::reporter::tree::escape::Quotes;
 use crate::reporter::tree::look::{Colour, Look};
 use crate::reporter::tree::tags::{Limits, failed};

@@ -10,14 +10,14 @@ use std::time::Instant;
 
 use crate::context::local::{self, Local};
 use crate::model::id::{SpanId, TraceId};
+use crate::model::numbers::Count;
+use crate::process::per_process::PerProcess;
 use crate::process::thread::spawn_quiet;
 use crate::reporter::drain::Drain;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::Redaction;
-use crate::reporter::stats::Count;
 use crate::reporter::tree::look::{Look, terminal_columns};
 use crate::reporter::tree::printer::TreePrinter;
-use crate::tracer::fork::PerProcess;
 
 /// Bytes of spans that wait for the printing thread, which a terminal may hold up. Beyond it they are left out, and counted.
 const QUEUE_BYTES: usize = 16 << 20;

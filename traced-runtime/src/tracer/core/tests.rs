@@ -35,7 +35,7 @@ struct Held {
 }
 
 fn context_of(core: &Core) -> Context {
-    Context::new(crate::recorder::event::Ids::of_tracer(core.reference), None)
+    Context::new(crate::model::ids::Ids::of_tracer(core.reference), None)
 }
 
 /// A tracer whose queue, and each batch, holds so many bytes.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::*;
+use crate::model::numbers::Count;
 use crate::reporter::attributes::TagValue;
 use crate::reporter::spool::{Folder, Heir, SpoolSettings};
-use crate::reporter::stats::{Count, Stats};
+use crate::reporter::stats::Stats;
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
