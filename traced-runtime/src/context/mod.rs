@@ -22,7 +22,6 @@ use crate::propagation::baggage::Baggage;
 use crate::propagation::carrier::{Carrier, CarrierMut};
 use crate::propagation::{Propagation, RemoteSampling, halves};
 use crate::recorder::slot::Slot;
-use crate::tracer::handle::Tracer;
 
 /// Whether a trace is recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -243,12 +242,6 @@ impl Context {
             RemoteSampling::RefuseDebug if self.ids.is(flag::DEBUG) => self.with_sampling(Sampling::Sampled),
             RemoteSampling::RefuseDebug | RemoteSampling::Trust => self,
         }
-    }
-
-    /// The same context, recorded by this tracer unless it has a trace, which goes on with the tracer that it has.
-    #[must_use]
-    pub fn with_tracer(self, tracer: &Tracer) -> Self {
-        if self.ids.has_trace() { self } else { Self { ids: Ids { tracer: tracer.reference(), ..self.ids }, ..self } }
     }
 
     /// The trace; `None` where there is none.

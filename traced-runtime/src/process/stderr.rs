@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use crate::context::local::{self, Local};
 use crate::process::per_process::PerProcess;
 use crate::process::thread::spawn_quiet;
 
@@ -45,7 +44,6 @@ pub(crate) fn print_within(lines: String, deadline: Instant) {
     let claim = Arc::new(AtomicBool::new(false));
     let (text, claimed) = (lines.clone(), Arc::clone(&claim));
     let thread = spawn_quiet("traced-notice".to_owned(), move || {
-        local::with(Local::suppress);
         let mut stderr = io::stderr().lock();
         if !claimed.swap(true, Ordering::AcqRel) {
             // Nothing at all when it is closed.

@@ -3,7 +3,18 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread on which signals are blocked from its first instruction on.
+use once_cell::sync::OnceCell;
+
+/// What each of our threads does first.
+static START: OnceCell<fn()> = OnceCell::new();
+
+/// Lets each thread that is [started](spawn_quiet) from now on do this first. Set once, with the first builder of a tracer:
+/// the layer that knows how a thread is kept from recording stands above this one.
+pub(crate) fn start_with(start: fn()) {
+    START.get_or_init(|| start);
+}
+
+/// Starts a thread of our own: it [records nothing](start_with), and signals are blocked from its first instruction on.
 ///
 /// A signal sent to the process is handled by any thread that does not block it: a handler of the program must not run
 /// on our threads, and a program that blocks a signal everywhere and waits for it must not be killed because of us. Not
@@ -14,7 +25,12 @@ pub(crate) fn spawn_quiet(name: String, body: impl FnOnce() + Send + 'static) ->
     let builder = Builder::new().name(name);
     #[cfg(unix)]
     let _restore = SignalMask::block();
-    builder.spawn(body)
+    builder.spawn(move || {
+        if let Some(start) = START.get() {
+            start();
+        }
+        body();
+    })
 }
 
 /// The caller's signal mask, put back when dropped.

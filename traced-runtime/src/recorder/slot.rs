@@ -4,6 +4,8 @@
 //! Slots are never freed, only used again: a reference to one is always valid, and a generation that has passed tells
 //! that its tracer is gone.
 
+use once_cell::sync::OnceCell;
+
 use crate::model::ids::Ids;
 use std::cell::Cell;
 use std::fmt::Display;
@@ -19,7 +21,6 @@ use crate::process::per_process::PerProcess;
 use crate::recorder::registry::{Registry, mix};
 use crate::recorder::sampler::Sampler;
 use crate::tracer::core::Core;
-use crate::tracer::early;
 
 /// Tracers that may be alive at the same time in one process.
 pub(crate) const TRACERS: usize = 1 << INDEX_BITS;
@@ -89,6 +90,9 @@ static ROOTS: AtomicPtr<Slot> = AtomicPtr::new(std::ptr::null_mut());
 
 /// No tracer at all; it is never read.
 const WATCHED: *mut Slot = std::ptr::dangling_mut();
+
+/// What is done where a tracer is missed.
+static MISSED: OnceCell<fn()> = OnceCell::new();
 
 /// The installed tracer, whether or not it requires a parent.
 static INSTALLED: AtomicPtr<Slot> = AtomicPtr::new(std::ptr::null_mut());
@@ -299,18 +303,27 @@ impl Slot {
     pub(crate) fn for_roots() -> Option<&'static Self> {
         let slot = Self::installed();
         if slot.is_none() {
-            early::missed();
+            Self::miss_roots();
         }
         slot
     }
 
-    /// From now on the first span that would start without a tracer is noticed.
-    pub(crate) fn watch_for_roots() {
+    #[cold]
+    #[inline(never)]
+    fn miss_roots() {
+        if let (true, Some(missed)) = (Self::unwatch_roots(), MISSED.get()) {
+            missed();
+        }
+    }
+
+    /// From now on the first span that would start without a tracer is noticed, and `missed` is called.
+    pub(crate) fn watch_for_roots(missed: fn()) {
+        MISSED.get_or_init(|| missed);
         let _ = ROOTS.compare_exchange(std::ptr::null_mut(), WATCHED, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     /// Ends that; `false` if nobody watched.
-    pub(crate) fn unwatch_roots() -> bool {
+    fn unwatch_roots() -> bool {
         // Programs without a tracer come here: a read does not take the line from other threads.
         ROOTS.load(Ordering::Relaxed) == WATCHED
             && ROOTS.compare_exchange(WATCHED, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok()

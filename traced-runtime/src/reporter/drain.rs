@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::context::local;
 use crate::model::id::{SpanId, TraceId};
 use crate::process::per_process::PerProcess;
 use crate::process::thread::spawn_quiet;
@@ -70,7 +69,6 @@ impl Drain {
     }
 
     fn run(&self) {
-        local::with(local::Local::suppress);
         let mut pause = BUSY;
         loop {
             let waker = self.registry.waker();

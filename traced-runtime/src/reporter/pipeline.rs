@@ -72,8 +72,6 @@ pub(crate) struct PipelineConfig {
     /// Where spans wait that cannot be sent.
     #[cfg(feature = "spool")]
     pub(crate) spool: Option<SpoolSettings>,
-    /// Called first on each thread.
-    pub(crate) thread_start: fn(),
 }
 
 /// Who wants to know which traces were accepted.
@@ -113,11 +111,11 @@ impl Pipeline {
         }
         let shared = Shared::new(state, config.batch_bytes, config.linger, false);
         let mut pipeline = Self { shared, own: Vec::new(), threads: Mutex::default() };
-        let (name, thread_start) = (format!("traced {}", config.service), config.thread_start);
+        let name = format!("traced {}", config.service);
         #[cfg(feature = "spool")]
         if config.spool.is_some() {
             let spooler = Spooler::new(Arc::clone(&pipeline.shared), config.redaction.clone(), config.notice.clone());
-            pipeline.spawn("traced-spool".to_owned(), thread_start, || spooler.run())?;
+            pipeline.spawn("traced-spool".to_owned(), || spooler.run())?;
         }
         let worker = Worker::new(
             Arc::clone(&pipeline.shared),
@@ -128,16 +126,15 @@ impl Pipeline {
             backoff,
         );
         // One that could not be started whole is dropped, and its other thread ends.
-        pipeline.spawn(name, thread_start, || worker.run())?;
+        pipeline.spawn(name, || worker.run())?;
         Ok(Arc::new(pipeline))
     }
 
-    fn spawn(&mut self, name: String, start: fn(), run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    fn spawn(&mut self, name: String, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
         self.shared.lock().threads += 1;
         let stopped = Stopped(Arc::clone(&self.shared));
         let thread = spawn_quiet(name, move || {
             let _stopped = stopped;
-            start();
             run();
         })?;
         self.own.push(thread.thread().id());

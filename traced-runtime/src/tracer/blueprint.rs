@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::context::local::{self, Local};
 use crate::model::endpoint::Endpoint;
 use crate::process::notice::NoticeHook;
 use crate::recorder::sampler::Sampler;
@@ -120,7 +119,6 @@ impl Blueprint {
             accepted,
             #[cfg(feature = "spool")]
             spool: self.spool.clone().filter(|_| !is_left_behind),
-            thread_start: || local::with(Local::suppress),
         };
         let pipeline = Pipeline::start(config).map_err(|source| Kind::Thread { name: "traced", source })?;
         Ok(Parts { drain, pipeline, trees })

@@ -1,5 +1,7 @@
 //! A tracer's settings, from the program, the environment and the defaults.
 
+use crate::context::local::{self, Local};
+use crate::process::thread;
 use std::ffi::OsString;
 use std::fmt;
 #[cfg(feature = "spool")]
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use crate::model::endpoint::Endpoint;
 use crate::propagation::{Propagation, ServerSpan};
-use crate::recorder::sampler::Sampler;
+use crate::recorder::sampler::{NoRatio, Sampler};
 use crate::tracer::core::Crossing;
 use crate::tracer::env::Environment;
 use crate::tracer::error::{ConfigError, Kind};
@@ -108,6 +110,8 @@ impl Builder {
 
     /// A builder with the defaults, for this service.
     pub(crate) fn new(service: impl Into<String>) -> Self {
+        // Before the first thread of ours is started, for a notice if for nothing else.
+        thread::start_with(|| local::with(Local::suppress));
         Self {
             service: service.into(),
             service_is_fallback: false,
@@ -383,7 +387,7 @@ impl Builder {
         let endpoint = local_endpoint(self.endpoint, service)?;
 
         let sampler = self.sampler.or_else(|| environment.sampler()).unwrap_or(Sampler::always());
-        sampler.validate()?;
+        sampler.validate().map_err(|NoRatio { share }| Kind::Ratio { share })?;
 
         let backend = match (self.sender, self.reporter) {
             (None, None) => Backend::Nowhere,

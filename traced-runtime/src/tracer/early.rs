@@ -3,7 +3,6 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::context::local::{self, Local};
 use crate::process::notice::{Notice, NoticeHook, NoticeKind};
 use crate::process::thread::spawn_quiet;
 use crate::recorder::slot::Slot;
@@ -25,20 +24,14 @@ pub(crate) fn ended(life: Duration, notice: NoticeHook) {
     if let Ok(mut early) = EARLY.try_lock() {
         *early = Some(EarlyEnd { life, notice });
         drop(early);
-        Slot::watch_for_roots();
+        Slot::watch_for_roots(missed);
     }
 }
 
 /// A span would start here, if a tracer was installed. Tells, on a thread of its own, if that ended early.
-#[cold]
-#[inline(never)]
-pub(crate) fn missed() {
-    if !Slot::unwatch_roots() {
-        return;
-    }
+fn missed() {
     let Some(EarlyEnd { life, notice }) = EARLY.try_lock().ok().and_then(|mut early| early.take()) else { return };
     let told = spawn_quiet("traced-notice".to_owned(), move || {
-        local::with(Local::suppress);
         let text = format!(
             "tracing ended {life:.0?} after install, and spans start that are not recorded; bind it to `_tracing`: \
              `let _tracing = …`"

@@ -143,6 +143,18 @@ impl Tracer {
     }
 }
 
+impl Context {
+    /// The same context, recorded by this tracer unless it has a trace, which goes on with the tracer that it has.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: &Tracer) -> Self {
+        let ids = self.ids();
+        if !ids.has_trace() {
+            self.set_ids(Ids { tracer: tracer.reference(), ..ids });
+        }
+        self
+    }
+}
+
 /// When this time has passed. One that no clock will show, such as [`Duration::MAX`], counts as a year.
 fn after(time: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

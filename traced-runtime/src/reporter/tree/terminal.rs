@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
-use crate::context::local::{self, Local};
 use crate::model::id::{SpanId, TraceId};
 use crate::model::numbers::Count;
 use crate::process::per_process::PerProcess;
@@ -153,10 +152,7 @@ impl Thread {
         let queue = Arc::<Queue>::default();
         let printer = TreePrinter::new(io::stderr(), Look::of_stderr());
         let mut printing = Printing { inbox, queue: queue.clone(), drain, printer, is_behind: false };
-        let thread = spawn_quiet("traced-trees".to_owned(), move || {
-            local::with(Local::suppress);
-            while printing.round() {}
-        })?;
+        let thread = spawn_quiet("traced-trees".to_owned(), move || while printing.round() {})?;
         Ok(Self { id: thread.thread().id(), orders: Mutex::new(orders), queue, users: AtomicUsize::new(0) })
     }
 

@@ -1,6 +1,5 @@
 //! A pipeline from end to end, with senders and reporters that do as they are told.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, and senders may")]
-use std::io;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, OnceLock};
 
@@ -44,7 +43,6 @@ pub(crate) fn config(output: Output) -> (PipelineConfig, Notes) {
         accepted: None,
         #[cfg(feature = "spool")]
         spool: None,
-        thread_start: || (),
     };
     (config, notes)
 }
@@ -708,18 +706,6 @@ fn the_traces_of_accepted_roots_are_told_before_they_are_counted() {
     assert_eq!(pipeline.flush(soon()).sent(), 5);
     let told: Vec<_> = told.lock().unwrap().iter().map(TraceId::to_string).collect();
     assert_eq!(told, ["1", "4", "5"].map(|trace| format!("{trace:0>16}")));
-}
-
-#[test]
-fn the_thread_is_prepared_before_anything_else_runs_on_it() {
-    thread_local!(static PREPARED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
-    let (mut config, _) = config(Output::Zipkin(Box::new(Fake(|_| {
-        if PREPARED.get() { Ok(()) } else { Err(SendError::refused(io::Error::other("not prepared"))) }
-    }))));
-    config.thread_start = || PREPARED.set(true);
-    let pipeline = start(config);
-    offer(&pipeline, 1..=1);
-    assert_eq!(pipeline.shutdown(soon()).sent(), 1);
 }
 
 /// Whatever the backend does and whenever somebody looks: nothing is lost without a count, nothing counted twice.
