@@ -156,8 +156,8 @@ impl Context {
     /// The parent's id, which B3 may name, is known where the context is that of a [`Span`](crate::Span) or an async
     /// function; the peer that joins the span finds its parent by the client's half otherwise.
     pub fn inject(&self, carrier: &mut (impl CarrierMut + ?Sized)) {
-        match self.slot().and_then(Slot::core_of_any_process) {
-            Some(core) => self.inject_as(core.propagation(), carrier),
+        match self.slot().and_then(Slot::owner_of_any_process) {
+            Some(owner) => self.inject_as(&owner.crossing().propagation, carrier),
             None => self.inject_as(&Propagation::default(), carrier),
         }
     }

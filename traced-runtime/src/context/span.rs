@@ -76,8 +76,10 @@ impl Span {
     /// A caller without a trace leaves it to the current span to be the parent, with its baggage below the caller's. Without
     /// one it starts a trace, for which the caller's decision about sampling counts.
     pub fn server(name: &str, caller: Context) -> Self {
-        let form =
-            caller.slot().and_then(Slot::core_of_any_process).map_or(ServerSpan::default(), |core| core.server_span());
+        let form = caller
+            .slot()
+            .and_then(Slot::owner_of_any_process)
+            .map_or(ServerSpan::default(), |owner| owner.crossing().server_span);
         Self::server_as(form, name, caller)
     }
 

@@ -267,6 +267,13 @@ pub enum RemoteSampling {
     DecideAnew,
 }
 
+/// How contexts cross to other processes and come from them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Crossing {
+    pub(crate) propagation: Propagation,
+    pub(crate) server_span: ServerSpan,
+}
+
 /// The high and the low half of a trace id.
 #[allow(clippy::cast_possible_truncation, reason = "the two halves of the id")]
 pub(crate) const fn halves(trace: u128) -> (u64, u64) {

@@ -7,8 +7,9 @@
 use once_cell::sync::OnceCell;
 
 use crate::model::ids::Ids;
+use std::any::Any;
 use std::cell::Cell;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
@@ -16,11 +17,10 @@ use std::time::Instant;
 use crate::model::callsite::Roots;
 use crate::model::id::TraceId;
 use crate::model::loss::DropReason;
-use crate::process::notice::contain;
 use crate::process::per_process::PerProcess;
+use crate::propagation::Crossing;
 use crate::recorder::registry::{Registry, mix};
 use crate::recorder::sampler::Sampler;
-use crate::tracer::core::Core;
 
 /// Tracers that may be alive at the same time in one process.
 pub(crate) const TRACERS: usize = 1 << INDEX_BITS;
@@ -66,7 +66,34 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 struct Locked {
     sampler: RwLock<Sampler>,
-    core: RwLock<Option<Arc<Core>>>,
+    owner: RwLock<Option<Arc<dyn Owner>>>,
+}
+
+/// The tracer in a slot, as the recorder and the user's thread need it. It lives in a layer above.
+pub(crate) trait Owner: Send + Sync {
+    /// The logs of its spans.
+    fn registry(&self) -> &Registry;
+
+    /// How its contexts cross to other processes.
+    fn crossing(&self) -> &Crossing;
+
+    /// The sampler that it was started with.
+    fn first_sampler(&self) -> Sampler;
+
+    /// The same tracer for a forked child, which names it so; `None`: it stays behind.
+    fn start_again(&self, reference: u32) -> Option<Result<Arc<dyn Owner>, NotStarted>>;
+
+    /// What it is in its own layer.
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// Tells the user why a forked child has no tracer.
+pub(crate) type NotStarted = Box<dyn FnOnce()>;
+
+impl fmt::Debug for dyn Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner").finish_non_exhaustive()
+    }
 }
 
 /// No registry has this number.
@@ -218,7 +245,7 @@ impl Slot {
     pub(crate) fn give_back(&self) {
         self.leave_globals();
         self.crosses_forks.store(false, Ordering::Relaxed);
-        self.set_core(None);
+        self.set_owner(None);
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -237,7 +264,7 @@ impl Slot {
         STARTING.forget();
         STARTS.set(false);
         for slot in SLOTS.iter().filter_map(load) {
-            let has_tracer = |locked: &Locked| locked.core.try_read().is_ok_and(|core| core.is_some());
+            let has_tracer = |locked: &Locked| locked.owner.try_read().is_ok_and(|owner| owner.is_some());
             if slot.parents.get().is_none() || slot.locked.get().is_some_and(has_tracer) {
                 slot.locked.leave(&slot.parents);
             } else {
@@ -271,21 +298,19 @@ impl Slot {
         true
     }
 
-    /// The installed tracer, if it is there to stay. One that came with a fork gives way to one of the child's own: before
-    /// its first record, and whenever its backend stayed in the parent.
-    pub(crate) fn in_the_way() -> Option<Arc<Core>> {
+    /// The installed tracer, if it is there to stay, as `stays` decides. One that came with a fork and has recorded nothing yet
+    /// gives way.
+    pub(crate) fn in_the_way(stays: impl FnOnce(Arc<dyn Owner>) -> Option<Arc<dyn Owner>>) -> Option<Arc<dyn Owner>> {
         let slot = Self::installed()?;
-        // Whoever comes while he starts it finds it there.
-        let Some(starting) = Starting::begin() else { return slot.core_of_any_process() };
-        match slot.core() {
-            Some(core) if core.is_left_behind() => {
+        // The thread that starts it finds it there.
+        let Some(starting) = Starting::begin() else { return slot.owner_of_any_process() };
+        match slot.owner() {
+            Some(owner) => {
                 drop(starting);
-                core.shutdown(Instant::now());
-                None
+                stays(owner)
             }
-            Some(core) => Some(core),
             None => {
-                if slot.parents_core().is_some() {
+                if slot.parents_owner().is_some() {
                     slot.give_back();
                 }
                 None
@@ -449,18 +474,9 @@ impl Slot {
             .filter(|&(_, lost)| lost > 0)
     }
 
-    /// Lets the tracers that log in a registry take over what their threads lost, where there is such.
-    pub(crate) fn fold_lost(registry: u64) {
-        // The table is filled from its beginning.
-        for slot in SLOTS.iter().map_while(load).filter(|slot| slot.registry_id() == registry) {
-            if slot.lost.iter().any(|lost| lost.load(Ordering::Relaxed) > 0) {
-                if let Some(core) = slot.core() {
-                    core.fold_lost();
-                    // Whoever shut it down meanwhile may have left it to us, with all that its user gave it.
-                    contain(|| drop(core)).ok();
-                }
-            }
-        }
+    /// Whether something was lost since the last call of [`take_lost`](Self::take_lost).
+    pub(crate) fn has_lost(&self) -> bool {
+        self.lost.iter().any(|lost| lost.load(Ordering::Relaxed) > 0)
     }
 
     /// Counts a trace that began here and was not sampled.
@@ -494,58 +510,58 @@ impl Slot {
     }
 
     /// Puts the tracer itself there, or takes it away.
-    pub(crate) fn set_core(&self, core: Option<Arc<Core>>) {
-        let mut place = self.locked().core.write().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *place, core);
+    pub(crate) fn set_owner(&self, owner: Option<Arc<dyn Owner>>) {
+        let mut place = self.locked().owner.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *place, owner);
         drop(place);
         drop(old);
     }
 
     /// The tracer itself; `None` before a forked child's first record. For cold paths: it takes a lock.
-    pub(crate) fn core(&self) -> Option<Arc<Core>> {
-        self.locked().core.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn owner(&self) -> Option<Arc<dyn Owner>> {
+        self.locked().owner.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The tracer itself, for a record. In a forked child the first one starts it. The error is why there is none: the tracer is
     /// gone, or this thread is just starting it, and there is no log yet.
-    pub(crate) fn core_to_record(&self) -> Result<Arc<Core>, DropReason> {
-        self.core().map_or_else(|| self.start_again(), Ok)
+    pub(crate) fn owner_to_record(&self) -> Result<Arc<dyn Owner>, DropReason> {
+        self.owner().map_or_else(|| self.start_again(), Ok)
     }
 
     /// The tracer, or what it is in the parent process, where this one has not recorded yet.
-    pub(crate) fn core_of_any_process(&self) -> Option<Arc<Core>> {
-        self.core().or_else(|| self.parents_core())
+    pub(crate) fn owner_of_any_process(&self) -> Option<Arc<dyn Owner>> {
+        self.owner().or_else(|| self.parents_owner())
     }
 
     /// Where a thread that is not here was just putting it there or taking it away, there is none.
-    fn parents_core(&self) -> Option<Arc<Core>> {
+    fn parents_owner(&self) -> Option<Arc<dyn Owner>> {
         if !self.crosses_forks.load(Ordering::Relaxed) {
             return None;
         }
-        self.parents.get()?.core.try_read().ok()?.clone()
+        self.parents.get()?.owner.try_read().ok()?.clone()
     }
 
     /// Starts a parent's tracer in this process.
     #[cold]
-    fn start_again(&self) -> Result<Arc<Core>, DropReason> {
+    fn start_again(&self) -> Result<Arc<dyn Owner>, DropReason> {
         let gone = DropReason::Deadline;
         self.parents.get().ok_or(gone)?;
         let starting = Starting::begin().ok_or(DropReason::Reentrant)?;
-        if let Some(core) = self.core() {
-            return Ok(core);
+        if let Some(owner) = self.owner() {
+            return Ok(owner);
         }
-        let parents = self.parents_core().ok_or(gone)?;
+        let parents = self.parents_owner().ok_or(gone)?;
         match parents.start_again(self.reference()).ok_or(gone)? {
-            Ok(core) => {
-                self.registry.store(core.registry().id(), Ordering::Relaxed);
-                self.set_core(Some(core.clone()));
-                Ok(core)
+            Ok(owner) => {
+                self.registry.store(owner.registry().id(), Ordering::Relaxed);
+                self.set_owner(Some(Arc::clone(&owner)));
+                Ok(owner)
             }
-            Err(error) => {
+            Err(tell) => {
                 self.give_back();
                 // The user's code is told, which may do anything.
                 drop(starting);
-                parents.tell_not_started(&error);
+                tell();
                 Err(gone)
             }
         }
@@ -557,8 +573,8 @@ impl Slot {
             // A parent's sampler that was just being changed is not known: what the tracer was started with is.
             let parents = self.parents.get().filter(|_| !self.is_free());
             let parents = parents.and_then(|parents| Some(parents.sampler.try_read().ok()?.clone()));
-            let sampler = parents.or_else(|| Some(self.parents_core()?.first_sampler()));
-            Locked { sampler: RwLock::new(sampler.unwrap_or(Sampler::never())), core: RwLock::new(None) }
+            let sampler = parents.or_else(|| Some(self.parents_owner()?.first_sampler()));
+            Locked { sampler: RwLock::new(sampler.unwrap_or(Sampler::never())), owner: RwLock::new(None) }
         })
     }
 }

@@ -23,6 +23,7 @@ use crate::reporter::assemble::spans::Spans;
 use crate::reporter::block::Block;
 use crate::reporter::details::Details;
 use crate::reporter::open::OpenSpan;
+use crate::reporter::outlet::Outlets;
 use crate::reporter::pipeline::Patience;
 
 /// Logs of ended threads that are kept for new ones, besides as many as are being written.
@@ -46,8 +47,8 @@ pub(crate) struct Assembler {
 
 impl Assembler {
     /// Knows nothing yet.
-    pub(crate) fn new(registry: &Registry) -> Self {
-        Self { logs: Vec::new(), spans: Spans::new(registry), scratch: Vec::new() }
+    pub(crate) fn new(registry: &Registry, outlets: Arc<Outlets>) -> Self {
+        Self { logs: Vec::new(), spans: Spans::new(registry, outlets), scratch: Vec::new() }
     }
 
     /// Reads all logs as far as they are written now, and hands on what ended before the round. Tells whether anything

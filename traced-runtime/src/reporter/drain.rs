@@ -10,10 +10,10 @@ use crate::model::id::{SpanId, TraceId};
 use crate::process::per_process::PerProcess;
 use crate::process::thread::spawn_quiet;
 use crate::recorder::registry::Registry;
-use crate::recorder::slot::Slot;
 use crate::recorder::waker::Sleep;
 use crate::reporter::assemble::{Assembler, Rest};
 use crate::reporter::open::OpenSpan;
+use crate::reporter::outlet::{Outlet, Outlets};
 use crate::reporter::pipeline::Patience;
 
 /// Time between two rounds while spans come.
@@ -30,6 +30,8 @@ const AFTER_OTHERS: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Drain {
     registry: Registry,
+    /// Of the tracers that log here.
+    outlets: Arc<Outlets>,
     assembler: Mutex<Assembler>,
     /// How many wait for the assembler: who has it does not wait for anything else then.
     wanted: Arc<AtomicUsize>,
@@ -41,8 +43,9 @@ static PROCESS: PerProcess<Mutex<Option<Arc<Drain>>>> = PerProcess::new();
 impl Drain {
     /// A drain without a thread: rounds run where [`flush`](Self::flush) is called.
     pub(crate) fn new(registry: Registry) -> Arc<Self> {
-        let assembler = Mutex::new(Assembler::new(&registry));
-        Arc::new(Self { registry, assembler, wanted: Arc::default() })
+        let outlets = Arc::<Outlets>::default();
+        let assembler = Mutex::new(Assembler::new(&registry, Arc::clone(&outlets)));
+        Arc::new(Self { registry, outlets, assembler, wanted: Arc::default() })
     }
 
     /// The drain of the process, started with the first tracer. A budget other than the one in force is an error.
@@ -77,13 +80,23 @@ impl Drain {
             waker.sleeping(Sleep::Awake);
             pause = if self.round() { BUSY } else { (pause * 2).min(IDLE) };
             // So that it is told while it goes on.
-            Slot::fold_lost(self.registry.id());
+            self.outlets.fold_lost();
         }
+    }
+
+    /// Hands on spans of this tracer, until it [finishes](Self::finish).
+    pub(crate) fn hand_on_to(&self, outlet: Arc<Outlet>) {
+        self.outlets.add(outlet);
     }
 
     /// The logs it reads.
     pub(crate) const fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    #[cfg(test)]
+    pub(crate) fn outlets(&self) -> Arc<Outlets> {
+        Arc::clone(&self.outlets)
     }
 
     #[cfg(test)]
@@ -148,6 +161,7 @@ impl Drain {
         }
         let rest = assembler.finish(tracer);
         ends();
+        self.outlets.remove(tracer);
         rest
     }
 

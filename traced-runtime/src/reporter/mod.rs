@@ -10,6 +10,7 @@ pub(crate) mod details;
 pub(crate) mod drain;
 pub(crate) mod encode;
 pub(crate) mod open;
+pub(crate) mod outlet;
 pub(crate) mod pipeline;
 pub(crate) mod queue;
 pub(crate) mod record;

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::future::{InContext, WithContext};
 use crate::model::endpoint::Endpoint;
+use crate::propagation::Crossing;
 use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::clock::Clock;
 use crate::recorder::position;
@@ -36,7 +37,7 @@ use crate::recorder::slot::SlotSettings;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::tree;
 use crate::tracer::builder::Builder;
-use crate::tracer::core::{Core, Crossing};
+use crate::tracer::core::Core;
 use crate::tracer::error::ConfigError;
 use crate::tracer::handle;
 

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::endpoint::Endpoint;
+use crate::propagation::Crossing;
 use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::sampler::{NoRatio, Sampler};
-use crate::tracer::core::Crossing;
 use crate::tracer::env::Environment;
 use crate::tracer::error::{ConfigError, Kind};
 #[cfg(feature = "collector")]

@@ -1,6 +1,9 @@
 //! A tracer's own parts, shared by everyone who has a handle to it.
 
 use crate::process::per_process;
+use crate::recorder::slot::{NotStarted, Owner};
+use crate::reporter::outlet::Outlet;
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,13 +11,12 @@ use std::time::{Duration, Instant};
 use crate::model::endpoint::Endpoint;
 use crate::model::numbers::Count;
 use crate::process::notice::{Notice, NoticeKind};
-use crate::propagation::{Propagation, ServerSpan};
+use crate::propagation::{Crossing, Propagation};
 use crate::recorder::clock::Clock;
 use crate::recorder::registry::Registry;
 use crate::recorder::sampler::Sampler;
 use crate::recorder::slot::{Slot, SlotSettings, TRACERS};
 use crate::reporter::assemble::Rest;
-use crate::reporter::block::Block;
 use crate::reporter::buffers::Buffers;
 use crate::reporter::drain::Drain;
 use crate::reporter::open::OpenSpan;
@@ -30,23 +32,13 @@ use crate::tracer::settings::{Settings, TraceIdSize};
 /// How long trees are waited for before the backend is, and a tenth of a flush's time at most.
 const TREES_FIRST: Duration = Duration::from_millis(100);
 
-/// How contexts cross to other processes and come from them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Crossing {
-    pub(crate) propagation: Propagation,
-    pub(crate) server_span: ServerSpan,
-}
-
 /// One tracer: where its spans are logged, and what becomes of them.
 pub(crate) struct Core {
     /// `None`: it records nothing at all.
     slot: Option<&'static Slot>,
     reference: u32,
     drain: Arc<Drain>,
-    pipeline: Arc<Pipeline>,
-    /// Prints trees beside the backend.
-    trees: Option<Terminal>,
-    local: &'static Endpoint,
+    outlet: Arc<Outlet>,
     crossing: Crossing,
     end: End,
     /// The process it belongs to: a forked child must not touch its locks.
@@ -74,46 +66,21 @@ impl Core {
         Self::with(slot, parts, Some(Arc::new(blueprint)), local, crossing)
     }
 
-    /// The same tracer for a forked child; `None`: it is a test's. It cannot be where a thread does not start, or the child has
-    /// another log by now, which is to be [told](Self::tell_not_started).
-    pub(crate) fn start_again(&self, reference: u32) -> Option<Result<Arc<Self>, ConfigError>> {
-        let blueprint = self.blueprint.as_ref()?;
-        Some(blueprint.start_again().map(|parts| self.of_child(reference, blueprint, parts)))
-    }
-
     fn of_child(&self, reference: u32, blueprint: &Arc<Blueprint>, parts: Parts) -> Arc<Self> {
         let Parts { drain, pipeline, trees } = parts;
+        let outlet = Arc::new(Outlet::new(self.slot, reference, pipeline, trees, self.outlet.local_endpoint()));
+        drain.hand_on_to(Arc::clone(&outlet));
         Arc::new(Self {
             slot: self.slot,
             reference,
             drain,
-            pipeline,
-            trees,
-            local: self.local,
+            outlet,
             crossing: self.crossing.clone(),
             end: End::default(),
             process: std::process::id(),
             blueprint: Some(Arc::clone(blueprint)),
             left_behind: !blueprint.has_backend_again(),
         })
-    }
-
-    /// Tells why this forked process has no tracer.
-    pub(crate) fn tell_not_started(&self, error: &ConfigError) {
-        if let Some(blueprint) = &self.blueprint {
-            let text = format!("this forked process records nothing: {error}");
-            blueprint.notice.tell(&Notice::new(NoticeKind::Settings, text));
-        }
-    }
-
-    /// The sampler that it was started with.
-    pub(crate) fn first_sampler(&self) -> Sampler {
-        self.blueprint.as_ref().map_or(Sampler::never(), |blueprint| blueprint.sampler.clone())
-    }
-
-    /// Whether it only counts what a forked child records: another tracer may take its place.
-    pub(crate) const fn is_left_behind(&self) -> bool {
-        self.left_behind
     }
 
     /// A tracer for one test: logs, clock and ids of its own, no thread, and spans collected in a list.
@@ -147,9 +114,7 @@ impl Core {
             slot: None,
             reference: 0,
             drain: Drain::new(Registry::of_test(Clock::Os, 0, 0)),
-            pipeline: Pipeline::collecting(),
-            trees: None,
-            local: endpoint.interned(),
+            outlet: Arc::new(Outlet::new(None, 0, Pipeline::collecting(), None, endpoint.interned())),
             crossing,
             end: End::default(),
             process: std::process::id(),
@@ -167,21 +132,39 @@ impl Core {
     ) -> Result<Arc<Self>, ConfigError> {
         let Parts { drain, pipeline, trees } = parts;
         let slot = Slot::take(settings, drain.registry()).ok_or(Kind::TooManyTracers { limit: TRACERS })?;
+        let outlet = Arc::new(Outlet::new(Some(slot), slot.reference(), pipeline, trees, local));
+        drain.hand_on_to(Arc::clone(&outlet));
         let core = Arc::new(Self {
             slot: Some(slot),
             reference: slot.reference(),
             drain,
-            pipeline,
-            trees,
-            local,
+            outlet,
             crossing,
             end: End::default(),
             process: std::process::id(),
             blueprint,
             left_behind: false,
         });
-        slot.set_core(Some(core.clone()));
+        slot.set_owner(Some(core.clone()));
         Ok(core)
+    }
+
+    /// The tracer in a slot: its owners are all of this type.
+    pub(crate) fn of(owner: Arc<dyn Owner>) -> Option<Arc<Self>> {
+        owner.as_any().downcast().ok()
+    }
+
+    /// The installed tracer, if it is there to stay. One that came with a fork gives way to one of the child's own: before
+    /// its first record, and whenever its backend stayed in the parent.
+    pub(crate) fn in_the_way() -> Option<Arc<Self>> {
+        let stays = |owner: Arc<dyn Owner>| {
+            // What a forked child records is only counted: another tracer may take its place.
+            let left_behind = Self::of(Arc::clone(&owner)).filter(|core| core.left_behind);
+            let Some(core) = left_behind else { return Some(owner) };
+            core.shutdown(Instant::now());
+            None
+        };
+        Self::of(Slot::in_the_way(stays)?)
     }
 
     /// Makes it the tracer that starts traces where there is no context. `false`: there is one already.
@@ -199,19 +182,15 @@ impl Core {
         &self.crossing.propagation
     }
 
-    /// What its server spans are to their clients'.
-    pub(crate) const fn server_span(&self) -> ServerSpan {
-        self.crossing.server_span
-    }
-
-    /// The registry that its spans are logged in.
-    pub(crate) fn registry(&self) -> &Registry {
-        self.drain.registry()
-    }
-
     #[cfg(test)]
     pub(crate) fn loose_bytes(&self) -> usize {
         self.drain.loose_bytes()
+    }
+
+    /// The outlets of its drain.
+    #[cfg(test)]
+    pub(crate) fn outlets(&self) -> Arc<crate::reporter::outlet::Outlets> {
+        self.drain.outlets()
     }
 
     /// Logs that are kept.
@@ -222,26 +201,12 @@ impl Core {
 
     /// Where its finished spans go.
     pub(crate) fn pipeline(&self) -> &Pipeline {
-        &self.pipeline
+        self.outlet.pipeline()
     }
 
     /// This process, as its spans say.
-    pub(crate) const fn local_endpoint(&self) -> &'static Endpoint {
-        self.local
-    }
-
-    /// Counts spans whose end was read.
-    pub(crate) fn ended(&self, spans: u64) {
-        self.pipeline.ended(spans);
-    }
-
-    /// Takes finished spans, and gives back buffers of others. Waits for room until `patience` at most, and gives back what
-    /// found none when somebody wanted that to end: to be offered to the pipeline again.
-    pub(crate) fn offer(&self, blocks: Vec<Block>, buffers: &mut Buffers, patience: &mut Patience) -> Vec<Block> {
-        if let Some(trees) = &self.trees {
-            trees.print(blocks.iter().flat_map(|block| block.spans().iter().cloned()).collect());
-        }
-        self.pipeline.offer(blocks, buffers, patience)
+    pub(crate) fn local_endpoint(&self) -> &'static Endpoint {
+        self.outlet.local_endpoint()
     }
 
     /// Changes the sampler.
@@ -260,8 +225,8 @@ impl Core {
     /// What became of the spans until now.
     pub(crate) fn stats(&self) -> Stats {
         let stats = |core: &Self| {
-            core.fold_lost();
-            core.pipeline.stats()
+            core.outlet.fold_lost();
+            core.pipeline().stats()
         };
         self.here(stats).unwrap_or_default()
     }
@@ -271,18 +236,18 @@ impl Core {
         let flush = |core: &Self| {
             if core.slot().is_some() {
                 core.drain.flush(core.reference, deadline);
-                core.fold_lost();
+                core.outlet.fold_lost();
             }
             if !core.can_wait() {
-                return core.pipeline.tally();
+                return core.pipeline().tally();
             }
             if core.slot().is_none() {
                 // A shutdown that is on its way, or began meanwhile, has the last spans.
                 core.end.wait(deadline);
             }
-            let printed = core.trees.as_ref().map(Terminal::flush);
+            let printed = core.outlet.trees().map(Terminal::flush);
             Self::wait_a_little(printed.as_ref(), deadline);
-            let tally = core.pipeline.flush(deadline);
+            let tally = core.pipeline().flush(deadline);
             core.wait_for_trees(printed, deadline);
             tally
         };
@@ -295,23 +260,23 @@ impl Core {
         let shutdown = |core: &Self| {
             let Some(_ending) = core.end.begin() else {
                 if core.can_wait() && core.end.wait(deadline) {
-                    core.pipeline.wait_for_threads(deadline);
+                    core.pipeline().wait_for_threads(deadline);
                 }
-                return core.pipeline.tally();
+                return core.pipeline().tally();
             };
             if let Some(slot) = core.slot() {
                 let rest = core.drain.finish(core.reference, deadline, || {
-                    core.fold_lost();
+                    core.outlet.fold_lost();
                     slot.give_back();
                 });
                 core.offer_rest(rest, deadline);
             }
-            let printed = core.trees.as_ref().map(Terminal::finish);
+            let printed = core.outlet.trees().map(Terminal::finish);
             if !core.can_wait() {
-                return core.pipeline.shutdown(deadline);
+                return core.pipeline().shutdown(deadline);
             }
             Self::wait_a_little(printed.as_ref(), deadline);
-            let tally = core.pipeline.shutdown(deadline);
+            let tally = core.pipeline().shutdown(deadline);
             core.wait_for_trees(printed, deadline);
             tally
         };
@@ -324,14 +289,14 @@ impl Core {
         let time = deadline.saturating_duration_since(Instant::now());
         let mut patience = Patience::alone(time - time / 4);
         let mut buffers = Buffers::default();
-        self.pipeline.offer(rest.left_over, &mut buffers, &mut patience);
-        self.offer(rest.last, &mut buffers, &mut patience);
+        self.pipeline().offer(rest.left_over, &mut buffers, &mut patience);
+        self.outlet.offer(rest.last, &mut buffers, &mut patience);
     }
 
     /// Whether there is a thread to wait for, and the caller is none of those that it needs: user code runs there, which may call
     /// anything.
     fn can_wait(&self) -> bool {
-        self.pipeline.can_wait() && !self.trees.as_ref().is_some_and(Terminal::is_here)
+        self.pipeline().can_wait() && !self.outlet.trees().is_some_and(Terminal::is_here)
     }
 
     /// Lets the trees be printed before the backend is waited for, so that they stand before what is told of it. A terminal that
@@ -346,7 +311,7 @@ impl Core {
 
     /// Waits until the trees are printed, and then the links of what was accepted.
     fn wait_for_trees(&self, printed: Option<Printed>, deadline: Instant) {
-        for printed in printed.into_iter().chain(self.trees.as_ref().map(Terminal::flush)) {
+        for printed in printed.into_iter().chain(self.outlet.trees().map(Terminal::flush)) {
             printed.wait(deadline);
         }
     }
@@ -373,19 +338,6 @@ impl Core {
         }
     }
 
-    /// Takes over what the user's threads counted: spans that could not be recorded, values that were cut.
-    pub(crate) fn fold_lost(&self) {
-        let Some(slot) = self.slot() else { return };
-        for (reason, spans) in slot.take_lost() {
-            self.pipeline.lost(reason, spans);
-        }
-        self.pipeline.count_left_out_baggage(slot.take_left_out_baggage());
-        let cut = slot.take_cut_values();
-        if cut > 0 {
-            self.pipeline.count_cut_values(cut);
-        }
-    }
-
     /// Its slot, while it is its own.
     fn slot(&self) -> Option<&'static Slot> {
         if self.is_of_this_process() {
@@ -400,7 +352,7 @@ impl Core {
         if self.is_of_this_process() {
             return Some(work(self));
         }
-        let core = Slot::of_any_process(self.reference)?.core()?;
+        let core = Self::of(Slot::of_any_process(self.reference)?.owner()?)?;
         core.is_of_this_process().then(|| work(&core))
     }
 
@@ -409,9 +361,42 @@ impl Core {
     }
 }
 
+impl Owner for Core {
+    fn registry(&self) -> &Registry {
+        self.drain.registry()
+    }
+
+    fn crossing(&self) -> &Crossing {
+        &self.crossing
+    }
+
+    fn first_sampler(&self) -> Sampler {
+        self.blueprint.as_ref().map_or(Sampler::never(), |blueprint| blueprint.sampler.clone())
+    }
+
+    /// `None`: it is a test's. It cannot be where a thread does not start, or the child has another log by now.
+    fn start_again(&self, reference: u32) -> Option<Result<Arc<dyn Owner>, NotStarted>> {
+        let blueprint = self.blueprint.as_ref()?;
+        Some(match blueprint.start_again() {
+            Ok(parts) => Ok(self.of_child(reference, blueprint, parts)),
+            Err(error) => {
+                let notice = blueprint.notice.clone();
+                Err(Box::new(move || {
+                    let text = format!("this forked process records nothing: {error}");
+                    notice.tell(&Notice::new(NoticeKind::Settings, text));
+                }))
+            }
+        })
+    }
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Core").field("local", &self.local).finish_non_exhaustive()
+        f.debug_struct("Core").field("outlet", &self.outlet).finish_non_exhaustive()
     }
 }
 

@@ -11,13 +11,14 @@ use crate::model::ids::Ids;
 use crate::model::numbers::{Count, Number};
 use crate::process::notice::{Notice, NoticeHook, NoticeKind};
 use crate::process::stderr::print_within;
+use crate::propagation::Crossing;
 use crate::propagation::carrier::Carrier;
 use crate::recorder::sampler::Sampler;
 use crate::recorder::slot::Slot;
 use crate::reporter::open::OpenSpan;
 use crate::reporter::stats::{Adopted, Stats, Tally};
 use crate::tracer::builder::Builder;
-use crate::tracer::core::{Core, Crossing};
+use crate::tracer::core::Core;
 use crate::tracer::early::{self, AT_ONCE};
 use crate::tracer::error::{ConfigError, Kind};
 use crate::tracer::settings::Settings;
@@ -44,13 +45,13 @@ impl Tracer {
     /// The process's default tracer, if one is installed: for exit handlers, and wherever its guard is out of reach.
     #[must_use]
     pub fn installed() -> Option<Self> {
-        Slot::installed()?.core_of_any_process().map(|core| Self { core })
+        Core::of(Slot::installed()?.owner_of_any_process()?).map(|core| Self { core })
     }
 
     /// The tracer that spans which start here are of: that of the current context, else the installed one.
     #[must_use]
     pub fn current() -> Option<Self> {
-        Context::current().slot()?.core_of_any_process().map(|core| Self { core })
+        Core::of(Context::current().slot()?.owner_of_any_process()?).map(|core| Self { core })
     }
 
     /// What contexts name it by; 0 if it records nothing.
@@ -268,7 +269,7 @@ impl Installed {
         if settings.disabled {
             return Ok(Self::of_nothing(settings.endpoint, settings.crossing));
         }
-        if let Some(installed) = Slot::in_the_way() {
+        if let Some(installed) = Core::in_the_way() {
             let service = installed.local_endpoint().service_name().unwrap_or_default().to_owned();
             return Err(Kind::Installed { service }.into());
         }

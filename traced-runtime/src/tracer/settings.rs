@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::model::endpoint::Endpoint;
 use crate::process::notice::{Notice, NoticeHook, NoticeKind};
+use crate::propagation::Crossing;
 use crate::recorder::sampler::Sampler;
 use crate::reporter::backend::Reporter;
 use crate::reporter::redaction::Redaction;
@@ -15,7 +16,6 @@ use crate::reporter::send::Sender;
 #[cfg(feature = "spool")]
 use crate::reporter::spool::{BLOCK, LONGEST_BODY, SpoolSettings, refusal};
 use crate::tracer::builder::Builder;
-use crate::tracer::core::Crossing;
 #[cfg(any(feature = "collector", feature = "spool"))]
 use crate::tracer::env::Environment;
 use crate::tracer::env::Warning;

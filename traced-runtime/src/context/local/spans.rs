@@ -167,9 +167,9 @@ impl Local {
     #[cold]
     fn note_unwritten(&self, ids: &Ids, reason: Option<DropReason>) {
         // A tracer that has shut down has told what was open.
-        let Some(core) = Slot::find(ids.tracer).and_then(Slot::core) else { return };
+        let Some(owner) = Slot::find(ids.tracer).and_then(Slot::owner) else { return };
         let end = Unwritten { tracer: ids.tracer, key: ids.key, reason };
-        self.busy(|| core.registry().note_unwritten(end));
+        self.busy(|| owner.registry().note_unwritten(end));
     }
 
     /// Tells the reader to forget a span that began.

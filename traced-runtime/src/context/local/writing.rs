@@ -123,8 +123,8 @@ impl Local {
     /// Gets a log from the tracer's registry. Once per thread and registry; it allocates.
     #[cold]
     pub(super) fn acquire_log(&self, slot: &Slot) -> Result<(), DropReason> {
-        let core = slot.core_to_record()?;
-        let registry = core.registry();
+        let owner = slot.owner_to_record()?;
+        let registry = owner.registry();
         let denied = (registry.id(), registry.budget().returned());
         if self.denied.get() == denied {
             return Err(DropReason::LogFull);

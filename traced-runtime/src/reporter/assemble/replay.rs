@@ -97,7 +97,7 @@ impl Replay<'_> {
                 *self.last = start;
                 let is_open = spans.early.remove(&ids.key).is_none();
                 // One of a tracer that has gone would stay: its end is not written any more.
-                if is_open && spans.begun.len() < OPEN_SPANS && spans.core(ids.tracer).is_some() {
+                if is_open && spans.begun.len() < OPEN_SPANS && spans.outlet(ids.tracer).is_some() {
                     spans.begun.insert(ids.key, Begun { site, ids, start });
                 }
             }

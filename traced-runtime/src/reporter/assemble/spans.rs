@@ -19,9 +19,9 @@ use crate::reporter::assemble::replay::OpenSync;
 use crate::reporter::block::{BLOCK_SPANS, Block};
 use crate::reporter::buffers::Buffers;
 use crate::reporter::details::{Details, More};
+use crate::reporter::outlet::{Outlet, Outlets};
 use crate::reporter::pipeline::Patience;
 use crate::reporter::record::SpanRecord;
-use crate::tracer::core::Core;
 
 /// Bytes of spans that wait for late tags. Beyond it they are handed on at once.
 const HELD_BYTES: usize = 1 << 20;
@@ -89,7 +89,8 @@ pub(super) struct Spans {
     pub(super) left_over: Vec<(u32, Block)>,
     left_bytes: usize,
     /// The tracer looked up last: mostly it is the next one, too.
-    tracer: Option<(u32, Arc<Core>)>,
+    tracer: Option<(u32, Arc<Outlet>)>,
+    outlets: Arc<Outlets>,
     /// Spans of a tracer that have ended and are not counted yet.
     uncounted: (u32, u64),
     /// Memory for tags.
@@ -100,7 +101,7 @@ pub(super) struct Spans {
 
 impl Spans {
     /// Nothing waits yet.
-    pub(super) fn new(registry: &Registry) -> Self {
+    pub(super) fn new(registry: &Registry, outlets: Arc<Outlets>) -> Self {
         Self {
             timeline: Timeline::new(registry.clock().clone()),
             round: 0,
@@ -114,6 +115,7 @@ impl Spans {
             left_over: Vec::new(),
             left_bytes: 0,
             tracer: None,
+            outlets,
             uncounted: (0, 0),
             buffers: Buffers::default(),
             patience: Patience::default(),
@@ -153,8 +155,8 @@ impl Spans {
         polls: u32,
         details: Details,
     ) {
-        let Some(core) = self.core(ids.tracer) else { return };
-        let local = core.local_endpoint();
+        let Some(outlet) = self.outlet(ids.tracer) else { return };
+        let local = outlet.local_endpoint();
         let (Some(trace), Some(id)) = (ids.trace(), SpanId::new(ids.span)) else { return };
         let Details { mut attributes, more } = details;
         attributes.seal();
@@ -213,8 +215,8 @@ impl Spans {
             record.outcome = Outcome::Error;
         }
         if more.left_out > 0 {
-            if let Some(core) = self.core(tracer) {
-                core.pipeline().count_cut_tags(more.left_out);
+            if let Some(outlet) = self.outlet(tracer) {
+                outlet.pipeline().count_cut_tags(more.left_out);
             }
         }
     }
@@ -231,18 +233,18 @@ impl Spans {
     pub(super) fn count_now(&mut self) {
         let (tracer, spans) = mem::take(&mut self.uncounted);
         if spans > 0 {
-            if let Some(core) = self.core(tracer) {
-                core.ended(spans);
+            if let Some(outlet) = self.outlet(tracer) {
+                outlet.pipeline().ended(spans);
             }
         }
     }
 
-    /// The tracer that a context named; `None` if it has shut down.
-    pub(super) fn core(&mut self, reference: u32) -> Option<&Arc<Core>> {
+    /// The way out of the tracer that a context named; `None` if that has shut down.
+    pub(super) fn outlet(&mut self, reference: u32) -> Option<&Arc<Outlet>> {
         if self.tracer.as_ref().is_none_or(|(known, _)| *known != reference) {
-            self.tracer = Some((reference, Slot::find(reference).and_then(Slot::core)?));
+            self.tracer = Some((reference, self.outlets.find(reference)?));
         }
-        self.tracer.as_ref().map(|(_, core)| core)
+        self.tracer.as_ref().map(|(_, outlet)| outlet)
     }
 
     /// Between rounds none is kept: a test's tracer owns the drain that would keep it.
@@ -266,11 +268,11 @@ impl Spans {
     fn offer_left_over(&mut self) {
         self.left_bytes = 0;
         for (tracer, block) in mem::take(&mut self.left_over) {
-            if self.core(tracer).is_none() {
+            if self.outlet(tracer).is_none() {
                 continue;
             }
-            if let Some((_, core)) = &self.tracer {
-                let left_over = core.pipeline().offer(vec![block], &mut self.buffers, &mut self.patience);
+            if let Some((_, outlet)) = &self.tracer {
+                let left_over = outlet.pipeline().offer(vec![block], &mut self.buffers, &mut self.patience);
                 self.keep_left_over(tracer, left_over);
             }
         }
@@ -282,8 +284,8 @@ impl Spans {
             if self.left_bytes + block.bytes() <= LEFT_BYTES {
                 self.left_bytes += block.bytes();
                 self.left_over.push((tracer, block));
-            } else if let Some(core) = self.core(tracer) {
-                core.pipeline().no_room(block);
+            } else if let Some(outlet) = self.outlet(tracer) {
+                outlet.pipeline().no_room(block);
             }
         }
     }
@@ -319,11 +321,11 @@ impl Spans {
     }
 
     fn offer(&mut self, tracer: u32, blocks: Vec<Block>) {
-        if blocks.is_empty() || self.core(tracer).is_none() {
+        if blocks.is_empty() || self.outlet(tracer).is_none() {
             return;
         }
-        if let Some((_, core)) = &self.tracer {
-            let left_over = core.offer(blocks, &mut self.buffers, &mut self.patience);
+        if let Some((_, outlet)) = &self.tracer {
+            let left_over = outlet.offer(blocks, &mut self.buffers, &mut self.patience);
             self.keep_left_over(tracer, left_over);
         }
     }
@@ -389,8 +391,8 @@ impl Spans {
     pub(super) fn drop_loose(&mut self, key: u64) {
         let Some((tracer, events)) = self.loose.get(&key).map(|loose| (loose.tracer, loose.events)) else { return };
         self.take_loose(key);
-        if let Some(core) = self.core(tracer) {
-            core.pipeline().count_late_tags(events);
+        if let Some(outlet) = self.outlet(tracer) {
+            outlet.pipeline().count_late_tags(events);
         }
     }
 }

@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::spans::OPEN_SPANS;
 use super::{Assembler, FREE_LOGS, Replay};
-use crate::context::span::Span;
 use crate::model::callsite::EXPLICIT;
 use crate::model::ids::Ids;
 use crate::recorder::clock::Clock;
 use crate::recorder::event::{self, Event};
 use crate::recorder::registry::Registry;
-use crate::{DropReason, Outcome, span, testing};
+use crate::{DropReason, Outcome, Span, span, testing};
 
 /// The log of the thread that ends the span is read before that of the thread where it began.
 #[test]
@@ -150,7 +149,9 @@ fn guards_in_the_wrong_order_whose_ends_found_no_room_are_unfinished_once() {
 /// A thread writes on for the tracer that it knew last.
 #[test]
 fn a_span_that_begins_after_its_tracer_has_gone_takes_no_place_among_the_open_ones() {
-    let mut assembler = Assembler::new(&Registry::of_test(Clock::Os, 0, 0));
+    let tracer = testing::Tracer::new();
+    let outlets = tracer.core().outlets();
+    let mut assembler = Assembler::new(&Registry::of_test(Clock::Os, 0, 0), outlets);
     let mut begin = |tracer| {
         let ids = Ids { trace_low: 1, span: 1, key: 1, tracer, ..Ids::NONE };
         let (mut scope, mut inner, mut open, mut last) = (Ids::NONE, 0, Vec::new(), 0);
@@ -160,7 +161,6 @@ fn a_span_that_begins_after_its_tracer_has_gone_takes_no_place_among_the_open_on
         assembler.spans.forget_tracer();
         assembler.spans.begun.drain().count()
     };
-    let tracer = testing::Tracer::new();
     let reference = tracer.core().reference();
     assert_eq!(begin(reference), 1);
     drop(tracer);

@@ -89,7 +89,7 @@ fn what_is_left_over_takes_no_other_span_its_time() {
     held.core.drain.round_now();
     held.open();
     held.core.shutdown(soon());
-    assert_eq!(held.core.pipeline.stats().late_tags(), 0);
+    assert_eq!(held.core.pipeline().stats().late_tags(), 0);
 }
 
 #[test]
