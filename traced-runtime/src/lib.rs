@@ -61,7 +61,6 @@ extern crate self as traced_runtime;
 #[doc(hidden)]
 #[path = "private/mod.rs"]
 pub mod __private;
-use __private as private;
 mod context;
 #[cfg(traced_fuzz)]
 #[doc(hidden)]

@@ -11,10 +11,10 @@ use std::thread::panicking;
 
 use crate::context::local;
 use crate::context::span::Span;
+use crate::context::verdict::Verdict;
 use crate::context::{Context, Scope};
 use crate::model::callsite::Callsite;
-use crate::model::kind::Outcome as Ending;
-use crate::private::Outcome;
+use crate::model::kind::Outcome;
 
 /// Ways to give a future or stream a context: it is the current one while the future is polled, and while it is
 /// dropped.
@@ -126,7 +126,7 @@ impl<T> WithSpan<T> {
         drop(unwound);
         if let (Poll::Ready(result), Some((span, polls))) = (&result, ended) {
             if is_done(result) {
-                span.end(Ending::Returned, polls);
+                span.end(Outcome::Returned, polls);
             }
         }
         result
@@ -143,7 +143,7 @@ impl Drop for Unwound<'_> {
     fn drop(&mut self) {
         self.scope = None;
         if let Some((span, polls)) = self.span.take() {
-            span.end(Ending::Panicked, polls);
+            span.end(Outcome::Panicked, polls);
         }
     }
 }
@@ -176,7 +176,7 @@ impl<T> Drop for WithSpan<T> {
             // SAFETY: nothing uses it after this; it is dropped where it is pinned.
             unsafe { ManuallyDrop::drop(&mut self.inner) };
         }
-        self.span.end(Ending::Cancelled, self.polls);
+        self.span.end(Outcome::Cancelled, self.polls);
     }
 }
 
@@ -311,17 +311,17 @@ impl<F, O> InSpan<F, O> {
         }
     }
 
-    fn end(&mut self, ending: Ending) {
+    fn end(&mut self, outcome: Outcome) {
         if self.phase == Phase::Recorded {
             local::with(|local| {
-                local.finish(self.site, self.context.ids_ref(), self.start, ending, self.polls, self.begun);
+                local.finish(self.site, self.context.ids_ref(), self.start, outcome, self.polls, self.begun);
             });
         }
         self.phase = Phase::Passing;
     }
 }
 
-impl<F: Future, O: Fn(&F::Output, Outcome)> InSpan<F, O> {
+impl<F: Future, O: Fn(&F::Output, Verdict)> InSpan<F, O> {
     /// Polls inside a context that is no span of its own.
     #[cold]
     fn poll_carrying(&mut self, task: &mut task::Context<'_>) -> Poll<F::Output> {
@@ -363,14 +363,14 @@ impl<F: Future, O: Fn(&F::Output, Outcome)> InSpan<F, O> {
             if let Poll::Ready(value) = &result {
                 // SAFETY: it is ours.
                 let outcome = unsafe { &(*this).outcome };
-                outcome(value, Outcome::of_current());
+                outcome(value, Verdict::of_current());
             }
             local::with(|local| local.take_back(&mut polling.frame));
             std::mem::forget(polling);
             result
         };
         if result.is_ready() {
-            self.end(Ending::Returned);
+            self.end(Outcome::Returned);
         } else if !self.begun {
             self.begun = local::with(|local| local.begin(self.site, self.context.ids_ref(), self.start));
         }
@@ -391,7 +391,7 @@ impl<F, O> Drop for Polling<F, O> {
         local::with(|local| local.take_back(&mut self.frame));
         if !self.was_panicking {
             // SAFETY: it is what `poll_recorded` has borrowed, on whose stack this is.
-            unsafe { &mut *self.of }.end(Ending::Panicked);
+            unsafe { &mut *self.of }.end(Outcome::Panicked);
         }
     }
 }
@@ -410,7 +410,7 @@ impl Drop for PassingOnUnwind<'_> {
     }
 }
 
-impl<F: Future, O: Fn(&F::Output, Outcome)> Future for InSpan<F, O> {
+impl<F: Future, O: Fn(&F::Output, Verdict)> Future for InSpan<F, O> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<F::Output> {
@@ -456,6 +456,6 @@ struct Dropping<'a, F, O> {
 impl<F, O> Drop for Dropping<'_, F, O> {
     fn drop(&mut self) {
         self.scope = None;
-        self.of.end(Ending::Cancelled);
+        self.of.end(Outcome::Cancelled);
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod local;
 pub(crate) mod span;
 mod span_macro;
 pub(crate) mod value;
+pub(crate) mod verdict;
 
 use crate::model::ids::flag;
 use std::error::Error;

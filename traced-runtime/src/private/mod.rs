@@ -16,6 +16,7 @@ pub use crate::context::future::{Giving, InSpan};
 use crate::context::local::{self, Local, Target};
 pub use crate::context::local::{Enter, enter};
 use crate::context::value::Value;
+pub use crate::context::verdict::Verdict;
 use crate::context::{Context, Parent, Scope};
 pub use crate::model::callsite::Callsite;
 pub use crate::model::kind::Kind;
@@ -57,12 +58,12 @@ pub fn parent_of<P: Parent + ?Sized>(parent: &P) -> Option<Context> {
 }
 
 /// The future of an async function, in a span of its own.
-pub fn in_span<F: Future, O: Fn(&F::Output, Outcome)>(site: &'static Callsite, future: F, outcome: O) -> InSpan<F, O> {
+pub fn in_span<F: Future, O: Fn(&F::Output, Verdict)>(site: &'static Callsite, future: F, outcome: O) -> InSpan<F, O> {
     InSpan::new(site, None, future, outcome)
 }
 
 /// The same below a parent that was named.
-pub fn in_span_of<F: Future, O: Fn(&F::Output, Outcome)>(
+pub fn in_span_of<F: Future, O: Fn(&F::Output, Verdict)>(
     site: &'static Callsite,
     parent: Option<Context>,
     future: F,
@@ -73,12 +74,12 @@ pub fn in_span_of<F: Future, O: Fn(&F::Output, Outcome)>(
 
 /// As [`in_span`], for a future of which the signature tells the type of what it gives. That it is one, and gives that,
 /// is not asked here: the signature asks, and one mistake gives one message.
-pub fn in_span_as<T, F, O: Fn(&T, Outcome)>(site: &'static Callsite, future: F, outcome: O) -> InSpan<Giving<T, F>, O> {
+pub fn in_span_as<T, F, O: Fn(&T, Verdict)>(site: &'static Callsite, future: F, outcome: O) -> InSpan<Giving<T, F>, O> {
     InSpan::new(site, None, Giving::new(future), outcome)
 }
 
 /// The same below a parent that was named.
-pub fn in_span_of_as<T, F, O: Fn(&T, Outcome)>(
+pub fn in_span_of_as<T, F, O: Fn(&T, Verdict)>(
     site: &'static Callsite,
     parent: Option<Context>,
     future: F,
@@ -98,8 +99,8 @@ impl Enter {
     /// Where the returned value is told; `None` when nothing is recorded.
     #[inline]
     #[must_use]
-    pub fn outcome(&self) -> Option<Outcome> {
-        self.is_recorded().then(|| Outcome { target: self.target(), not_send: PhantomData })
+    pub fn outcome(&self) -> Option<Verdict> {
+        self.is_recorded().then(|| Verdict::of(self.target()))
     }
 }
 
@@ -135,34 +136,5 @@ impl Tags {
     /// `key = ?value`
     pub fn debug<T: Debug + ?Sized>(self, key: &'static str, value: &T) {
         attribute::site_tag_text(self.target, key, &format_args!("{value:?}"));
-    }
-}
-
-/// Takes what a function returned.
-#[derive(Clone, Copy, Debug)]
-pub struct Outcome {
-    target: Target,
-    not_send: PhantomData<*const ()>,
-}
-
-impl Outcome {
-    /// Of the current span.
-    pub(crate) const fn of_current() -> Self {
-        Self { target: Target::Current, not_send: PhantomData }
-    }
-
-    /// The function failed, with this text, or the name of the error's type if that is empty.
-    pub fn error(self, text: &dyn Display, type_name: &'static str) {
-        attribute::failed(self.target, text, type_name);
-    }
-
-    /// The function failed, with an error of this type.
-    pub fn type_name(self, name: &'static str) {
-        attribute::failed(self.target, name, name);
-    }
-
-    /// The function returned this.
-    pub fn returned(self, text: &dyn Display) {
-        attribute::tag_text(self.target, "return", text);
     }
 }

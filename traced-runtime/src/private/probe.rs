@@ -1,6 +1,6 @@
 //! What a function returned, told to its span.
 //!
-//! Generated code has `out: &Ret` and `outcome: Outcome` and writes, by the options of the attribute,
+//! Generated code has `out: &Ret` and `outcome: Verdict` and writes, by the options of the attribute,
 //!
 //! ```text
 //! (none), err      (&&&&&&Probe(out)).__traced_judge(outcome)                                     with `use Judge as _`
@@ -10,7 +10,7 @@
 //! ret(Display)                                                    … returned_display(value, outcome)
 //! ```
 //!
-//! and needs of [`Outcome`], which is `Copy`: `error(text: &dyn Display, type_name)` marks the span as failed with that text,
+//! and needs of [`Verdict`], which is `Copy`: `error(text: &dyn Display, type_name)` marks the span as failed with that text,
 //! `type_name(name: &'static str)` does with a type's name alone, `returned(text: &dyn Display)` is the tag `return`.
 //!
 //! [`Judge`] and [`Returned`] are chosen by the method call: it tries `&&&&&&Probe` first and takes one reference away
@@ -24,7 +24,7 @@ use std::fmt::{Debug, Display};
 use std::ops::Deref;
 use std::pin::Pin;
 
-use super::Outcome;
+use super::Verdict;
 use crate::model::text::Causes;
 
 /// Runs the body of a function; a closure that is passed infers better than one that is called in place.
@@ -53,12 +53,12 @@ pub struct Probe<'a, R: ?Sized>(pub &'a R);
 /// Tells an error to the span, as well as its type allows.
 pub trait Judge {
     /// Nothing, unless it is an `Err`.
-    fn __traced_judge(&self, outcome: Outcome);
+    fn __traced_judge(&self, outcome: Verdict);
 }
 
 /// An error: its text and that of its sources.
 impl<T, E: Error> Judge for &&&&&Probe<'_, Result<T, E>> {
-    fn __traced_judge(&self, outcome: Outcome) {
+    fn __traced_judge(&self, outcome: Verdict) {
         if let Err(error) = self.0 {
             outcome.error(&Causes(error), type_name::<E>());
         }
@@ -67,7 +67,7 @@ impl<T, E: Error> Judge for &&&&&Probe<'_, Result<T, E>> {
 
 /// A box around an error, such as `Box<dyn Error>` or `anyhow::Error`, which is none itself.
 impl<T, E: Deref<Target: Error>> Judge for &&&&Probe<'_, Result<T, E>> {
-    fn __traced_judge(&self, outcome: Outcome) {
+    fn __traced_judge(&self, outcome: Verdict) {
         if let Err(error) = self.0 {
             outcome.error(&Causes(&**error), type_name::<E>());
         }
@@ -75,7 +75,7 @@ impl<T, E: Deref<Target: Error>> Judge for &&&&Probe<'_, Result<T, E>> {
 }
 
 impl<T, E: Display> Judge for &&&Probe<'_, Result<T, E>> {
-    fn __traced_judge(&self, outcome: Outcome) {
+    fn __traced_judge(&self, outcome: Verdict) {
         if let Err(error) = self.0 {
             outcome.error(error, type_name::<E>());
         }
@@ -83,31 +83,31 @@ impl<T, E: Display> Judge for &&&Probe<'_, Result<T, E>> {
 }
 
 impl<T, E: Debug> Judge for &&Probe<'_, Result<T, E>> {
-    fn __traced_judge(&self, outcome: Outcome) {
+    fn __traced_judge(&self, outcome: Verdict) {
         error_debug(self.0, outcome);
     }
 }
 
 impl<T, E> Judge for &Probe<'_, Result<T, E>> {
-    fn __traced_judge(&self, outcome: Outcome) {
+    fn __traced_judge(&self, outcome: Verdict) {
         error_type(self.0, outcome);
     }
 }
 
 /// Not a `Result`: nothing to tell.
 impl<R: ?Sized> Judge for Probe<'_, R> {
-    fn __traced_judge(&self, _: Outcome) {}
+    fn __traced_judge(&self, _: Verdict) {}
 }
 
 /// `err(Debug)`
-pub fn error_debug<T, E: Debug>(out: &Result<T, E>, outcome: Outcome) {
+pub fn error_debug<T, E: Debug>(out: &Result<T, E>, outcome: Verdict) {
     if let Err(error) = out {
         outcome.error(&format_args!("{error:?}"), type_name::<E>());
     }
 }
 
 /// `err(type)`
-pub fn error_type<T, E>(out: &Result<T, E>, outcome: Outcome) {
+pub fn error_type<T, E>(out: &Result<T, E>, outcome: Verdict) {
     if out.is_err() {
         outcome.type_name(type_name::<E>());
     }
@@ -139,11 +139,11 @@ impl<'a, R: ?Sized> Returned<'a> for Probe<'a, R> {
 }
 
 /// `ret`
-pub fn returned_debug<T: Debug + ?Sized>(value: &T, outcome: Outcome) {
+pub fn returned_debug<T: Debug + ?Sized>(value: &T, outcome: Verdict) {
     outcome.returned(&format_args!("{value:?}"));
 }
 
 /// `ret(Display)`
-pub fn returned_display<T: Display + ?Sized>(value: &T, outcome: Outcome) {
+pub fn returned_display<T: Display + ?Sized>(value: &T, outcome: Verdict) {
     outcome.returned(&format_args!("{value}"));
 }
