@@ -83,8 +83,8 @@ impl Folder {
     /// user may look inside.
     pub(crate) fn create(spool: &Path) -> io::Result<Self> {
         let base = Base::make(spool)?;
-        // Somebody who adopts folders may find it before it is locked, and take it for an orphan's.
-        for _ in 0..8 {
+        // Somebody who adopts folders may find it before it is locked, and take it for an orphan's. They look once a minute.
+        for _ in 0..64 {
             let name = name::folder(rand::rngs::SysRng.try_next_u64().map_err(io::Error::other)?);
             match base.directory.make(&name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
