@@ -93,7 +93,7 @@ mod cell {
             #[cfg(not(target_pointer_width = "64"))]
             // SAFETY: the caller's promise.
             unsafe {
-                ptr::with_exposed_provenance(self.read() as usize)
+                std::ptr::with_exposed_provenance(self.read() as usize)
             }
         }
     }
