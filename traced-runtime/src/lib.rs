@@ -51,7 +51,7 @@
 //!
 //! # Features
 //! `collector` (default): sends to a Zipkin collector over HTTP. `gzip`: compresses what is sent. `spool`: keeps in files what
-//! cannot be sent. `tls`: collectors behind `https://`, with the system's roots. `http`: `http::HeaderMap` as a [`Carrier`].
+//! cannot be sent. `tree` (default): prints finished traces in the terminal. `tls`: collectors behind `https://`, with the system's roots. `http`: `http::HeaderMap` as a [`Carrier`].
 //! `stream`: [`InContext`] for streams. `testing`: the test kit. A library that only annotates needs none
 //! of them.
 

@@ -14,7 +14,9 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::model::id::{SpanId, TraceId};
+use crate::model::id::SpanId;
+#[cfg(feature = "tree")]
+use crate::model::id::TraceId;
 use crate::model::kind::Outcome;
 use crate::recorder::event;
 use crate::recorder::registry::Registry;
@@ -167,6 +169,7 @@ impl Assembler {
     }
 
     /// Takes out of these spans those that are open as far as it was read, and those that were not handed on yet.
+    #[cfg(feature = "tree")]
     pub(crate) fn remove_open(&self, spans: &mut HashSet<(TraceId, SpanId)>) {
         let sync = self.logs.iter().flat_map(|log| &log.open).map(|open| &open.ids);
         for ids in sync.chain(self.spans.begun.values().map(|begun| &begun.ids)) {

@@ -1,11 +1,13 @@
 //! Reads the logs, again and again: one thread for the process, or whoever asks a test's tracer.
 
+#[cfg(feature = "tree")]
 use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "tree")]
 use crate::model::id::{SpanId, TraceId};
 use crate::process::per_process::PerProcess;
 use crate::process::thread::spawn_quiet;
@@ -173,6 +175,7 @@ impl Drain {
     }
 
     /// Takes out of these spans those that are open here, and those whose end was not handed on yet.
+    #[cfg(feature = "tree")]
     pub(crate) fn remove_open(&self, spans: &mut HashSet<(TraceId, SpanId)>) {
         self.assembler().remove_open(spans);
     }

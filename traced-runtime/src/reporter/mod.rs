@@ -19,5 +19,12 @@ pub(crate) mod send;
 #[cfg(feature = "spool")]
 pub(crate) mod spool;
 pub(crate) mod stats;
+#[cfg(not(feature = "tree"))]
+#[path = "tree/none.rs"]
+pub(crate) mod terminal;
+#[cfg(any(test, feature = "testing", feature = "tree"))]
 pub(crate) mod tree;
 pub(crate) mod worker;
+
+#[cfg(feature = "tree")]
+pub(crate) use tree::terminal;

@@ -9,7 +9,7 @@ use crate::recorder::slot::Slot;
 use crate::reporter::block::Block;
 use crate::reporter::buffers::Buffers;
 use crate::reporter::pipeline::{Patience, Pipeline};
-use crate::reporter::tree::terminal::Terminal;
+use crate::reporter::terminal::Terminal;
 
 /// Where a tracer's finished spans go.
 pub(crate) struct Outlet {

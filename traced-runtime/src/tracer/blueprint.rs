@@ -13,8 +13,7 @@ use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::Redaction;
 #[cfg(feature = "spool")]
 use crate::reporter::spool::SpoolSettings;
-use crate::reporter::tree::link::{self, Asks};
-use crate::reporter::tree::terminal::Terminal;
+use crate::reporter::terminal::{Asks, Terminal};
 use crate::tracer::builder::Builder;
 use crate::tracer::error::{ConfigError, Kind};
 use crate::tracer::settings::{Backend, Settings};
@@ -101,7 +100,7 @@ impl Blueprint {
         let print_trees = self.print_trees.then(|| Terminal::of_process(&drain, self.redaction.clone())).transpose();
         let trees = print_trees.map_err(|source| Kind::Thread { name: "traced-trees", source })?;
         let accepted = trees.as_ref().zip(self.collector());
-        let accepted = accepted.and_then(|(trees, (url, asks))| link::printed_by(trees, url, asks));
+        let accepted = accepted.and_then(|(trees, (url, asks))| trees.links(url, asks));
         #[cfg(feature = "spool")]
         let is_left_behind = output.is_none() && !self.has_backend_again();
         let output = match output {

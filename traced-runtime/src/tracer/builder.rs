@@ -332,6 +332,7 @@ impl Builder {
     /// The tree is as wide as the terminal, or as `COLUMNS` says, from 40 columns to 200; elsewhere 100. Colours, one hue
     /// for a service, are used in a terminal, and as `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` say. A locale without UTF-8, or
     /// `TRACED_TREE=ascii`, gets ASCII. Whatever would do something to a terminal is escaped.
+    #[cfg(feature = "tree")]
     pub fn print_trees(mut self) -> Self {
         self.print_trees = true;
         self

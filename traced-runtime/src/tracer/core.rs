@@ -22,7 +22,7 @@ use crate::reporter::drain::Drain;
 use crate::reporter::open::OpenSpan;
 use crate::reporter::pipeline::{Patience, Pipeline};
 use crate::reporter::stats::{Stats, Tally};
-use crate::reporter::tree::terminal::{Printed, Terminal};
+use crate::reporter::terminal::{Printed, Terminal};
 use crate::tracer::blueprint::{Blueprint, Parts};
 use crate::tracer::end::End;
 use crate::tracer::error::{ConfigError, Kind};

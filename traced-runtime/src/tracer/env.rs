@@ -177,6 +177,10 @@ impl<'a> Environment<'a> {
     /// `TRACED_TREE`.
     pub(crate) fn print_trees(&mut self) -> bool {
         let Some(text) = self.value(TREE, "no trees are printed") else { return false };
+        if cfg!(not(feature = "tree")) && text != "0" {
+            self.warn::<()>(TREE, &text, "it needs the feature `tree` of traced-runtime", "no trees are printed");
+            return false;
+        }
         match text.to_ascii_lowercase().as_str() {
             "1" | "true" | "ascii" => true,
             "0" | "false" => false,

@@ -11,7 +11,7 @@ use crate::context::local::{self, Local};
 use crate::process::{per_process, stderr};
 use crate::recorder::slot::Slot;
 use crate::reporter::drain::Drain;
-use crate::reporter::tree::terminal::Terminal;
+use crate::reporter::terminal::Terminal;
 
 /// Makes sure that a forked child leaves alone what is its parent's. Called with the first tracer of the process.
 #[cfg(unix)]

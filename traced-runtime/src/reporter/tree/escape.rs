@@ -22,8 +22,10 @@ pub(super) enum Shown {
     #[cfg(any(test, feature = "testing"))]
     Harmless,
     /// Of these, all that take columns: the others cannot be told from nothing.
+    #[cfg(feature = "tree")]
     Visible,
     /// ASCII alone.
+    #[cfg(feature = "tree")]
     Ascii,
 }
 
@@ -32,7 +34,9 @@ impl Shown {
         match self {
             #[cfg(any(test, feature = "testing"))]
             Self::Harmless => !is_unsafe(c),
+            #[cfg(feature = "tree")]
             Self::Visible => !is_unsafe(c) && !is_invisible(c),
+            #[cfg(feature = "tree")]
             Self::Ascii => matches!(c, ' '..='~'),
         }
     }
@@ -65,6 +69,7 @@ pub(super) fn is_unsafe(c: char) -> bool {
 }
 
 /// Those that take no column and are not drawn onto another character.
+#[cfg(feature = "tree")]
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}'
         | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::reporter::pipeline::AcceptHook;
-use crate::reporter::tree::terminal::Terminal;
+use crate::reporter::tree::terminal::{Asks, Terminal};
 
 /// What is known of the page that shows a trace.
 #[derive(Clone, Copy)]
@@ -18,12 +18,9 @@ enum Known {
 /// Questions that may stay without an answer; then there are no links.
 const QUESTIONS: u8 = 3;
 
-/// Asks whether a page is there; `None` when no answer came.
-pub(crate) type Asks = Box<dyn Fn(&str) -> Option<bool> + Send>;
-
 /// What has links printed to traces that this collector accepts, where they can be seen. Whether they can be is asked once, when
 /// the first one is accepted, and on the thread that sends.
-pub(crate) fn printed_by(trees: &Terminal, collector: &str, asks: Asks) -> Option<AcceptHook> {
+pub(super) fn printed_by(trees: &Terminal, collector: &str, asks: Asks) -> Option<AcceptHook> {
     let at = traces_at(collector)?;
     let (known, print) = (Cell::new(Known::Nothing(0)), trees.link(at.clone()));
     Some(Box::new(move |traces| {

@@ -1,19 +1,30 @@
 //! Spans as a tree of text: for the terminal, and for tests.
 
+#[cfg(feature = "tree")]
 mod critical;
 mod escape;
+#[cfg(feature = "tree")]
 mod fold;
+#[cfg(feature = "tree")]
 mod layout;
-pub(crate) mod link;
+#[cfg(feature = "tree")]
+mod link;
+#[cfg(feature = "tree")]
 mod look;
+#[cfg(feature = "tree")]
 mod pace;
 #[cfg(any(test, feature = "testing"))]
 mod plain;
+#[cfg(feature = "tree")]
 mod printer;
+#[cfg(feature = "tree")]
 mod recent;
 mod tags;
+#[cfg(feature = "tree")]
 pub(crate) mod terminal;
+#[cfg(feature = "tree")]
 mod time;
+#[cfg(feature = "tree")]
 mod width;
 
 use std::collections::HashMap;

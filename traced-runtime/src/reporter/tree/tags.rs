@@ -75,6 +75,7 @@ impl Limits {
 }
 
 /// Whether it is to be seen as failed.
+#[cfg(feature = "tree")]
 pub(super) fn failed(span: &SpanRecord) -> bool {
     matches!(span.outcome, Outcome::Error | Outcome::Panicked) || span.tag("error").is_some()
 }

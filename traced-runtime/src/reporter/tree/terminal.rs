@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
+use super::link;
 use crate::model::id::{SpanId, TraceId};
 use crate::model::numbers::Count;
 use crate::process::per_process::PerProcess;
 use crate::process::thread::spawn_quiet;
 use crate::reporter::drain::Drain;
+use crate::reporter::pipeline::AcceptHook;
 use crate::reporter::record::SpanRecord;
 use crate::reporter::redaction::Redaction;
 use crate::reporter::tree::look::{Look, terminal_columns};
@@ -79,6 +81,9 @@ enum Order {
     },
 }
 
+/// Asks whether a page is there; `None` when no answer came.
+pub(crate) type Asks = Box<dyn Fn(&str) -> Option<bool> + Send>;
+
 /// A forked child starts one of its own.
 static PROCESS: PerProcess<Mutex<Option<Arc<Thread>>>> = PerProcess::new();
 
@@ -113,8 +118,13 @@ impl Terminal {
         self.thread.order(Order::Print { spans, bytes, redaction: self.redaction.clone() });
     }
 
+    /// What has links printed to the traces that this collector accepts, where `asks` finds that they can be seen.
+    pub(crate) fn links(&self, collector: &str, asks: Asks) -> Option<AcceptHook> {
+        link::printed_by(self, collector, asks)
+    }
+
     /// What tells that a collector has accepted the local roots of some traces, which can be seen at `at` with their id.
-    pub(crate) fn link(&self, at: String) -> Box<dyn Fn(Vec<TraceId>) + Send> {
+    pub(super) fn link(&self, at: String) -> Box<dyn Fn(Vec<TraceId>) + Send> {
         let (thread, at): (_, Arc<str>) = (self.thread.clone(), at.into());
         Box::new(move |traces| thread.link(traces, &at))
     }
