@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, FnArg, Pat, PatIdent, PatType, Receiver, ReceiverKind, Signature};
 
 use crate::args::Args;
-use crate::expand::located;
+use crate::hygiene::located;
 
 /// Arguments that move into a closure or a future with the body, each bound again in there, used or not: only that
 /// keeps the order in which they drop, whether the body runs or not. As they have our hygiene outside, all other names

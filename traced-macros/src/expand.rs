@@ -8,6 +8,7 @@ use syn::{LitStr, ReturnType, Signature, Type};
 
 use crate::args::{Args, ErrorForm, Tag, TagForm, ValueForm};
 use crate::captures::Captures;
+use crate::hygiene::located;
 use crate::shape::{self, Body, Function, Place, Shape};
 
 /// The function as it is to be compiled.
@@ -466,9 +467,4 @@ fn block(content: TokenStream, span: Span) -> Group {
     let mut block = Group::new(Delimiter::Brace, content);
     block.set_span(span);
     block
-}
-
-/// Our hygiene and edition, at the user's place.
-pub(crate) fn located(span: Span) -> Span {
-    Span::mixed_site().located_at(span)
 }

@@ -2,13 +2,14 @@
 //!
 //! From the attribute to the compiler: `args` parses the options, `items` finds out what the attribute stands on and
 //! walks through blocks, `shape` decides how a function is to be wrapped, `expand` writes
-//! it, with the help of `captures` where arguments have to move.
+//! it, with the help of `captures` where arguments have to move. `hygiene` says whose the names in generated tokens are.
 //!
 //! [`traced-runtime`]: https://docs.rs/traced-runtime
 
 mod args;
 mod captures;
 mod expand;
+mod hygiene;
 mod items;
 mod shape;
 #[cfg(test)]
