@@ -6,8 +6,7 @@ use std::task::{Context, Poll};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::BoxError;
-use crate::call::{Call, Inside};
+use crate::call::{BoxError, Call, Inside};
 
 pin_project! {
     /// The body of a response whose call goes on until its last byte.

@@ -15,6 +15,16 @@ use traced_runtime::Span;
 use crate::grpc;
 use crate::http::exchange::Exchange;
 
+/// An error of any type, as [`tower`](https://docs.rs/tower) has it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Which side of the call this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
 /// A call that goes on: its span, and what its protocol knows. It ends once, by whichever of these comes first.
 #[derive(Debug)]
 pub(crate) struct Call {

@@ -55,12 +55,15 @@ pub mod http;
 mod layer;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
+mod role;
+mod service;
+mod settings;
 
 pub use body::Body;
-pub use layer::{Layer, Role, ServerRole, Service};
-
-/// An error of any type, as [`tower`](https://docs.rs/tower) has it.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub use call::BoxError;
+pub use layer::Layer;
+pub use role::{Role, ServerRole};
+pub use service::Service;
 
 /// The code of the README, compiled.
 #[cfg(all(doctest, feature = "axum", feature = "reqwest"))]

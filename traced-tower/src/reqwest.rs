@@ -27,10 +27,13 @@ use pin_project_lite::pin_project;
 use traced_runtime::Endpoint;
 
 use crate::body::InContext;
-use crate::call::{Call, Inside, Protocol};
-use crate::http::exchange::{self, Exchange, Side};
+use crate::call::{Call, Inside, Protocol, Side};
+use crate::http::exchange::{self, Exchange};
 use crate::http::{callee, policy};
-use crate::layer::{Layer, Role, Service, Settings, sealed};
+use crate::layer::Layer;
+use crate::role::{Role, sealed};
+use crate::service::Service;
+use crate::settings::Settings;
 
 /// The role of a `reqwest::Client`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -9,15 +9,16 @@ use http::request::Parts;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 
+use super::convention::Convention;
 use super::exchange::{self, Exchange};
+use super::options::{Options, Role, sealed};
 use super::payload::Recorded;
-use super::policy::{Convention, Side};
-use super::{Options, Role, sealed};
-use crate::BoxError;
 use crate::body::{Body, InContext};
-use crate::call::{Call, Inside, Protocol};
+use crate::call::{BoxError, Call, Inside, Protocol, Side};
 use crate::http::callee;
-use crate::layer::{Layer, Service, Settings};
+use crate::layer::Layer;
+use crate::service::Service;
+use crate::settings::Settings;
 
 /// The role of a gRPC client.
 #[derive(Clone, Debug, Default)]
@@ -33,9 +34,9 @@ impl sealed::Sealed for Client {
 
 impl Role for Client {}
 
-impl crate::layer::sealed::Sealed for Client {}
+impl crate::role::sealed::Sealed for Client {}
 
-impl crate::layer::Role for Client {
+impl crate::role::Role for Client {
     type Request = Parts;
     type Response = http::response::Parts;
 }

@@ -1,6 +1,6 @@
 //! Status codes, as the peers of the field call them.
 
-use super::policy::Convention;
+use super::convention::Convention;
 
 /// The code that a gRPC call ended with: one of those that the [specification][spec] names, or another number.
 ///

@@ -8,11 +8,11 @@ use http::{HeaderMap, Response, StatusCode};
 use traced_runtime::Span;
 
 use super::code::Code;
+use super::convention::Convention;
 use super::payload::{Direction, Messages, Payloads};
-use super::policy::{Convention, Side};
 use super::status::Status;
 use crate::body::Body;
-use crate::call::{Call, Protocol};
+use crate::call::{Call, Protocol, Side};
 
 /// How far a gRPC call has come, and what is known of its response.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ pub(crate) fn respond<B: http_body::Body>(
         None => {
             exchange.http = parts.status;
             if let Some(recording) = &mut exchange.response {
-                recording.encoding = super::encoding(&parts.headers);
+                recording.encoding = super::payload::encoding(&parts.headers);
             }
             Some(Call { span, protocol: Protocol::Grpc(exchange) })
         }

@@ -5,24 +5,9 @@ use std::fmt;
 use traced_runtime::Span;
 
 use super::code::Code;
+use super::convention::Convention;
 use super::status::Status;
-
-/// Whose names and tags the spans have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Convention {
-    /// `pkg.Service/Method`, `rpc.service`, `rpc.method`, `rpc.error_code`.
-    #[default]
-    Brave,
-    /// `/pkg.Service/Method`, `component`, `response_code`, `response_class`.
-    Otgrpc,
-}
-
-/// Which side of the call this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Client,
-    Server,
-}
+use crate::call::Side;
 
 /// What `error` says.
 struct Failed<'a>(&'a str);

@@ -12,14 +12,16 @@ use pin_project_lite::pin_project;
 use tonic::transport::server::TcpConnectInfo;
 use traced_runtime::{Endpoint, Span};
 
+use super::convention::Convention;
 use super::exchange::{self, Exchange};
+use super::options::{Options, Role, sealed};
 use super::payload::Recorded;
-use super::policy::{Convention, Side};
-use super::{Options, Role, sealed};
-use crate::BoxError;
 use crate::body::Body;
-use crate::call::{Call, Inside, Protocol};
-use crate::layer::{Callers, Layer, Service, Settings};
+use crate::call::{BoxError, Call, Inside, Protocol, Side};
+use crate::layer::Layer;
+use crate::role::Callers;
+use crate::service::Service;
+use crate::settings::Settings;
 
 /// The role of a gRPC server.
 #[derive(Clone, Debug, Default)]
@@ -36,15 +38,15 @@ impl sealed::Sealed for Server {
 
 impl Role for Server {}
 
-impl crate::layer::sealed::Sealed for Server {}
+impl crate::role::sealed::Sealed for Server {}
 
-impl crate::layer::sealed::Serves for Server {
+impl crate::role::sealed::Serves for Server {
     fn callers(&mut self) -> &mut Callers {
         &mut self.callers
     }
 }
 
-impl crate::layer::Role for Server {
+impl crate::role::Role for Server {
     type Request = Parts;
     type Response = http::response::Parts;
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use tonic::{ConnectError, TimeoutExpired};
 
 use super::code::Code;
-use super::policy::Convention;
+use super::convention::Convention;
 
 /// How many causes of a failure are told.
 const CAUSES: usize = 8;

@@ -8,12 +8,14 @@ use http::request::Parts;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 
-use super::exchange::{self, Exchange, Side};
+use super::exchange::{self, Exchange};
 use super::{callee, policy};
-use crate::BoxError;
 use crate::body::Body;
-use crate::call::{Call, Inside, Protocol};
-use crate::layer::{Layer, Role, Service, Settings, sealed};
+use crate::call::{BoxError, Call, Inside, Protocol, Side};
+use crate::layer::Layer;
+use crate::role::{Role, sealed};
+use crate::service::Service;
+use crate::settings::Settings;
 
 /// The role of an HTTP client.
 #[derive(Clone, Copy, Debug, Default)]

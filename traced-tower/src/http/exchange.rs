@@ -7,14 +7,7 @@ use traced_runtime::Span;
 
 use super::policy;
 use crate::body::Body;
-use crate::call::Call;
-
-/// Which side of the call this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Client,
-    Server,
-}
+use crate::call::{Call, Side};
 
 /// How far the response of an HTTP call has come.
 #[derive(Debug)]

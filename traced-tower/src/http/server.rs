@@ -11,11 +11,14 @@ use pin_project_lite::pin_project;
 use traced_runtime::{Endpoint, Span};
 
 use super::caller::{self, Forwarded};
-use super::exchange::{self, Exchange, Side};
+use super::exchange::{self, Exchange};
 use super::policy;
 use crate::body::Body;
-use crate::call::{Call, Inside, Protocol, Told};
-use crate::layer::{Callers, Layer, Role, Service, Settings, sealed};
+use crate::call::{Call, Inside, Protocol, Side, Told};
+use crate::layer::Layer;
+use crate::role::{Callers, Role, sealed};
+use crate::service::Service;
+use crate::settings::Settings;
 
 /// The role of an HTTP server.
 #[derive(Clone, Debug, Default)]

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{Direction, Messages, Payloads};
-use crate::grpc::policy::Convention;
+use super::message::Direction;
+use super::messages::{Messages, encoding};
+use super::payloads::Payloads;
+use crate::grpc::convention::Convention;
 
 pin_project! {
     /// A request's body, of which the messages are recorded while it passes.
@@ -65,7 +67,7 @@ impl<B> Recorded<B> {
             payloads: payloads.clone(),
             convention,
             method: method.into(),
-            encoding: super::super::encoding(&request.headers),
+            encoding: encoding(&request.headers),
             span,
         });
         Self { inner, recording }

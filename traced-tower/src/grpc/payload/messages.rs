@@ -1,5 +1,7 @@
 //! The messages in the bytes of a body.
 
+use http::HeaderMap;
+
 /// Takes apart a body as gRPC frames it: for each message a byte that says whether it is compressed, four of its length,
 /// and the message. Bytes come in parts of any length.
 #[derive(Debug)]
@@ -96,6 +98,11 @@ impl Messages {
             bytes: is_kept.then_some(&*self.first),
         })
     }
+}
+
+/// How messages are compressed, as the headers say.
+pub(crate) fn encoding(headers: &HeaderMap) -> Option<Box<str>> {
+    headers.get("grpc-encoding").and_then(|value| value.to_str().ok()).map(Into::into)
 }
 
 #[cfg(test)]

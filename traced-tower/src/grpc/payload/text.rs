@@ -1,12 +1,12 @@
 //! Messages as text, by the descriptors of their types.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, Value};
 
-use super::{DescriptorError, Direction, Payload, Problem};
+use super::message::{Direction, Payload};
 
 /// Messages inside of each other that are written. What is deeper is `…`.
 const DEPTH: usize = 32;
@@ -29,7 +29,7 @@ impl Descriptors {
             .rsplit_once('.')
             .and_then(|(message, name)| self.pool.get_message_by_name(message)?.get_field_by_name(name));
         if message.is_none() {
-            return Err(DescriptorError(Problem::NoField(field)));
+            return Err(DescriptorError::no_field(field));
         }
         Arc::make_mut(&mut self.hidden).insert(field);
         Ok(())
@@ -149,11 +149,43 @@ fn quote(bytes: &[u8], text: &mut String) {
     text.push('"');
 }
 
+/// Descriptors cannot be read, or have no such field.
+#[derive(Debug)]
+pub struct DescriptorError(Problem);
+
+#[derive(Debug)]
+enum Problem {
+    Set(prost_reflect::DescriptorError),
+    NoField(String),
+}
+
+impl DescriptorError {
+    /// No field has this full name.
+    pub(super) const fn no_field(field: String) -> Self {
+        Self(Problem::NoField(field))
+    }
+}
+
+impl fmt::Display for DescriptorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Problem::Set(error) => write!(
+                f,
+                "cannot read the descriptors of messages: {error}; give a FileDescriptorSet with all files that it imports"
+            ),
+            Problem::NoField(field) => {
+                write!(f, "cannot hide {field:?}: no field described has this full name; write package.Message.field")
+            }
+        }
+    }
+}
+
+impl std::error::Error for DescriptorError {}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test")]
 
-    use super::super::Payloads;
     use super::*;
 
     /// `message Login { string name = 1; string password = 2; Login inner = 3; repeated int32 n = 4; map<string, bytes> m = 5; }`
@@ -215,13 +247,13 @@ mod tests {
         FileDescriptorSet { file: vec![file] }.encode_to_vec()
     }
 
-    fn text(payloads: &Payloads, message: &[u8]) -> Option<String> {
-        payloads.text(&Payload { method: "/shop.Door/Enter", direction: Direction::Request, message })
+    fn text(descriptors: &Descriptors, message: &[u8]) -> Option<String> {
+        descriptors.text(&Payload { method: "/shop.Door/Enter", direction: Direction::Request, message })
     }
 
     #[test]
     fn a_message_is_written_in_go_s_compact_form() {
-        let payloads = Payloads::described(&set()).unwrap();
+        let descriptors = Descriptors::decode(&set()).unwrap();
         // name "é\"", inner { name "a" }, n [1, -1], m { "k": ff }
         let message = [
             &[0x0a, 3, 0xc3, 0xa9, b'"'][..],
@@ -231,29 +263,27 @@ mod tests {
         ]
         .concat();
         let expected = r#"name:"\303\251\"" inner:<name:"a" > n:1 n:-1 m:<key:"k" value:"\377" > "#;
-        assert_eq!(text(&payloads, &message).as_deref(), Some(expected));
-        assert_eq!(text(&payloads, b"").as_deref(), Some(""));
-        assert_eq!(text(&payloads, b"\xff"), None, "what is no such message is not rendered");
-        assert_eq!(payloads.streams("/shop.Door/Enter"), Some(false));
-        assert_eq!(payloads.streams("/shop.Door/Watch"), Some(true));
-        assert_eq!(payloads.streams("/shop.Window/Open"), None);
+        assert_eq!(text(&descriptors, &message).as_deref(), Some(expected));
+        assert_eq!(text(&descriptors, b"").as_deref(), Some(""));
+        assert_eq!(text(&descriptors, b"\xff"), None, "what is no such message is not rendered");
+        assert_eq!(descriptors.streams("/shop.Door/Enter"), Some(false));
+        assert_eq!(descriptors.streams("/shop.Door/Watch"), Some(true));
+        assert_eq!(descriptors.streams("/shop.Window/Open"), None);
     }
 
     #[test]
     fn a_hidden_field_is_hidden_at_every_depth() {
-        let payloads = Payloads::described(&set()).unwrap().hiding(["shop.Login.password"]).unwrap();
+        let mut descriptors = Descriptors::decode(&set()).unwrap();
+        descriptors.hide("shop.Login.password".to_owned()).unwrap();
         let message = [&[0x12, 1, b'x'][..], &[0x1a, 3, 0x12, 1, b'y']].concat();
-        assert_eq!(text(&payloads, &message).as_deref(), Some("password:*** inner:<password:*** > "));
+        assert_eq!(text(&descriptors, &message).as_deref(), Some("password:*** inner:<password:*** > "));
     }
 
     #[test]
     fn a_field_that_is_not_there_cannot_be_hidden() {
-        for (payloads, field) in
-            [(Payloads::described(&set()).unwrap(), "shop.Login.pasword"), (Payloads::sizes(), "shop.Login.password")]
-        {
-            let error = payloads.hiding([field]).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("cannot hide {field:?}")), "{error}");
-        }
-        assert!(Payloads::described(b"\xff").unwrap_err().to_string().contains("FileDescriptorSet"));
+        let mut descriptors = Descriptors::decode(&set()).unwrap();
+        let error = descriptors.hide("shop.Login.pasword".to_owned()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot hide \"shop.Login.pasword\""), "{error}");
+        assert!(Descriptors::decode(b"\xff").unwrap_err().to_string().contains("FileDescriptorSet"));
     }
 }
