@@ -1,12 +1,20 @@
 //! The body of a response, inside the span of its call.
 
+use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use ::http::HeaderMap;
+use ::http::response::Parts;
+use bytes::Buf;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
+use traced_runtime::Span;
 
-use crate::call::{BoxError, Call, Inside};
+use crate::call::{BoxError, Call, Inside, Protocol};
+#[cfg(feature = "tonic")]
+use crate::grpc::exchange as grpc;
+use crate::http::exchange as http;
 
 pin_project! {
     /// The body of a response whose call goes on until its last byte.
@@ -16,14 +24,29 @@ pin_project! {
     #[derive(Debug)]
     pub struct Body<B> {
         #[pin]
-        inside: Inside<B>,
+        inside: Inside<B, Exchange>,
+    }
+}
+
+impl<B: http_body::Body> Body<B> {
+    /// The body that `call` goes on with, as this response has it. Where nothing is to come, the call
+    /// ends here: nobody polls such a body.
+    pub(crate) fn go_on<X: Protocol + Into<Exchange>>(call: Option<Call<X>>, response: &Parts, inner: B) -> Self {
+        let Some(Call { span, mut exchange }) = call else { return Self::untraced(inner) };
+        exchange.expect(response, inner.size_hint().exact());
+        let call = Call { span, exchange: exchange.into() };
+        if inner.is_end_stream() {
+            call.complete(None);
+            return Self::untraced(inner);
+        }
+        Self { inside: Inside::new(inner, Some(call), Call::cut) }
     }
 }
 
 impl<B> Body<B> {
-    /// A body which ends `call`; `None` if that has ended.
-    pub(crate) const fn new(inner: B, call: Option<Call>) -> Self {
-        Self { inside: Inside::new(inner, call, Call::cut) }
+    /// A body of no call, or of one that has ended.
+    pub(crate) const fn untraced(inner: B) -> Self {
+        Self { inside: Inside::new(inner, None, drop) }
     }
 }
 
@@ -55,18 +78,17 @@ where
             (_, None) => {}
             (Some(Ok(frame)), Some(mut ongoing)) => {
                 if let Some(data) = frame.data_ref() {
-                    ongoing.data(data);
+                    ongoing.exchange.data(data);
                 }
-                if let Some(trailers) = frame.trailers_ref() {
-                    ongoing.trailers(trailers);
-                } else if is_end {
-                    ongoing.complete();
+                let trailers = frame.trailers_ref();
+                if trailers.is_some() || is_end {
+                    ongoing.complete(trailers);
                 } else {
                     *call = Some(ongoing);
                 }
             }
             (Some(Err(error)), Some(call)) => call.failed(&**error),
-            (None, Some(call)) => call.complete(),
+            (None, Some(call)) => call.complete(None),
         }
         Poll::Ready(result)
     }
@@ -77,6 +99,64 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.inside.inner().map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
+    }
+}
+
+/// What is known of a call of either protocol: the type of a body does not say which it is.
+#[derive(Debug)]
+pub(crate) enum Exchange {
+    Http(http::Exchange),
+    #[cfg(feature = "tonic")]
+    Grpc(grpc::Exchange),
+}
+
+impl From<http::Exchange> for Exchange {
+    fn from(exchange: http::Exchange) -> Self {
+        Self::Http(exchange)
+    }
+}
+
+#[cfg(feature = "tonic")]
+impl From<grpc::Exchange> for Exchange {
+    fn from(exchange: grpc::Exchange) -> Self {
+        Self::Grpc(exchange)
+    }
+}
+
+/// Does the same with whichever it is.
+macro_rules! either {
+    ($exchange:expr, $inner:ident => $what:expr) => {
+        match $exchange {
+            Exchange::Http($inner) => $what,
+            #[cfg(feature = "tonic")]
+            Exchange::Grpc($inner) => $what,
+        }
+    };
+}
+
+impl Protocol for Exchange {
+    fn expect(&mut self, response: &Parts, exact: Option<u64>) {
+        either!(self, exchange => exchange.expect(response, exact));
+    }
+
+    fn data(&mut self, data: &impl Buf) {
+        either!(self, exchange => exchange.data(data));
+    }
+
+    fn complete(self, trailers: Option<&HeaderMap>, span: Span) {
+        either!(self, exchange => exchange.complete(trailers, span));
+    }
+
+    fn failed(self, error: &(dyn Error + 'static), span: Span) {
+        either!(self, exchange => exchange.failed(error, span));
+    }
+
+    fn abandoned(self, span: Span) {
+        either!(self, exchange => exchange.abandoned(span));
+    }
+
+    fn cut(self, span: Span) {
+        either!(self, exchange => exchange.cut(span));
     }
 }
 

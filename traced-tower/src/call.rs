@@ -11,10 +11,6 @@ use http::response::Parts;
 use pin_project_lite::pin_project;
 use traced_runtime::Span;
 
-#[cfg(feature = "tonic")]
-use crate::grpc;
-use crate::http::exchange::Exchange;
-
 /// An error of any type, as [`tower`](https://docs.rs/tower) has it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -25,89 +21,67 @@ pub(crate) enum Side {
     Server,
 }
 
-/// A call that goes on: its span, and what its protocol knows. It ends once, by whichever of these comes first.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) span: Span,
-    pub(crate) protocol: Protocol,
-}
-
-/// What the rest of a response means.
-#[derive(Debug)]
-pub(crate) enum Protocol {
-    Http(Exchange),
-    #[cfg(feature = "tonic")]
-    Grpc(grpc::exchange::Exchange),
-}
-
-impl Call {
-    /// The response of an HTTP call is there, with a body of so many bytes if that is known.
-    pub(crate) fn expect(&mut self, response: &Parts, exact: Option<u64>) {
-        match &mut self.protocol {
-            Protocol::Http(exchange) => exchange.expect(response, exact),
-            #[cfg(feature = "tonic")]
-            Protocol::Grpc(_) => {}
-        }
-    }
+/// What a protocol knows of a call that goes on, and how it ends the call's span.
+pub trait Protocol: fmt::Debug + Sized {
+    /// The response is there, with a body of so many bytes if that is known.
+    fn expect(&mut self, response: &Parts, exact: Option<u64>);
 
     /// A part of the body has passed.
-    pub(crate) fn data(&mut self, data: &impl Buf) {
-        match &mut self.protocol {
-            Protocol::Http(exchange) => exchange.data(data.remaining()),
-            #[cfg(feature = "tonic")]
-            Protocol::Grpc(exchange) => exchange.data(data),
-        }
-    }
+    fn data(&mut self, data: &impl Buf);
 
-    /// The trailers, after which nothing comes.
-    pub(crate) fn trailers(self, trailers: &HeaderMap) {
-        match self.protocol {
-            Protocol::Http(_) => {
-                let _ = trailers;
-                self.span.finish();
-            }
-            #[cfg(feature = "tonic")]
-            Protocol::Grpc(exchange) => exchange.complete(Some(trailers), self.span),
-        }
-    }
+    /// The body has passed as a whole, with these trailers or without any.
+    fn complete(self, trailers: Option<&HeaderMap>, span: Span);
 
-    /// The body has passed as a whole.
-    pub(crate) fn complete(self) {
-        match self.protocol {
-            Protocol::Http(_) => self.span.finish(),
-            #[cfg(feature = "tonic")]
-            Protocol::Grpc(exchange) => exchange.complete(None, self.span),
-        }
+    /// Neither a response nor the rest of one will come.
+    fn failed(self, error: &(dyn Error + 'static), span: Span);
+
+    /// Nobody waits for the response any more.
+    fn abandoned(self, span: Span);
+
+    /// The body was dropped before its end.
+    fn cut(self, span: Span);
+}
+
+/// A call that goes on: its span, and what its protocol knows. It ends once, by whichever of these
+/// comes first.
+#[derive(Debug)]
+pub struct Call<X> {
+    pub(crate) span: Span,
+    pub(crate) exchange: X,
+}
+
+impl<X: Protocol> Call<X> {
+    /// The body has passed as a whole, with these trailers or without any.
+    pub(crate) fn complete(self, trailers: Option<&HeaderMap>) {
+        self.end(|exchange, span| exchange.complete(trailers, span));
     }
 
     /// Neither a response nor the rest of one will come.
     pub(crate) fn failed(self, error: &(dyn Error + 'static)) {
-        match self.protocol {
-            Protocol::Http(_) => self.span.error(error),
-            #[cfg(feature = "tonic")]
-            Protocol::Grpc(exchange) => exchange.failed(error, self.span),
-        }
+        self.end(|exchange, span| exchange.failed(error, span));
     }
 
     /// Nobody waits for the response any more.
     pub(crate) fn abandoned(self) {
-        match self.protocol {
-            // The destructor of a span sees the panic.
-            _ if std::thread::panicking() => drop(self.span),
-            Protocol::Http(_) => self.span.cancel(),
-            #[cfg(feature = "tonic")]
-            Protocol::Grpc(exchange) => exchange.cancelled(self.span),
-        }
+        self.dropped(X::abandoned);
     }
 
     /// The body was dropped before its end.
     pub(crate) fn cut(self) {
-        match self.protocol {
-            _ if std::thread::panicking() => drop(self.span),
-            Protocol::Http(exchange) if exchange.ends_well_when_cut() => self.span.finish(),
-            Protocol::Http(_) => self.span.cancel(),
-            #[cfg(feature = "tonic")]
-            Protocol::Grpc(exchange) => exchange.cancelled(self.span),
+        self.dropped(X::cut);
+    }
+
+    fn dropped(self, end: impl FnOnce(X, Span)) {
+        // The destructor of a span sees a panic.
+        if !std::thread::panicking() {
+            self.end(end);
+        }
+    }
+
+    /// Ends the span as the protocol has it. One that is not recorded needs no words.
+    fn end(self, end: impl FnOnce(X, Span)) {
+        if self.span.is_recorded() {
+            end(self.exchange, self.span);
         }
     }
 }
@@ -115,15 +89,15 @@ impl Call {
 pin_project! {
     /// A future or a body of a call. It is polled and dropped inside the call's span; a panic ends the call.
     #[derive(Debug)]
-    pub(crate) struct Inside<T> {
+    pub(crate) struct Inside<T, X> {
         // There until it is dropped, if it ever was.
         #[pin]
         inner: Option<T>,
-        call: Option<Call>,
-        ending: fn(Call),
+        call: Option<Call<X>>,
+        ending: fn(Call<X>),
     }
 
-    impl<T> PinnedDrop for Inside<T> {
+    impl<T, X> PinnedDrop for Inside<T, X> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             {
@@ -137,19 +111,19 @@ pin_project! {
     }
 }
 
-impl<T> Inside<T> {
+impl<T, X> Inside<T, X> {
     /// `inner` inside the span of `call`; what happens to it when `inner` is dropped before its end, `ending` says.
-    pub(crate) const fn new(inner: T, call: Option<Call>, ending: fn(Call)) -> Self {
+    pub(crate) const fn new(inner: T, call: Option<Call<X>>, ending: fn(Call<X>)) -> Self {
         Self { inner: Some(inner), call, ending }
     }
 
     /// Nothing, in no call.
     pub(crate) const fn empty() -> Self {
-        Self { inner: None, call: None, ending: drop::<Call> }
+        Self { inner: None, call: None, ending: drop::<Call<X>> }
     }
 
     /// Polls a future inside the span; with what it gives comes the call, which the future has outlived.
-    pub(crate) fn poll_call(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<(T::Output, Option<Call>)>
+    pub(crate) fn poll_call(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<(T::Output, Option<Call<X>>)>
     where
         T: Future,
     {
@@ -162,7 +136,7 @@ impl<T> Inside<T> {
     }
 
     /// The call, unless it has ended.
-    pub(crate) fn call(self: Pin<&mut Self>) -> &mut Option<Call> {
+    pub(crate) fn call(self: Pin<&mut Self>) -> &mut Option<Call<X>> {
         self.project().call
     }
 
@@ -180,11 +154,11 @@ impl<T> Inside<T> {
 }
 
 /// Ends the call of a poll that panics: its span sees that it is dropped by a panic.
-struct Unwinding<'a> {
-    call: Option<&'a mut Option<Call>>,
+struct Unwinding<'a, X> {
+    call: Option<&'a mut Option<Call<X>>>,
 }
 
-impl Drop for Unwinding<'_> {
+impl<X> Drop for Unwinding<'_, X> {
     fn drop(&mut self) {
         if let Some(call) = &mut self.call {
             drop(call.take());

@@ -100,7 +100,7 @@ impl<S, R: Role> tower_layer::Layer<S> for Layer<R> {
     type Service = Service<S, R>;
 
     fn layer(&self, inner: S) -> Service<S, R> {
-        Service { inner, settings: Arc::new(self.settings.clone()) }
+        Service::new(inner, self.settings.clone())
     }
 }
 

@@ -51,6 +51,7 @@ mod body;
 mod call;
 #[cfg(feature = "tonic")]
 pub mod grpc;
+mod hooks;
 pub mod http;
 mod layer;
 #[cfg(feature = "reqwest")]

@@ -18,21 +18,20 @@
 //! may retry. A response is the client's own, with its `url()`, `remote_addr()` and extensions; the span goes on until its body is
 //! read or dropped. A body of the request that is a stream is polled inside the span.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::borrow::Cow;
 
+use ::http::HeaderMap;
 use ::reqwest::{Body, Error, Request, Response, ResponseBuilderExt as _};
-use pin_project_lite::pin_project;
-use traced_runtime::Endpoint;
+use traced_runtime::{Endpoint, Span};
 
-use crate::body::InContext;
-use crate::call::{Call, Inside, Protocol, Side};
-use crate::http::exchange::{self, Exchange};
+use crate::body::{self, InContext};
+use crate::call::{Call, Side};
+use crate::hooks::{Hooks, TakesRequest, TakesResult};
+use crate::http::exchange::Exchange;
 use crate::http::{callee, policy};
 use crate::layer::Layer;
 use crate::role::{Role, sealed};
-use crate::service::Service;
+use crate::service::ResponseFuture;
 use crate::settings::Settings;
 
 /// The role of a `reqwest::Client`.
@@ -54,96 +53,105 @@ pub fn client() -> Layer<Client> {
     Layer::of(Client::default())
 }
 
-impl<S> tower_service::Service<Request> for Service<S, Client>
-where
-    S: tower_service::Service<Request, Response = Response, Error = Error>,
-{
-    type Response = Response;
+/// The response to a `reqwest::Client`, to come.
+pub type ClientFuture<F> = ResponseFuture<F, Client>;
+
+impl Hooks for Client {
+    type Exchange = Exchange;
+
+    fn name<'a>(_: &Settings<Self>, request: &'a Request) -> Cow<'a, str> {
+        request.method().as_str().into()
+    }
+
+    fn start(settings: &Settings<Self>, name: &str, request: &Request) -> Span {
+        settings.client_span(name, request)
+    }
+
+    fn on_request(_: &Settings<Self>, request: &Request, span: &Span) {
+        let url = request.url();
+        policy::tell_request(request.method(), url.path(), span);
+        if let Some(server) = url.host_str().and_then(|host| callee::of_host(host, url.port_or_known_default())) {
+            span.remote(server);
+        }
+    }
+
+    fn outgoing(request: &mut Request) -> Option<&mut HeaderMap> {
+        Some(request.headers_mut())
+    }
+
+    fn exchange(_: &Settings<Self>, request: &Request, _: &Span) -> Exchange {
+        Exchange::new(Side::Client, request.method().clone())
+    }
+
+    fn on_response(settings: &Settings<Self>, call: &mut Call<Exchange>, response: &Response) {
+        policy::tell_status(response.status(), &call.span);
+        // Of a proxy, say: the address that the user has set is not to be lost for it.
+        let is_set = settings.remote.as_ref().is_some_and(|remote| remote.ip_addr().is_some());
+        if let Some(peer) = response.remote_addr().filter(|_| !is_set) {
+            call.span.remote(Endpoint::new().ip(peer.ip().to_canonical()).port(peer.port()));
+        }
+    }
+}
+
+impl TakesRequest<Request> for Client {
+    type Body = ();
+    type Sent = Request;
+
+    fn split(request: Request) -> (Request, ()) {
+        (request, ())
+    }
+
+    fn join(_: &Settings<Self>, mut request: Request, (): (), call: Option<&Call<Exchange>>) -> Request {
+        if let Some(call) = call {
+            if let Some(body) = request.body_mut().take_if(|body| body.as_bytes().is_none()) {
+                *request.body_mut() = Some(Body::wrap(InContext::new(body, call.span.context())));
+            }
+        }
+        request
+    }
+}
+
+impl TakesResult<Response, Error> for Client {
+    type Body = ();
+    type Output = Response;
     type Error = Error;
-    type Future = ClientFuture<S::Future>;
 
-    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(task)
+    fn split(response: Response) -> (Response, ()) {
+        (response, ())
     }
 
-    fn call(&mut self, mut request: Request) -> ClientFuture<S::Future> {
-        let name = self.settings.name(&request);
-        let span = self.settings.client_span(name.as_deref().unwrap_or(request.method().as_str()), &request);
-        if span.is_recorded() {
-            span.tag(policy::METHOD, request.method().as_str());
-            span.tag(policy::PATH, request.url().path());
-            let (host, port) = (request.url().host_str(), request.url().port_or_known_default());
-            if let Some(server) = host.and_then(|host| callee::of_host(host, port)) {
-                span.remote(server);
-            }
-            self.settings.tell_request(&request, &span);
+    fn join(call: Option<Call<Exchange>>, response: Response, (): ()) -> Response {
+        match call {
+            Some(call) => with_body_of(call, response),
+            None => response,
         }
-        span.context().inject(request.headers_mut());
-        let exchange = Exchange::new(Side::Client, request.method().clone());
-        if let Some(body) = request.body_mut().take_if(|body| body.as_bytes().is_none()) {
-            *request.body_mut() = Some(Body::wrap(InContext::new(body, span.context())));
+    }
+
+    fn error(error: Error) -> Error {
+        error
+    }
+
+    /// Tells the span of the error, without the address: its query may hold what must not be recorded.
+    fn on_failure(call: Option<Call<Exchange>>, error: Error) -> Error {
+        let Some(call) = call else { return error };
+        let url = error.url().cloned();
+        let error = error.without_url();
+        call.failed(&error);
+        match url {
+            Some(url) => error.with_url(url),
+            None => error,
         }
-        let future = {
-            let _scope = span.attach();
-            self.inner.call(request)
-        };
-        let call = Call { span, protocol: Protocol::Http(exchange) };
-        let inside = Inside::new(future, Some(call), Call::abandoned);
-        ClientFuture { inside, settings: Arc::clone(&self.settings) }
-    }
-}
-
-pin_project! {
-    /// The response to a `reqwest::Client`, to come.
-    #[must_use = "futures do nothing unless polled"]
-    #[derive(Debug)]
-    pub struct ClientFuture<F> {
-        #[pin]
-        inside: Inside<F>,
-        settings: Arc<Settings<Client>>,
-    }
-}
-
-impl<F: Future<Output = Result<Response, Error>>> Future for ClientFuture<F> {
-    type Output = Result<Response, Error>;
-
-    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let settings = this.settings;
-        this.inside.poll_call(task).map(|(result, call)| match (result, call) {
-            (Ok(response), Some(call)) if call.span.is_recorded() => {
-                exchange::tell_status(response.status(), &call.span);
-                if let Some(peer) = response.remote_addr() {
-                    call.span.remote(Endpoint::new().ip(peer.ip()).port(peer.port()));
-                }
-                settings.tell_response(&response, &call.span);
-                Ok(with_body_of(call, response))
-            }
-            (Err(error), Some(call)) => Err(failed(call, error)),
-            (result, _) => result,
-        })
     }
 }
 
 /// The same response, whose body the call goes on with.
-fn with_body_of(call: Call, response: Response) -> Response {
+fn with_body_of(call: Call<Exchange>, response: Response) -> Response {
     let url = ::http::Response::builder().url(response.url().clone()).body(());
-    let (mut parts, body) = ::http::Response::<Body>::from(response).into_parts();
+    let (mut parts, rest) = ::http::Response::<Body>::from(response).into_parts();
     if let Ok(url) = url {
         // Where the conversion into a response of reqwest's looks for it.
         parts.extensions.extend(url.into_parts().0.extensions);
     }
-    let body = exchange::go_on(Some(call), &parts, body);
+    let body = body::Body::go_on(Some(call), &parts, rest);
     ::http::Response::from_parts(parts, Body::wrap(body)).into()
-}
-
-/// Tells the span of the error, without the address: its query may hold what must not be recorded.
-fn failed(call: Call, error: Error) -> Error {
-    let url = error.url().cloned();
-    let error = error.without_url();
-    call.failed(&error);
-    match url {
-        Some(url) => error.with_url(url),
-        None => error,
-    }
 }

@@ -13,7 +13,8 @@ type Name<R> = Arc<dyn Fn(&<R as Role>::Request) -> Cow<'static, str> + Send + S
 type Decide<R> = Arc<dyn Fn(&<R as Role>::Request) -> Sampling + Send + Sync>;
 type Tags<T> = Arc<dyn Fn(&T, &Span) + Send + Sync>;
 
-pub(crate) struct Settings<R: Role> {
+/// What the user of a layer has set.
+pub struct Settings<R: Role> {
     pub(crate) role: R,
     pub(crate) tracer: Option<Tracer>,
     pub(crate) name: Option<Name<R>>,

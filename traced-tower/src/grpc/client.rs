@@ -1,23 +1,22 @@
 //! The client's side of a gRPC call.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
-use pin_project_lite::pin_project;
+use http::{HeaderMap, Request, Response, response};
+use tonic::body::Body as TonicBody;
+use traced_runtime::Span;
 
 use super::convention::Convention;
-use super::exchange::{self, Exchange};
+use super::exchange::Exchange;
 use super::options::{Options, Role, sealed};
-use super::payload::Recorded;
 use crate::body::{Body, InContext};
-use crate::call::{BoxError, Call, Inside, Protocol, Side};
+use crate::call::{BoxError, Call, Side};
+use crate::hooks::{Hooks, TakesRequest, TakesResult};
 use crate::http::callee;
 use crate::layer::Layer;
-use crate::service::Service;
+use crate::service::ResponseFuture;
 use crate::settings::Settings;
 
 /// The role of a gRPC client.
@@ -38,7 +37,7 @@ impl crate::role::sealed::Sealed for Client {}
 
 impl crate::role::Role for Client {
     type Request = Parts;
-    type Response = http::response::Parts;
+    type Response = response::Parts;
 }
 
 /// A layer for gRPC clients, around a `tonic::transport::Channel`: each call is a span of kind `CLIENT`, and its metadata
@@ -63,99 +62,98 @@ pub fn client() -> Layer<Client> {
     Layer::of(Client::default())
 }
 
-impl<S, Q, B> tower_service::Service<Request<Q>> for Service<S, Client>
+/// The response to a gRPC client, to come.
+pub type ClientFuture<F> = ResponseFuture<F, Client>;
+
+impl Hooks for Client {
+    type Exchange = Exchange;
+
+    fn traces(settings: &Settings<Self>, request: &Parts) -> bool {
+        settings.role.options.traces(request)
+    }
+
+    fn name<'a>(settings: &Settings<Self>, request: &'a Parts) -> Cow<'a, str> {
+        settings.role.options.convention.name(request.uri.path()).into()
+    }
+
+    fn start(settings: &Settings<Self>, name: &str, request: &Parts) -> Span {
+        settings.client_span(name, request)
+    }
+
+    fn on_request(settings: &Settings<Self>, request: &Parts, span: &Span) {
+        let convention = settings.role.options.convention;
+        convention.tell_request(request.uri.path(), span);
+        // otgrpc's spans name nobody.
+        if let (Some(server), Convention::Brave) = (callee::of_uri(&request.uri), convention) {
+            span.remote(server);
+        }
+    }
+
+    fn outgoing(request: &mut Parts) -> Option<&mut HeaderMap> {
+        Some(&mut request.headers)
+    }
+
+    fn exchange(settings: &Settings<Self>, request: &Parts, span: &Span) -> Exchange {
+        let options = &settings.role.options;
+        Exchange::new(Side::Client, options.convention, options.payloads(span), request.uri.path())
+    }
+
+    fn on_response(_: &Settings<Self>, Call { span, exchange }: &mut Call<Exchange>, response: &response::Parts) {
+        exchange.answered(response, span);
+    }
+}
+
+impl<B> TakesRequest<Request<B>> for Client
 where
-    S: tower_service::Service<Request<tonic::body::Body>, Response = Response<B>>,
-    S::Error: Into<BoxError>,
-    Q: http_body::Body<Data = Bytes> + Send + 'static,
-    Q::Error: Into<BoxError>,
-    B: http_body::Body,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
 {
-    type Response = Response<Body<B>>;
+    type Body = B;
+    type Sent = Request<TonicBody>;
+
+    fn split(request: Request<B>) -> (Parts, B) {
+        request.into_parts()
+    }
+
+    fn join(settings: &Settings<Self>, request: Parts, body: B, call: Option<&Call<Exchange>>) -> Request<TonicBody> {
+        let body = match call {
+            Some(call) => {
+                let body = settings.role.options.body(body, &request, &call.span);
+                TonicBody::new(InContext::new(body, call.span.context()))
+            }
+            None => TonicBody::new(body),
+        };
+        Request::from_parts(request, body)
+    }
+}
+
+impl<B: http_body::Body, E: Into<BoxError>> TakesResult<Response<B>, E> for Client {
+    type Body = B;
+    type Output = Response<Body<B>>;
     type Error = BoxError;
-    type Future = ClientFuture<S::Future>;
 
-    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(task).map_err(Into::into)
+    fn split(response: Response<B>) -> (response::Parts, B) {
+        response.into_parts()
     }
 
-    fn call(&mut self, request: Request<Q>) -> ClientFuture<S::Future> {
-        let (mut parts, body) = request.into_parts();
-        let options = &self.settings.role.options;
-        if !options.traces(&parts) {
-            let request = Request::from_parts(parts, tonic::body::Body::new(body));
-            let inside = Inside::new(self.inner.call(request), None, Call::abandoned);
-            return ClientFuture { inside, settings: Arc::clone(&self.settings) };
-        }
-        let path = parts.uri.path();
-        let name = self.settings.name(&parts);
-        let span = self.settings.client_span(name.as_deref().unwrap_or(options.convention.name(path)), &parts);
-        if span.is_recorded() {
-            options.convention.tell_request(path, &span);
-            // otgrpc's spans name nobody.
-            if let (Some(server), Convention::Brave) = (callee::of_uri(&parts.uri), options.convention) {
-                span.remote(server);
-            }
-            self.settings.tell_request(&parts, &span);
-        }
-        let context = span.context();
-        context.inject(&mut parts.headers);
-        let payloads = options.payloads.as_ref().filter(|_| span.is_recorded());
-        let exchange = Exchange::new(Side::Client, options.convention, payloads, parts.uri.path());
-        let body = match payloads {
-            Some(payloads) => {
-                let body = Recorded::new(body, payloads, options.convention, &parts, context.clone());
-                tonic::body::Body::new(InContext::new(body, context))
-            }
-            None => tonic::body::Body::new(InContext::new(body, context)),
+    fn join(call: Option<Call<Exchange>>, response: response::Parts, body: B) -> Response<Body<B>> {
+        let body = Body::go_on(call.and_then(Exchange::go_on), &response, body);
+        Response::from_parts(response, body)
+    }
+
+    fn error(error: E) -> BoxError {
+        error.into()
+    }
+
+    /// What the transport says becomes a status here, as it would in the client behind.
+    fn on_failure(call: Option<Call<Exchange>>, error: E) -> BoxError {
+        let error = match tonic::Status::try_from_error(error.into()) {
+            Ok(status) => status.into(),
+            Err(error) => error,
         };
-        let future = {
-            let _scope = span.attach();
-            self.inner.call(Request::from_parts(parts, body))
-        };
-        let call = Call { span, protocol: Protocol::Grpc(exchange) };
-        let inside = Inside::new(future, Some(call), Call::abandoned);
-        ClientFuture { inside, settings: Arc::clone(&self.settings) }
-    }
-}
-
-pin_project! {
-    /// The response to a gRPC client, to come.
-    #[must_use = "futures do nothing unless polled"]
-    #[derive(Debug)]
-    pub struct ClientFuture<F> {
-        #[pin]
-        inside: Inside<F>,
-        settings: Arc<Settings<Client>>,
-    }
-}
-
-impl<F, B, E> Future for ClientFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-    E: Into<BoxError>,
-    B: http_body::Body,
-{
-    type Output = Result<Response<Body<B>>, BoxError>;
-
-    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let settings = this.settings;
-        this.inside.poll_call(task).map(|(result, call)| match result {
-            Ok(response) => {
-                Ok(exchange::respond(call, response, |response, span| settings.tell_response(response, span)))
-            }
-            Err(error) => {
-                // What the transport says becomes a status here, as it would in the client behind.
-                let error = match tonic::Status::try_from_error(error.into()) {
-                    Ok(status) => status.into(),
-                    Err(error) => error,
-                };
-                if let Some(call) = call {
-                    call.failed(&*error);
-                }
-                Err(error)
-            }
-        })
+        if let Some(call) = call {
+            call.failed(&*error);
+        }
+        error
     }
 }

@@ -4,24 +4,32 @@ use std::error::Error;
 
 use bytes::Buf;
 use http::response::Parts;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, StatusCode};
 use traced_runtime::Span;
 
 use super::code::Code;
 use super::convention::Convention;
-use super::payload::{Direction, Messages, Payloads};
+use super::payload::{Direction, Messages, Payloads, encoding};
 use super::status::Status;
-use crate::body::Body;
 use crate::call::{Call, Protocol, Side};
 
 /// How far a gRPC call has come, and what is known of its response.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub struct Exchange {
     side: Side,
     convention: Convention,
     http: StatusCode,
     is_stream: bool,
     response: Option<Recording>,
+    answer: Option<Answer>,
+}
+
+/// What the headers of a response say of the end of its call.
+#[derive(Debug)]
+enum Answer {
+    Status,
+    /// There is no such method: the call is none.
+    NoMethod,
 }
 
 /// The response's messages.
@@ -41,11 +49,58 @@ impl Exchange {
             Some(Recording { payloads: payloads.clone(), messages, method: method.into(), encoding: None })
         });
         let is_stream = payloads.is_some_and(|payloads| payloads.streams(method) == Some(true));
-        Self { side, convention, http: StatusCode::OK, is_stream, response }
+        Self { side, convention, http: StatusCode::OK, is_stream, response, answer: None }
     }
 
-    /// A part of the response has passed.
-    pub(crate) fn data(&mut self, data: &impl Buf) {
+    /// Tells a span of the status that the headers of its response say, if they do.
+    pub(crate) fn answered(&mut self, response: &Parts, span: &Span) {
+        let Some(status) = Status::of_headers(&response.headers) else { return };
+        if is_unknown_method(self.side, &status, response) {
+            self.answer = Some(Answer::NoMethod);
+        } else {
+            self.convention.tell(self.side, &status, span);
+            self.annotate(status.code, span);
+            self.answer = Some(Answer::Status);
+        }
+    }
+
+    /// A call that goes on; `None` if the headers of its response have ended it.
+    pub(crate) fn go_on(call: Call<Self>) -> Option<Call<Self>> {
+        match call.exchange.answer {
+            None => return Some(call),
+            Some(Answer::Status) => call.span.finish(),
+            Some(Answer::NoMethod) => call.span.abandon(),
+        }
+        None
+    }
+
+    /// The call has ended with this status.
+    fn end(mut self, status: &Status, span: Span) {
+        self.annotate(status.code, &span);
+        self.convention.end(self.side, status, span);
+    }
+
+    /// Tells a span of the response's message, where there was one and no error.
+    fn annotate(&mut self, code: Code, span: &Span) {
+        if let (Some(recording), Code::OK) = (self.response.take(), code) {
+            let Recording { payloads, messages, method, encoding } = recording;
+            let of = Direction::Response;
+            if let Some(text) = payloads.annotation(self.convention, &method, of, encoding.as_deref(), &messages) {
+                span.annotate(&text);
+            }
+        }
+    }
+}
+
+impl Protocol for Exchange {
+    fn expect(&mut self, response: &Parts, _: Option<u64>) {
+        self.http = response.status;
+        if let Some(recording) = &mut self.response {
+            recording.encoding = encoding(&response.headers);
+        }
+    }
+
+    fn data(&mut self, data: &impl Buf) {
         if let Some(recording) = &mut self.response {
             let mut rest = data.remaining();
             let mut parts = [std::io::IoSlice::new(&[]); 16];
@@ -61,26 +116,12 @@ impl Exchange {
         }
     }
 
-    /// The call has ended with this status.
-    pub(crate) fn end(self, status: &Status, span: Span) {
-        if let (Some(recording), Code::OK) = (self.response, status.code) {
-            let Recording { payloads, messages, method, encoding } = recording;
-            let of = Direction::Response;
-            if let Some(text) = payloads.annotation(self.convention, &method, of, encoding.as_deref(), &messages) {
-                span.annotate(&text);
-            }
-        }
-        self.convention.end(self.side, status, span);
-    }
-
-    /// The response has ended with these trailers, or without any.
-    pub(crate) fn complete(self, trailers: Option<&HeaderMap>, span: Span) {
-        let status = trailers.and_then(Status::of_headers).unwrap_or_else(|| Status::missing(self.http));
+    fn complete(self, trailers: Option<&HeaderMap>, span: Span) {
+        let status = trailers.and_then(Status::of_headers).unwrap_or_else(|| Status::missing(self.http, self.side));
         self.end(&status, span);
     }
 
-    /// There will be no response, or no rest of one.
-    pub(crate) fn failed(self, error: &(dyn Error + 'static), span: Span) {
+    fn failed(self, error: &(dyn Error + 'static), span: Span) {
         let of_transport = match self.side {
             Side::Client => Status::of_transport(error, self.convention),
             Side::Server => None,
@@ -91,9 +132,12 @@ impl Exchange {
         }
     }
 
-    /// The client has left.
-    pub(crate) fn cancelled(self, span: Span) {
+    fn abandoned(self, span: Span) {
         self.convention.end_cancelled(self.side, self.is_stream, span);
+    }
+
+    fn cut(self, span: Span) {
+        self.abandoned(span);
     }
 }
 
@@ -107,37 +151,6 @@ fn status_in(error: &(dyn Error + 'static)) -> Option<Status> {
         cause = error.source();
     }
     None
-}
-
-/// A response whose call goes on until its trailers. Where the headers say how it has ended, it ends here.
-pub(crate) fn respond<B: http_body::Body>(
-    call: Option<Call>,
-    response: Response<B>,
-    tell: impl FnOnce(&Parts, &Span),
-) -> Response<Body<B>> {
-    let (parts, body) = response.into_parts();
-    let Some(Call { span, protocol: Protocol::Grpc(mut exchange) }) = call else {
-        return Response::from_parts(parts, Body::new(body, None));
-    };
-    tell(&parts, &span);
-    let call = match Status::of_headers(&parts.headers) {
-        Some(status) if is_unknown_method(exchange.side, &status, &parts) => {
-            span.abandon();
-            None
-        }
-        Some(status) => {
-            exchange.end(&status, span);
-            None
-        }
-        None => {
-            exchange.http = parts.status;
-            if let Some(recording) = &mut exchange.response {
-                recording.encoding = super::payload::encoding(&parts.headers);
-            }
-            Some(Call { span, protocol: Protocol::Grpc(exchange) })
-        }
-    };
-    Response::from_parts(parts, Body::new(body, call))
 }
 
 /// Whether a server says at once that it has no such method. As with the peers, whose interceptors stand behind the table of

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::request::Parts;
+use traced_runtime::Span;
 
 use super::convention::Convention;
-use super::payload::Payloads;
+use super::payload::{Payloads, Recorded};
+use crate::call::BoxError;
 use crate::layer::Layer;
 use crate::role;
 
-/// The side of a gRPC call: [`Client`] or [`Server`].
+/// The side of a gRPC call: [`Client`](super::Client) or [`Server`](super::Server).
 pub trait Role: role::Role<Request = Parts> + sealed::Sealed {}
 
 pub(crate) mod sealed {
@@ -29,7 +32,7 @@ type Only = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 #[doc(hidden)]
 pub struct Options {
     pub(crate) convention: Convention,
-    pub(crate) payloads: Option<Payloads>,
+    payloads: Option<Payloads>,
     only: Option<Only>,
 }
 
@@ -37,6 +40,25 @@ impl Options {
     /// Whether this call is traced.
     pub(crate) fn traces(&self, request: &Parts) -> bool {
         self.only.as_ref().is_none_or(|only| only(request))
+    }
+
+    /// How the messages of a call are recorded, if they and it are.
+    pub(crate) fn payloads(&self, span: &Span) -> Option<&Payloads> {
+        self.payloads.as_ref().filter(|_| span.is_recorded())
+    }
+
+    /// A request's body, of which the messages are told the span if they are recorded.
+    pub(crate) fn body<B>(&self, body: B, request: &Parts, span: &Span) -> tonic::body::Body
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        match self.payloads(span) {
+            Some(payloads) => {
+                tonic::body::Body::new(Recorded::new(body, payloads, self.convention, request, span.context()))
+            }
+            None => tonic::body::Body::new(body),
+        }
     }
 }
 

@@ -37,8 +37,14 @@ impl Convention {
 
     /// Ends a span by the status of its call.
     pub(crate) fn end(self, side: Side, status: &Status, span: Span) {
+        self.tell(side, status, &span);
+        span.finish();
+    }
+
+    /// Tells a span of the status of its call.
+    pub(crate) fn tell(self, side: Side, status: &Status, span: &Span) {
         if status.code == Code::OK {
-            return span.finish();
+            return;
         }
         match self {
             Self::Brave => {
@@ -56,7 +62,6 @@ impl Convention {
                 }
             }
         }
-        span.finish();
     }
 
     /// Ends the span of a call for which the service gave an error instead of a response.

@@ -1,26 +1,25 @@
 //! The server's side of a gRPC call.
 
-use std::fmt;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::borrow::Cow;
+use std::fmt::Display;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
-use pin_project_lite::pin_project;
+use http::{Request, Response, response};
+use tonic::body::Body as TonicBody;
 use tonic::transport::server::TcpConnectInfo;
 use traced_runtime::{Endpoint, Span};
 
 use super::convention::Convention;
-use super::exchange::{self, Exchange};
+use super::exchange::Exchange;
 use super::options::{Options, Role, sealed};
-use super::payload::Recorded;
 use crate::body::Body;
-use crate::call::{BoxError, Call, Inside, Protocol, Side};
+use crate::call::{BoxError, Call, Side, Told};
+use crate::hooks::{Hooks, TakesRequest, TakesResult};
+use crate::http::caller;
 use crate::layer::Layer;
 use crate::role::Callers;
-use crate::service::Service;
+use crate::service::ResponseFuture;
 use crate::settings::Settings;
 
 /// The role of a gRPC server.
@@ -48,7 +47,7 @@ impl crate::role::sealed::Serves for Server {
 
 impl crate::role::Role for Server {
     type Request = Parts;
-    type Response = http::response::Parts;
+    type Response = response::Parts;
 }
 
 /// A layer for gRPC servers, for `tonic::transport::Server::builder().layer(…)`: each call is a span of kind `SERVER`,
@@ -61,99 +60,88 @@ pub fn server() -> Layer<Server> {
     Layer::of(Server::default())
 }
 
-fn start(settings: &Settings<Server>, request: &Parts) -> Span {
-    let Server { options, callers } = &settings.role;
-    let path = request.uri.path();
-    let name = settings.name(request);
-    let name = name.as_deref().unwrap_or(options.convention.name(path));
-    let span = settings.server_span(*callers, name, &request.headers, request);
-    if span.is_recorded() {
-        options.convention.tell_request(path, &span);
-        let address = request.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+/// The response of a gRPC server, to come.
+pub type ServerFuture<F> = ResponseFuture<F, Server>;
+
+impl Hooks for Server {
+    type Exchange = Exchange;
+
+    fn traces(settings: &Settings<Self>, request: &Parts) -> bool {
+        settings.role.options.traces(request)
+    }
+
+    fn name<'a>(settings: &Settings<Self>, request: &'a Parts) -> Cow<'a, str> {
+        settings.role.options.convention.name(request.uri.path()).into()
+    }
+
+    fn start(settings: &Settings<Self>, name: &str, request: &Parts) -> Span {
+        settings.server_span(settings.role.callers, name, &request.headers, request)
+    }
+
+    fn on_request(settings: &Settings<Self>, request: &Parts, span: &Span) {
+        let convention = settings.role.options.convention;
+        convention.tell_request(request.uri.path(), span);
+        let by_tonic = || request.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+        let address = by_tonic().or_else(|| caller::connection(request));
         // otgrpc's spans name nobody.
-        if let (Some(address), Convention::Brave) = (address, options.convention) {
+        if let (Some(address), Convention::Brave) = (address, convention) {
             span.remote(Endpoint::new().ip(address.ip().to_canonical()).port(address.port()));
         }
-        settings.tell_request(request, &span);
     }
-    span
+
+    fn exchange(settings: &Settings<Self>, request: &Parts, span: &Span) -> Exchange {
+        let options = &settings.role.options;
+        Exchange::new(Side::Server, options.convention, options.payloads(span), request.uri.path())
+    }
+
+    fn on_response(_: &Settings<Self>, Call { span, exchange }: &mut Call<Exchange>, response: &response::Parts) {
+        exchange.answered(response, span);
+    }
 }
 
-impl<S, Q, B> tower_service::Service<Request<Q>> for Service<S, Server>
+impl<B> TakesRequest<Request<B>> for Server
 where
-    S: tower_service::Service<Request<tonic::body::Body>, Response = Response<B>>,
-    S::Error: fmt::Display,
-    Q: http_body::Body<Data = Bytes> + Send + 'static,
-    Q::Error: Into<BoxError>,
-    B: http_body::Body,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
 {
-    type Response = Response<Body<B>>;
-    type Error = S::Error;
-    type Future = ServerFuture<S::Future>;
+    type Body = B;
+    type Sent = Request<TonicBody>;
 
-    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(task)
+    fn split(request: Request<B>) -> (Parts, B) {
+        request.into_parts()
     }
 
-    fn call(&mut self, request: Request<Q>) -> ServerFuture<S::Future> {
-        let (parts, body) = request.into_parts();
-        let options = &self.settings.role.options;
-        if !options.traces(&parts) {
-            let request = Request::from_parts(parts, tonic::body::Body::new(body));
-            let inside = Inside::new(self.inner.call(request), None, Call::abandoned);
-            return ServerFuture { inside, settings: Arc::clone(&self.settings) };
+    fn join(settings: &Settings<Self>, request: Parts, body: B, call: Option<&Call<Exchange>>) -> Request<TonicBody> {
+        let body = match call {
+            Some(call) => settings.role.options.body(body, &request, &call.span),
+            None => TonicBody::new(body),
+        };
+        Request::from_parts(request, body)
+    }
+}
+
+impl<B: http_body::Body, E: Display> TakesResult<Response<B>, E> for Server {
+    type Body = B;
+    type Output = Response<Body<B>>;
+    type Error = E;
+
+    fn split(response: Response<B>) -> (response::Parts, B) {
+        response.into_parts()
+    }
+
+    fn join(call: Option<Call<Exchange>>, response: response::Parts, body: B) -> Response<Body<B>> {
+        let body = Body::go_on(call.and_then(Exchange::go_on), &response, body);
+        Response::from_parts(response, body)
+    }
+
+    fn error(error: E) -> E {
+        error
+    }
+
+    fn on_failure(call: Option<Call<Exchange>>, error: E) -> E {
+        if let Some(call) = call {
+            call.failed(&Told(error.to_string()));
         }
-        let span = start(&self.settings, &parts);
-        let payloads = options.payloads.as_ref().filter(|_| span.is_recorded());
-        let exchange = Exchange::new(Side::Server, options.convention, payloads, parts.uri.path());
-        let body = match payloads {
-            Some(payloads) => {
-                tonic::body::Body::new(Recorded::new(body, payloads, options.convention, &parts, span.context()))
-            }
-            None => tonic::body::Body::new(body),
-        };
-        let future = {
-            let _scope = span.attach();
-            self.inner.call(Request::from_parts(parts, body))
-        };
-        let call = Call { span, protocol: Protocol::Grpc(exchange) };
-        let inside = Inside::new(future, Some(call), Call::abandoned);
-        ServerFuture { inside, settings: Arc::clone(&self.settings) }
-    }
-}
-
-pin_project! {
-    /// The response of a gRPC server, to come.
-    #[must_use = "futures do nothing unless polled"]
-    #[derive(Debug)]
-    pub struct ServerFuture<F> {
-        #[pin]
-        inside: Inside<F>,
-        settings: Arc<Settings<Server>>,
-    }
-}
-
-impl<F, B, E> Future for ServerFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-    E: fmt::Display,
-    B: http_body::Body,
-{
-    type Output = Result<Response<Body<B>>, E>;
-
-    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let settings = this.settings;
-        this.inside.poll_call(task).map(|(result, call)| match result {
-            Ok(response) => {
-                Ok(exchange::respond(call, response, |response, span| settings.tell_response(response, span)))
-            }
-            Err(error) => {
-                if let Some(call) = call {
-                    call.failed(&crate::call::Told(error.to_string()));
-                }
-                Err(error)
-            }
-        })
+        error
     }
 }

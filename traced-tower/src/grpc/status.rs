@@ -9,6 +9,7 @@ use tonic::{ConnectError, TimeoutExpired};
 
 use super::code::Code;
 use super::convention::Convention;
+use crate::call::Side;
 
 /// How many causes of a failure are told.
 const CAUSES: usize = 8;
@@ -37,7 +38,7 @@ impl Status {
     /// What a response without a status means, by [the specification's table][table].
     ///
     /// [table]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
-    pub(crate) fn missing(http: StatusCode) -> Self {
+    pub(crate) fn missing(http: StatusCode, side: Side) -> Self {
         let code = match http.as_u16() {
             400 => tonic::Code::Internal,
             401 => tonic::Code::Unauthenticated,
@@ -46,7 +47,11 @@ impl Status {
             429 | 502 | 503 | 504 => tonic::Code::Unavailable,
             _ => tonic::Code::Unknown,
         };
-        Self::new(Code::of(code), format!("no grpc-status, HTTP status {}", http.as_u16()))
+        let message = format!("no grpc-status, HTTP status {}", http.as_u16());
+        // A client tells what the peers' clients tell. No server of theirs sees such a call: it is
+        // mostly no gRPC, and its span says so.
+        let cause = (side == Side::Server).then(|| message.clone());
+        Self { cause, ..Self::new(Code::of(code), message) }
     }
 
     /// What the peers' clients make of a connection or stream that broke; `None` for any other

@@ -25,7 +25,7 @@ pub(crate) fn address(request: &Parts, forwarded: Forwarded) -> Option<(IpAddr, 
 }
 
 /// The other end of the connection, where the server has left it with the request.
-fn connection(request: &Parts) -> Option<SocketAddr> {
+pub(crate) fn connection(request: &Parts) -> Option<SocketAddr> {
     #[cfg(feature = "axum")]
     if let Some(axum::extract::ConnectInfo(peer)) = request.extensions.get() {
         return Some(*peer);

@@ -1,20 +1,19 @@
 //! The client's side of an HTTP call.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::borrow::Cow;
 
 use http::request::Parts;
-use http::{Request, Response};
-use pin_project_lite::pin_project;
+use http::{HeaderMap, Request, Response, response};
+use traced_runtime::Span;
 
-use super::exchange::{self, Exchange};
+use super::exchange::Exchange;
 use super::{callee, policy};
 use crate::body::Body;
-use crate::call::{BoxError, Call, Inside, Protocol, Side};
+use crate::call::{BoxError, Call, Side};
+use crate::hooks::{Hooks, TakesRequest, TakesResult};
 use crate::layer::Layer;
 use crate::role::{Role, sealed};
-use crate::service::Service;
+use crate::service::ResponseFuture;
 use crate::settings::Settings;
 
 /// The role of an HTTP client.
@@ -27,7 +26,7 @@ impl sealed::Sealed for Client {}
 
 impl Role for Client {
     type Request = Parts;
-    type Response = http::response::Parts;
+    type Response = response::Parts;
 }
 
 /// A layer for HTTP clients: each request is a span of kind `CLIENT`, and its headers carry it to the server.
@@ -47,77 +46,76 @@ pub fn client() -> Layer<Client> {
     Layer::of(Client::default())
 }
 
-impl<S, Q, B> tower_service::Service<Request<Q>> for Service<S, Client>
-where
-    S: tower_service::Service<Request<Q>, Response = Response<B>>,
-    S::Error: Into<BoxError>,
-    B: http_body::Body,
-{
-    type Response = Response<Body<B>>;
-    type Error = BoxError;
-    type Future = ClientFuture<S::Future>;
+/// The response to an HTTP client, to come.
+pub type ClientFuture<F> = ResponseFuture<F, Client>;
 
-    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(task).map_err(Into::into)
+impl Hooks for Client {
+    type Exchange = Exchange;
+
+    fn name<'a>(_: &Settings<Self>, request: &'a Parts) -> Cow<'a, str> {
+        request.method.as_str().into()
     }
 
-    fn call(&mut self, request: Request<Q>) -> ClientFuture<S::Future> {
-        let (mut parts, body) = request.into_parts();
-        let name = self.settings.name(&parts);
-        let span = self.settings.client_span(name.as_deref().unwrap_or(parts.method.as_str()), &parts);
-        if span.is_recorded() {
-            span.tag(policy::METHOD, parts.method.as_str());
-            span.tag(policy::PATH, parts.uri.path());
-            if let Some(server) = callee::of_uri(&parts.uri) {
-                span.remote(server);
-            }
-            self.settings.tell_request(&parts, &span);
+    fn start(settings: &Settings<Self>, name: &str, request: &Parts) -> Span {
+        settings.client_span(name, request)
+    }
+
+    fn on_request(_: &Settings<Self>, request: &Parts, span: &Span) {
+        policy::tell_request(&request.method, request.uri.path(), span);
+        if let Some(server) = callee::of_uri(&request.uri) {
+            span.remote(server);
         }
-        span.context().inject(&mut parts.headers);
-        let exchange = Exchange::new(Side::Client, parts.method.clone());
-        let future = {
-            let _scope = span.attach();
-            self.inner.call(Request::from_parts(parts, body))
-        };
-        let call = Call { span, protocol: Protocol::Http(exchange) };
-        let inside = Inside::new(future, Some(call), Call::abandoned);
-        ClientFuture { inside, settings: Arc::clone(&self.settings) }
+    }
+
+    fn outgoing(request: &mut Parts) -> Option<&mut HeaderMap> {
+        Some(&mut request.headers)
+    }
+
+    fn exchange(_: &Settings<Self>, request: &Parts, _: &Span) -> Exchange {
+        Exchange::new(Side::Client, request.method.clone())
+    }
+
+    fn on_response(_: &Settings<Self>, call: &mut Call<Exchange>, response: &response::Parts) {
+        policy::tell_status(response.status, &call.span);
     }
 }
 
-pin_project! {
-    /// The response to an HTTP client, to come.
-    #[must_use = "futures do nothing unless polled"]
-    #[derive(Debug)]
-    pub struct ClientFuture<F> {
-        #[pin]
-        inside: Inside<F>,
-        settings: Arc<Settings<Client>>,
+impl<B> TakesRequest<Request<B>> for Client {
+    type Body = B;
+    type Sent = Request<B>;
+
+    fn split(request: Request<B>) -> (Parts, B) {
+        request.into_parts()
+    }
+
+    fn join(_: &Settings<Self>, request: Parts, body: B, _: Option<&Call<Exchange>>) -> Request<B> {
+        Request::from_parts(request, body)
     }
 }
 
-impl<F, B, E> Future for ClientFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-    E: Into<BoxError>,
-    B: http_body::Body,
-{
-    type Output = Result<Response<Body<B>>, BoxError>;
+impl<B: http_body::Body, E: Into<BoxError>> TakesResult<Response<B>, E> for Client {
+    type Body = B;
+    type Output = Response<Body<B>>;
+    type Error = BoxError;
 
-    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let settings = this.settings;
-        this.inside.poll_call(task).map(|(result, call)| match result {
-            Ok(response) => {
-                Ok(exchange::respond(call, response, |response, span| settings.tell_response(response, span)))
-            }
-            Err(error) => {
-                let error = error.into();
-                if let Some(call) = call {
-                    call.failed(&*error);
-                }
-                Err(error)
-            }
-        })
+    fn split(response: Response<B>) -> (response::Parts, B) {
+        response.into_parts()
+    }
+
+    fn join(call: Option<Call<Exchange>>, response: response::Parts, body: B) -> Response<Body<B>> {
+        let body = Body::go_on(call, &response, body);
+        Response::from_parts(response, body)
+    }
+
+    fn error(error: E) -> BoxError {
+        error.into()
+    }
+
+    fn on_failure(call: Option<Call<Exchange>>, error: E) -> BoxError {
+        let error = error.into();
+        if let Some(call) = call {
+            call.failed(&*error);
+        }
+        error
     }
 }

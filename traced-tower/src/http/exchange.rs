@@ -1,19 +1,22 @@
 //! How far the response of an HTTP call has come.
 
+use std::error::Error;
+
+use bytes::Buf;
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use traced_runtime::Span;
 
-use super::policy;
-use crate::body::Body;
-use crate::call::{Call, Side};
+use crate::call::{Protocol, Side};
 
 /// How far the response of an HTTP call has come.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub struct Exchange {
     side: Side,
-    method: Method,
+    pub(crate) method: Method,
+    /// Whether a server's router has looked for a route and found none: the status tells more.
+    pub(crate) is_unrouted: bool,
     /// Bytes of the body, where it is known how many there are.
     expected: Option<u64>,
     passed: u64,
@@ -22,63 +25,52 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// A request of this method is on its way.
     pub(crate) const fn new(side: Side, method: Method) -> Self {
-        Self { side, method, expected: None, passed: 0 }
+        Self { side, method, is_unrouted: false, expected: None, passed: 0 }
     }
 
-    /// The response is there; its body is of so many bytes, if its type says so.
-    ///
-    /// A server that knows how long a body is does not poll it to the end, and drops the body of a response that has none
-    /// (to HEAD; 1xx, 204, 304) unread.
-    pub(crate) fn expect(&mut self, response: &Parts, exact: Option<u64>) {
-        let length = || content_length(&response.headers);
-        self.expected = if has_body(&self.method, response.status) { exact.or_else(length) } else { Some(0) };
-    }
-
-    /// Bytes of the body have passed.
-    pub(crate) const fn data(&mut self, bytes: usize) {
+    const fn pass(&mut self, bytes: usize) {
         self.passed = self.passed.saturating_add(bytes as u64);
     }
 
     /// Whether all has passed that will, or this is the side that may stop reading when it likes.
-    pub(crate) fn ends_well_when_cut(&self) -> bool {
+    fn ends_well_when_cut(&self) -> bool {
         self.side == Side::Client || self.expected.is_some_and(|expected| self.passed >= expected)
     }
 }
 
-/// A response whose body the call goes on with; `tell` is called for what the user wants the span to be told.
-pub(crate) fn respond<B: http_body::Body>(
-    call: Option<Call>,
-    response: Response<B>,
-    tell: impl FnOnce(&Parts, &Span),
-) -> Response<Body<B>> {
-    let (parts, body) = response.into_parts();
-    if let Some(call) = &call {
-        tell_status(parts.status, &call.span);
-        tell(&parts, &call.span);
+impl Protocol for Exchange {
+    /// The response is there; its body is of so many bytes, if its type says so.
+    ///
+    /// A server that knows how long a body is does not poll it to the end, and drops the body of a response that has none
+    /// (to HEAD; 1xx, 204, 304) unread.
+    fn expect(&mut self, response: &Parts, exact: Option<u64>) {
+        let length = || content_length(&response.headers);
+        self.expected = if has_body(&self.method, response.status) { exact.or_else(length) } else { Some(0) };
     }
-    let body = go_on(call, &parts, body);
-    Response::from_parts(parts, body)
-}
 
-/// Tells the span how the call has gone.
-pub(crate) fn tell_status(status: StatusCode, span: &Span) {
-    if let Some(status) = policy::status_tag(status) {
-        span.tag(policy::STATUS, status);
+    fn data(&mut self, data: &impl Buf) {
+        self.pass(data.remaining());
     }
-    if let Some(failed) = policy::FailedStatus::of(status) {
-        span.error(&failed);
-    }
-}
 
-/// The body that the call goes on with. Where there is nothing to come, the call ends here.
-pub(crate) fn go_on<B: http_body::Body>(call: Option<Call>, response: &Parts, body: B) -> Body<B> {
-    let Some(mut call) = call else { return Body::new(body, None) };
-    if body.is_end_stream() {
-        call.complete();
-        return Body::new(body, None);
+    fn complete(self, _: Option<&HeaderMap>, span: Span) {
+        span.finish();
     }
-    call.expect(response, body.size_hint().exact());
-    Body::new(body, Some(call))
+
+    fn failed(self, error: &(dyn Error + 'static), span: Span) {
+        span.error(error);
+    }
+
+    fn abandoned(self, span: Span) {
+        span.cancel();
+    }
+
+    fn cut(self, span: Span) {
+        if self.ends_well_when_cut() {
+            span.finish();
+        } else {
+            span.cancel();
+        }
+    }
 }
 
 /// Whether a response with this status, to a request of this method, can have a body.
@@ -127,8 +119,8 @@ mod tests {
         ] {
             let case = format!("{side:?} {method} {status} {length:?} {exact:?} {passed}");
             let mut exchange = exchange(side, method, status, length, exact);
-            exchange.data(1.min(passed));
-            exchange.data(passed.saturating_sub(1));
+            exchange.pass(1.min(passed));
+            exchange.pass(passed.saturating_sub(1));
             assert_eq!(exchange.ends_well_when_cut(), well, "{case}");
         }
     }
@@ -136,10 +128,10 @@ mod tests {
     #[test]
     fn a_body_without_end_is_counted_to_the_end_of_numbers() {
         let mut exchange = exchange(Side::Server, Method::GET, 200, None, Some(u64::MAX));
-        exchange.data(usize::MAX - 1);
+        exchange.pass(usize::MAX - 1);
         assert!(!exchange.ends_well_when_cut());
-        exchange.data(usize::MAX);
-        exchange.data(1);
+        exchange.pass(usize::MAX);
+        exchange.pass(1);
         assert!(exchange.ends_well_when_cut());
     }
 }

@@ -68,7 +68,7 @@
 //! [`client`]. The body of a client's request is polled by the connection, outside of the span.
 
 pub(crate) mod callee;
-mod caller;
+pub(crate) mod caller;
 mod client;
 pub(crate) mod exchange;
 pub(crate) mod policy;

@@ -6,13 +6,14 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::{Method, StatusCode};
+use traced_runtime::Span;
 
 /// Tag: the request's method.
-pub(crate) const METHOD: &str = "http.method";
+const METHOD: &str = "http.method";
 /// Tag: the request's path, without its query, which may hold what must not be recorded.
-pub(crate) const PATH: &str = "http.path";
+const PATH: &str = "http.path";
 /// Tag: the response's status, unless it is 2xx.
-pub(crate) const STATUS: &str = "http.status_code";
+const STATUS: &str = "http.status_code";
 
 /// The name of a server's span as the request comes in, by its route: a template such as `/users/{id}`.
 pub(crate) fn server_name<'a>(method: &'a Method, route: Option<&str>) -> Cow<'a, str> {
@@ -31,18 +32,34 @@ pub(crate) fn unmatched_name(method: &Method, status: StatusCode) -> Option<Stri
     }
 }
 
+/// Tells a span of its request.
+pub(crate) fn tell_request(method: &Method, path: &str, span: &Span) {
+    span.tag(METHOD, method.as_str());
+    span.tag(PATH, path);
+}
+
+/// Tells a span how its call has gone.
+pub(crate) fn tell_status(status: StatusCode, span: &Span) {
+    if let Some(status) = status_tag(status) {
+        span.tag(STATUS, status);
+    }
+    if let Some(failed) = FailedStatus::of(status) {
+        span.error(&failed);
+    }
+}
+
 /// The value of the tag [`STATUS`].
-pub(crate) fn status_tag(status: StatusCode) -> Option<u16> {
+fn status_tag(status: StatusCode) -> Option<u16> {
     (!status.is_success()).then_some(status.as_u16())
 }
 
 /// A status that says the call has failed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct FailedStatus(u16);
+struct FailedStatus(u16);
 
 impl FailedStatus {
     /// `None` for a status that is no failure.
-    pub(crate) fn of(status: StatusCode) -> Option<Self> {
+    fn of(status: StatusCode) -> Option<Self> {
         (!(100..=399).contains(&status.as_u16())).then_some(Self(status.as_u16()))
     }
 }

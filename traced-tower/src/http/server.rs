@@ -1,23 +1,21 @@
 //! The server's side of an HTTP call.
 
-use std::fmt;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::borrow::Cow;
+use std::fmt::Display;
 
 use http::request::Parts;
-use http::{Method, Request, Response};
-use pin_project_lite::pin_project;
+use http::{Request, Response, response};
 use traced_runtime::{Endpoint, Span};
 
 use super::caller::{self, Forwarded};
-use super::exchange::{self, Exchange};
+use super::exchange::Exchange;
 use super::policy;
 use crate::body::Body;
-use crate::call::{Call, Inside, Protocol, Side, Told};
+use crate::call::{Call, Side, Told};
+use crate::hooks::{Hooks, TakesRequest, TakesResult};
 use crate::layer::Layer;
 use crate::role::{Callers, Role, sealed};
-use crate::service::Service;
+use crate::service::ResponseFuture;
 use crate::settings::Settings;
 
 /// The role of an HTTP server.
@@ -37,7 +35,7 @@ impl sealed::Serves for Server {
 
 impl Role for Server {
     type Request = Parts;
-    type Response = http::response::Parts;
+    type Response = response::Parts;
 }
 
 /// A layer for HTTP servers: each request is a span of kind `SERVER`, joined to the caller's trace.
@@ -89,93 +87,79 @@ fn path(request: &Parts) -> &str {
     request.uri.path()
 }
 
-/// The span of a request, and its method if the response's status can tell more of the name.
-fn start(settings: &Settings<Server>, request: &Parts) -> (Span, Option<Method>) {
-    let start = |name: &str| settings.server_span(settings.role.callers, name, &request.headers, request);
-    let (span, unnamed) = match settings.name(request) {
-        Some(name) => (start(&name), None),
-        None => {
-            let route = route(request);
-            let unnamed = (route.is_none() && is_routed(request)).then(|| request.method.clone());
-            (start(&policy::server_name(&request.method, route)), unnamed)
-        }
-    };
-    if span.is_recorded() {
-        span.tag(policy::METHOD, request.method.as_str());
-        span.tag(policy::PATH, path(request));
+/// The response of an HTTP server, to come.
+pub type ServerFuture<F> = ResponseFuture<F, Server>;
+
+impl Hooks for Server {
+    type Exchange = Exchange;
+
+    fn name<'a>(_: &Settings<Self>, request: &'a Parts) -> Cow<'a, str> {
+        policy::server_name(&request.method, route(request))
+    }
+
+    fn start(settings: &Settings<Self>, name: &str, request: &Parts) -> Span {
+        settings.server_span(settings.role.callers, name, &request.headers, request)
+    }
+
+    fn on_request(settings: &Settings<Self>, request: &Parts, span: &Span) {
+        policy::tell_request(&request.method, path(request), span);
         if let Some((ip, port)) = caller::address(request, settings.role.forwarded) {
             span.remote(Endpoint::new().ip(ip).port(port.unwrap_or(0)));
         }
-        settings.tell_request(request, &span);
-    }
-    (span, unnamed)
-}
-
-impl<S, Q, B> tower_service::Service<Request<Q>> for Service<S, Server>
-where
-    S: tower_service::Service<Request<Q>, Response = Response<B>>,
-    S::Error: fmt::Display,
-    B: http_body::Body,
-{
-    type Response = Response<Body<B>>;
-    type Error = S::Error;
-    type Future = ServerFuture<S::Future>;
-
-    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(task)
     }
 
-    fn call(&mut self, request: Request<Q>) -> ServerFuture<S::Future> {
-        let (parts, body) = request.into_parts();
-        let (span, unnamed) = start(&self.settings, &parts);
-        let exchange = Exchange::new(Side::Server, parts.method.clone());
-        let future = {
-            let _scope = span.attach();
-            self.inner.call(Request::from_parts(parts, body))
-        };
-        let call = Call { span, protocol: Protocol::Http(exchange) };
-        let inside = Inside::new(future, Some(call), Call::abandoned);
-        ServerFuture { inside, settings: Arc::clone(&self.settings), unnamed }
+    fn exchange(_: &Settings<Self>, request: &Parts, _: &Span) -> Exchange {
+        let mut exchange = Exchange::new(Side::Server, request.method.clone());
+        exchange.is_unrouted = is_routed(request) && route(request).is_none();
+        exchange
     }
-}
 
-pin_project! {
-    /// The response of an HTTP server, to come.
-    #[must_use = "futures do nothing unless polled"]
-    #[derive(Debug)]
-    pub struct ServerFuture<F> {
-        #[pin]
-        inside: Inside<F>,
-        settings: Arc<Settings<Server>>,
-        unnamed: Option<Method>,
-    }
-}
-
-impl<F, B, E> Future for ServerFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-    E: fmt::Display,
-    B: http_body::Body,
-{
-    type Output = Result<Response<Body<B>>, E>;
-
-    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let (settings, unnamed) = (this.settings, this.unnamed);
-        this.inside.poll_call(task).map(|(result, call)| match result {
-            Ok(response) => Ok(exchange::respond(call, response, |response, span| {
-                if let Some(name) = unnamed.as_ref().and_then(|method| policy::unmatched_name(method, response.status))
-                {
-                    span.name(&name);
-                }
-                settings.tell_response(response, span);
-            })),
-            Err(error) => {
-                if let Some(call) = call {
-                    call.failed(&Told(error.to_string()));
-                }
-                Err(error)
+    fn on_response(settings: &Settings<Self>, call: &mut Call<Exchange>, response: &response::Parts) {
+        let Call { span, exchange } = call;
+        policy::tell_status(response.status, span);
+        if settings.name.is_none() && exchange.is_unrouted {
+            if let Some(name) = policy::unmatched_name(&exchange.method, response.status) {
+                span.name(&name);
             }
-        })
+        }
+    }
+}
+
+impl<B> TakesRequest<Request<B>> for Server {
+    type Body = B;
+    type Sent = Request<B>;
+
+    fn split(request: Request<B>) -> (Parts, B) {
+        request.into_parts()
+    }
+
+    fn join(_: &Settings<Self>, request: Parts, body: B, _: Option<&Call<Exchange>>) -> Request<B> {
+        Request::from_parts(request, body)
+    }
+}
+
+impl<B: http_body::Body, E: Display> TakesResult<Response<B>, E> for Server {
+    type Body = B;
+    type Output = Response<Body<B>>;
+    type Error = E;
+
+    fn split(response: Response<B>) -> (response::Parts, B) {
+        response.into_parts()
+    }
+
+    fn join(call: Option<Call<Exchange>>, response: response::Parts, body: B) -> Response<Body<B>> {
+        let body = Body::go_on(call, &response, body);
+        Response::from_parts(response, body)
+    }
+
+    fn error(error: E) -> E {
+        error
+    }
+
+    fn on_failure(call: Option<Call<Exchange>>, error: E) -> E {
+        if let Some(call) = call {
+            call.failed(&Told(error.to_string()));
+        }
+        error
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod echo;
+mod others;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,14 +1,17 @@
 //! Clients: hyper's, and services that are no network at all.
 
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
 use axum::body::Bytes;
 use axum::http::{Request, Response, StatusCode};
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty};
 use tower::{Layer as _, ServiceExt as _};
-use traced_runtime::{Endpoint, Outcome};
+use traced_runtime::{Context, Endpoint, Outcome, Sampling};
 use traced_tests::{Checked, Collector};
 use traced_tower::{Layer, http};
 
-use crate::server::{ended, tracer};
+use crate::server::{Server, ended, tracer};
 
 async fn line(shop: &Checked, status: StatusCode) -> String {
     let answer = tower::service_fn(move |_: Request<()>| async move {
@@ -106,4 +109,85 @@ async fn a_server_may_fail_with_an_error_of_its_own() {
     assert_eq!(error.to_string(), "no answer");
     drop(ended(&prices, 1).await);
     prices.assert_tree("GET  [server]  http.method=GET  http.path=/  error: no answer");
+}
+
+/// A body that tells what it is polled in.
+fn telling(seen: &Arc<Mutex<Vec<Sampling>>>) -> reqwest::Body {
+    let seen = Arc::clone(seen);
+    reqwest::Body::wrap_stream(futures_util::stream::poll_fn(move |_| {
+        seen.lock().unwrap().push(Context::current().sampling());
+        std::task::Poll::Ready(None::<Result<Bytes, std::io::Error>>)
+    }))
+}
+
+#[tokio::test]
+async fn the_body_of_a_response_that_is_not_recorded_is_polled_in_its_context() {
+    let shop = tracer("shop");
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let body = Arc::clone(&seen);
+    let answer = tower::service_fn(move |_: Request<()>| {
+        let response = Response::new(telling(&body));
+        async { Ok::<_, std::io::Error>(response) }
+    });
+    let client = http::client().tracer(&shop).sampler(|_| Sampling::Unsampled).layer(answer.clone());
+    drop(client.oneshot(Request::new(())).await.unwrap().into_body().collect().await.unwrap());
+    let server = http::server().tracer(&shop).sampler(|_| Sampling::Unsampled).layer(answer);
+    drop(server.oneshot(Request::new(())).await.unwrap().into_body().collect().await.unwrap());
+
+    let body = Arc::clone(&seen);
+    let answer = tower::service_fn(move |_: reqwest::Request| {
+        let response = reqwest::Response::from(Response::new(telling(&body)));
+        async { Ok::<_, reqwest::Error>(response) }
+    });
+    let client = traced_tower::reqwest::client().tracer(&shop).sampler(|_| Sampling::Unsampled).layer(answer);
+    let request = reqwest::Request::new(reqwest::Method::GET, "http://prices/".parse().unwrap());
+    drop(client.oneshot(request).await.unwrap().bytes().await.unwrap());
+
+    assert_eq!(*seen.lock().unwrap(), [Sampling::Unsampled; 3]);
+    assert_eq!(shop.tree().to_string(), "");
+}
+
+#[tokio::test]
+async fn an_error_of_a_call_that_is_not_recorded_is_not_printed() {
+    #[derive(Debug)]
+    struct Silent;
+    impl std::fmt::Display for Silent {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("nobody reads it")
+        }
+    }
+    let prices = tracer("prices");
+    let failing = tower::service_fn(|_: Request<()>| async { Err::<Response<Empty<Bytes>>, _>(Silent) });
+    let server = http::server().tracer(&prices).sampler(|_| Sampling::Unsampled).layer(failing);
+    server.oneshot(Request::new(())).await.unwrap_err();
+
+    let failing = tower::service_fn(|_: Request<_>| async { Err::<Response<Empty<Bytes>>, _>(Silent) });
+    let server = traced_tower::grpc::server().tracer(&prices).sampler(|_| Sampling::Unsampled).layer(failing);
+    server.oneshot(Request::new(Empty::<Bytes>::new())).await.unwrap_err();
+}
+
+/// Whom a span of reqwest's layer names, of a request to this address.
+async fn peer(layer: Layer<traced_tower::reqwest::Client>, url: String) -> Endpoint {
+    let shop = tracer("shop");
+    let request = reqwest::Request::new(reqwest::Method::GET, url.parse().unwrap());
+    drop(layer.tracer(&shop).layer(reqwest::Client::new()).oneshot(request).await.unwrap());
+    ended(&shop, 1).await[0].remote_endpoint().unwrap().into_owned()
+}
+
+#[tokio::test]
+async fn the_peer_of_a_response_gives_way_to_the_address_that_is_set() {
+    let server = Server::start(Router::new()).await;
+    let own = Endpoint::new().ip([192, 0, 2, 7].into()).port(1);
+    assert_eq!(peer(traced_tower::reqwest::client().remote(own.clone()), server.url("/")).await, own);
+    let seen = peer(traced_tower::reqwest::client().remote("prices"), server.url("/")).await;
+    let address = Endpoint::new().ip(server.address.ip()).port(server.address.port());
+    assert_eq!(seen, address.service("prices"), "a name is no address");
+}
+
+#[tokio::test]
+async fn the_peer_of_a_response_is_an_address_of_the_kind_that_it_is() {
+    let server = Server::start(Router::new()).await;
+    let mapped = format!("http://[::ffff:127.0.0.1]:{}/", server.address.port());
+    let seen = peer(traced_tower::reqwest::client(), mapped).await;
+    assert_eq!(seen.ip_addr(), Some(server.address.ip()));
 }
