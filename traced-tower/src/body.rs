@@ -161,7 +161,7 @@ impl Protocol for Exchange {
 }
 
 pin_project! {
-    /// The body of a request, polled inside a context by whoever sends it.
+    /// The body of a request, polled inside a context by its sender.
     #[derive(Debug)]
     pub(crate) struct InContext<B> {
         #[pin]

@@ -15,6 +15,17 @@ use crate::role::Role;
 use crate::settings::Settings;
 
 /// A service whose calls are spans; made by [`Layer`](crate::Layer).
+///
+/// | role | takes | the service below gives | errors |
+/// |---|---|---|---|
+/// | [`http::Server`](crate::http::Server) | any `http::Request` | an `http::Response` | `Display`, passed on |
+/// | [`http::Client`](crate::http::Client) | any `http::Request` | an `http::Response` | become [`BoxError`](crate::BoxError)s |
+/// | `grpc::Server` | an `http::Request` with a body of `Bytes` | an `http::Response` | `Display`, passed on |
+/// | `grpc::Client` | an `http::Request` with a body of `Bytes` | an `http::Response` | become [`BoxError`](crate::BoxError)s |
+/// | `reqwest::Client` | a `reqwest::Request` | a `reqwest::Response` | reqwest's, passed on |
+///
+/// The service below a gRPC layer is called with a `tonic::body::Body`. The body of an
+/// `http::Response` becomes a [`Body`](crate::Body).
 pub struct Service<S, R: Role> {
     inner: S,
     settings: Arc<Settings<R>>,

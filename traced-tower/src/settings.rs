@@ -64,11 +64,8 @@ impl<R: Role> Settings<R> {
         }
     }
 
-    /// Tells the span of its request what the user wants to be told.
+    /// Tells a span that is recorded what the user wants to say of its request.
     pub(crate) fn tell_request(&self, request: &R::Request, span: &Span) {
-        if !span.is_recorded() {
-            return;
-        }
         if let Some(remote) = &self.remote {
             span.remote(remote.clone());
         }
@@ -77,11 +74,10 @@ impl<R: Role> Settings<R> {
         }
     }
 
-    /// Tells the span of its response what the user wants to be told.
+    /// Tells a span that is recorded what the user wants to say of its response.
     pub(crate) fn tell_response(&self, response: &R::Response, span: &Span) {
-        match &self.response_tags {
-            Some(tags) if span.is_recorded() => tags(response, span),
-            _ => {}
+        if let Some(tags) = &self.response_tags {
+            tags(response, span);
         }
     }
 }

@@ -52,14 +52,14 @@ impl Exchange {
         Self { side, convention, http: StatusCode::OK, is_stream, response, answer: None }
     }
 
-    /// Tells a span of the status that the headers of its response say, if they do.
+    /// Tells a span of the status that the headers of its response say, if they do. There is no
+    /// message then.
     pub(crate) fn answered(&mut self, response: &Parts, span: &Span) {
         let Some(status) = Status::of_headers(&response.headers) else { return };
         if is_unknown_method(self.side, &status, response) {
             self.answer = Some(Answer::NoMethod);
         } else {
             self.convention.tell(self.side, &status, span);
-            self.annotate(status.code, span);
             self.answer = Some(Answer::Status);
         }
     }
@@ -75,20 +75,15 @@ impl Exchange {
     }
 
     /// The call has ended with this status.
-    fn end(mut self, status: &Status, span: Span) {
-        self.annotate(status.code, &span);
-        self.convention.end(self.side, status, span);
-    }
-
-    /// Tells a span of the response's message, where there was one and no error.
-    fn annotate(&mut self, code: Code, span: &Span) {
-        if let (Some(recording), Code::OK) = (self.response.take(), code) {
+    fn end(self, status: &Status, span: Span) {
+        if let (Some(recording), Code::OK) = (self.response, status.code) {
             let Recording { payloads, messages, method, encoding } = recording;
             let of = Direction::Response;
             if let Some(text) = payloads.annotation(self.convention, &method, of, encoding.as_deref(), &messages) {
                 span.annotate(&text);
             }
         }
+        self.convention.end(self.side, status, span);
     }
 }
 

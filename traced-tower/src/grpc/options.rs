@@ -87,8 +87,8 @@ impl<R: Role> Layer<R> {
         self
     }
 
-    /// Traces only calls for which this says so. For others there is neither a span nor are there headers: whoever is called
-    /// begins a trace of his own. To keep the trace and record nothing, see [`sampler`](Self::sampler).
+    /// Traces only calls for which this says so. For others there is neither a span nor are there headers: the server begins
+    /// a trace of its own. To keep the trace and record nothing, see [`sampler`](Self::sampler).
     #[must_use]
     pub fn only(mut self, only: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
         self.role().options().only = Some(Arc::new(only));

@@ -52,9 +52,10 @@ impl crate::role::Role for Server {
 
 /// A layer for gRPC servers, for `tonic::transport::Server::builder().layer(…)`: each call is a span of kind `SERVER`,
 /// joined to the caller's trace. A call of a method that is not there is none: what tonic answers then, `Unimplemented` without
-/// a message and without a body, leaves no span, whoever gives that answer.
+/// a message and without a body, leaves no span, also where a handler gives that answer.
 ///
-/// The caller's address is known of connections without TLS. One request is to pass one such layer: two join the same span.
+/// The caller's address is known of connections without TLS, and below `axum::serve` as with
+/// [`http::server`](crate::http#who-calls). One request is to pass one such layer: two join the same span.
 #[must_use]
 pub fn server() -> Layer<Server> {
     Layer::of(Server::default())

@@ -62,6 +62,11 @@
 //! });
 //! ```
 //!
+//! # Calls of gRPC
+//! A gRPC call through these layers is the HTTP call that carries it: `POST`, with an HTTP status.
+//! Its `grpc-status` is not read. The layers of `grpc` know more; a call that passes layers of both
+//! is a span of each.
+//!
 //! # Layers of others
 //! A layer outside of ours sees the response as our [`Body`](crate::Body). A timeout inside is a status like any other; outside
 //! it cancels the span. A layer that follows redirects or retries makes one span of each request where it stands outside of
