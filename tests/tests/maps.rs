@@ -97,11 +97,9 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
         if let Some(table) = line.strip_prefix('[') {
             let table = table.trim_end_matches(']');
             here = table.ends_with("dependencies") && !table.ends_with("dev-dependencies");
-            if let Some((before, name)) = table.rsplit_once('.') {
-                if before.ends_with("dependencies") && !before.ends_with("dev-dependencies") {
-                    names.insert(name.to_owned());
-                }
-            }
+            let of_table =
+                |(before, _): &(&str, &str)| before.ends_with("dependencies") && !before.ends_with("dev-dependencies");
+            names.extend(table.rsplit_once('.').filter(of_table).map(|(_, name)| name.to_owned()));
         } else if here && line.starts_with(|first: char| first.is_ascii_alphanumeric()) {
             names.extend(line.split(['=', '.', ' ']).next().map(str::to_owned));
         }
