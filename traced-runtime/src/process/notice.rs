@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::process::stderr::print_within;
 
-/// The least time between two notices of one kind and cause; what happens meanwhile is counted into the next of the kind.
+/// The least time between two notices of one kind and cause; repeats are counted into the next of the kind.
 pub(crate) const NOTICE_EVERY: Duration = Duration::from_secs(60);
 
 /// Causes that are told of one kind in that time, and in one outage. Beyond it a new one is not told.
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// One line for the people who run the program: what happened, what was lost, what to do.
 ///
 /// It goes to the hook that the builder's `on_notice` sets, else to standard error as `traced: …`. Notices of one kind and cause
-/// are at least a minute apart; what happens meanwhile is counted into the next. Eight causes of one kind are told in that time.
+/// are at least a minute apart; repeats are counted into the next. Eight causes of one kind are told in that time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     kind: NoticeKind,
@@ -103,7 +103,7 @@ impl fmt::Debug for NoticeHook {
     }
 }
 
-/// Why something fails: what is told apart within one kind of notice.
+/// Why something fails. Notices of one kind tell causes apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cause(String);
 

@@ -63,7 +63,7 @@ impl<T: 'static> PerProcess<T> {
         }
     }
 
-    /// Leaves the value alone, whoever uses it.
+    /// Leaves the value alone, as others may use it.
     pub(crate) fn forget(&self) {
         self.0.store(ptr::null_mut(), Ordering::Release);
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! <spool>/                    any number of processes share it, and other programs may
 //!   5f0c…e1/                  one tracer's folder, made when it first has something to keep, and locked as long as it lives
-//!     lock                    locked as well: whoever gets both locks may have what is inside
+//!     lock                    locked as well: a process that gets both locks may have what is inside
 //!     0000000000000001.spool  one batch, as file.rs says
 //!     0000000000000002.spool
 //!   5f0c…e1-000…1.bad         what was no batch, or a torn one: set aside

@@ -284,7 +284,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes a batch that was sent, or is dropped; whether it is gone. One that cannot be removed is sent once more by whoever
+    /// Removes a batch that was sent, or is dropped; whether it is gone. One that cannot be removed is sent once more by the tracer that
     /// adopts it.
     pub(crate) fn remove(&self, number: u64) -> bool {
         self.directory.remove_own(&name::batch(number))

@@ -97,7 +97,7 @@ impl Rights {
         if uid != user.uid {
             return Err(Foreign { is_own: false, reason: format!("it is user {uid}'s") });
         }
-        // Kubernetes opens all of a volume to the pod's group, its root first, each time it is mounted. Whoever set that trusts
+        // Kubernetes opens all of a volume to the pod's group, its root first, each time it is mounted. An owner who sets that trusts
         // the group with the spool.
         let trusted = spool.lets(GROUP_WRITES) && spool.gid == gid;
         if self.lets(OTHERS_WRITE) || (self.lets(GROUP_WRITES) && !trusted) {

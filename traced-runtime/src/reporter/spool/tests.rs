@@ -244,7 +244,7 @@ fn a_folder_without_its_lock_is_taken_over_when_its_tracer_is_gone_and_not_befor
     for _ in 0..2 {
         let (found, left) = look(&spool);
         assert_eq!((found, left.bad, left.alone.count), (vec![vec![1]], 0, 0));
-        // Whoever takes it over has it.
+        // The tracer that takes it over has it.
         assert_eq!(look(&spool).0.len(), 0);
     }
 }

@@ -12,7 +12,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::*;
 
-/// Whoever is meant, it is this socket.
+/// Each host name means this socket.
 #[derive(Debug)]
 struct Everybody(SocketAddr);
 
@@ -71,7 +71,7 @@ fn socket() -> (SocketAddr, Receiver<Seen>) {
 /// What curl sends; `None`: it does not take the URL.
 fn by_curl(url: &str, socket: SocketAddr, seen: &Receiver<Seen>) -> Option<Seen> {
     let mut curl = Command::new("curl");
-    // No settings of whoever runs this, no patterns, no proxy; and whoever is meant, it is this socket.
+    // No settings of the user who runs this, no patterns, no proxy; each host name means this socket.
     curl.args(["-q", "--globoff", "--noproxy", "*", "--silent", "--http1.1", "--max-time", "60"]);
     curl.args(["--data", "[]", "--connect-to", &format!("::{socket}"), "--", url]);
     let ended = curl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
