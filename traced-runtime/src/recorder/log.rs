@@ -5,7 +5,7 @@
 //! writer never touches the chunk again, so a reader that has seen `next` and read to the end may free it.
 //!
 //! This is the crate's unsafe heart. Words are reached by raw pointers only, never by a reference that covers a word
-//! which the other side may write. A loom model stands at the end of the file.
+//! which the other side may write. A loom model of both ends stands in `loom_model`.
 
 #![allow(unsafe_code, reason = "words shared between two threads without a lock; see the head of the file")]
 

@@ -1,4 +1,4 @@
-//! From the log to the collector: assemble, policy, encode, queue, send.
+//! From the log to the collector: assemble, queue, redact, encode, send, on threads of our own.
 
 pub(crate) mod assemble;
 pub(crate) mod attributes;
