@@ -238,13 +238,18 @@ impl Local {
     fn put_root(&self, slot: &'static Slot, site: &'static Callsite, flags: u16) -> Enter {
         const WORDS: usize = event::SCOPE_WORDS + event::ENTER_WORDS;
         let (tracer, depth) = (slot.reference(), self.opened.depth.get());
+        // Before the look: a signal handler could make another tracer's log the current one.
+        self.opened.mark();
         let is_plain = self.known.get() == tracer
             && self.by_tsc()
             && flags & flag::DECISION == 0
             && !slot.has_short_trace_ids()
             && depth < DEPTH
             && !panicking();
-        let (true, Some(boundary)) = (is_plain, slot.boundary()) else { return Enter::inert() };
+        let (true, Some(boundary)) = (is_plain, slot.boundary()) else {
+            self.opened.written(depth);
+            return Enter::inert();
+        };
         // By the time stamp counter no test's tracer writes, so that ids are random.
         let (trace_high, trace_low) = (self.draw_random(), self.draw_random());
         let mut ids = Ids { trace_high, trace_low, tracer, flags, ..Ids::NONE };
@@ -252,9 +257,9 @@ impl Local {
             slot.count_unsampled();
             ids.span = self.draw_random();
             ids.flags |= flag::UNSAMPLED | flag::RANDOM;
+            self.opened.written(depth);
             return self.enter_unrecorded_root(ids);
         }
-        self.opened.mark();
         if !self.writer.has_room(WORDS + event::EXIT_WORDS * (1 + depth as usize)) {
             self.opened.written(depth);
             return Enter::inert();
