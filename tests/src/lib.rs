@@ -11,6 +11,7 @@
 //! - [`peer`]: what a test needs of the machine: tools and downloads
 //! - [`peers`]: programs with other tracers, as servers and as clients
 //! - [`Checked`]: a tracer for one test, which checks at its end that each span was counted and reported once
+//! - [`Keep`]: a reporter that keeps what it is given
 //! - [`random`]: random numbers that are the same in each run
 //! - [`now`]: polls a future that waits for nobody
 //! - [`fixture`]: packages that tests write, for the compiler to speak about
@@ -20,6 +21,7 @@
 mod checked;
 mod collector;
 pub mod fixture;
+mod keep;
 pub mod peer;
 pub mod peers;
 mod process;
@@ -32,6 +34,7 @@ mod zipkin;
 
 pub use checked::{Checked, now};
 pub use collector::{Answer, Collector, Received};
+pub use keep::Keep;
 pub use process::Process;
 pub use program::{Output, Program, Running};
 pub use tree::TraceTree;

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use traced_runtime::{ReportError, Reporter};
 use traced_runtime::{SpanRecord, Tracer, span};
+use traced_tests::Keep;
 
 /// Seconds that the wall clock is ahead of the system's.
 static AHEAD: AtomicI64 = AtomicI64::new(0);
@@ -28,16 +28,6 @@ unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::time
             (*time).tv_sec += AHEAD.load(Ordering::Relaxed);
         }
         i32::try_from(result).unwrap_or(-1)
-    }
-}
-
-#[derive(Clone, Default)]
-struct Keep(std::sync::Arc<std::sync::Mutex<Vec<SpanRecord>>>);
-
-impl Reporter for Keep {
-    fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend_from_slice(batch);
-        Ok(())
     }
 }
 
@@ -75,7 +65,7 @@ fn set_back() {
     assert!(tracer.flush(DEADLINE).is_conserved());
     tracer.context().run(|| drop(span!("next trace")));
     assert_eq!(tracer.shutdown(DEADLINE).sent(), 4);
-    let spans = kept.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let spans = kept.spans();
     let find = |name: &str| spans.iter().find(|span| span.name() == name).expect("it was sent");
     let (outer, before, after, next) = (find("outer"), find("before"), find("after"), find("next trace"));
     let end = |span: &SpanRecord| span.start() + span.duration().expect("it ended");

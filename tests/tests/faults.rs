@@ -11,7 +11,7 @@ use traced_runtime::{
     Builder, DropReason, Endpoint, Outcome, ReportError, Reporter, SendError, Sender, Span, SpanRecord, Tracer,
     annotate, span, tag, traced,
 };
-use traced_tests::tags;
+use traced_tests::{Keep, tags};
 
 #[traced]
 fn leaf() {}
@@ -276,14 +276,6 @@ mod backends {
 
     #[test]
     fn get_unfinished_spans_once_and_marked() {
-        #[derive(Clone, Default)]
-        struct Keep(Arc<Mutex<Vec<SpanRecord>>>);
-        impl Reporter for Keep {
-            fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
-                self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(batch);
-                Ok(())
-            }
-        }
         let kept = Keep::default();
         let tracer = reporting(kept.clone());
         let open = tracer.context().run(|| Span::start("open"));
@@ -292,7 +284,7 @@ mod backends {
         open.tag("key", 2);
         drop(open);
         assert_eq!(tracer.shutdown(DEADLINE).recorded(), 1);
-        let spans = kept.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let spans = kept.spans();
         assert_eq!(spans.len(), 1);
         assert_eq!((spans[0].name().as_ref(), spans[0].outcome()), ("open", Outcome::Unfinished));
         assert_eq!(spans[0].tag("key").map(|value| value.to_string()).as_deref(), Some("1"));

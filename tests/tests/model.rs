@@ -22,9 +22,9 @@ use std::thread;
 use std::time::Duration;
 
 use traced_runtime::{
-    Context, Outcome, ReportError, Reporter, Sampling, Span, SpanId, SpanRecord, TraceId, Tracer, span, tag, testing,
-    traced,
+    Context, Outcome, Sampling, Span, SpanId, SpanRecord, TraceId, Tracer, span, tag, testing, traced,
 };
+use traced_tests::Keep;
 use traced_tests::random::Random;
 
 /// Programs on one thread, unless `TRACED_MODEL` says how many; each is run with tracers of the test kit and with tracers that
@@ -43,16 +43,7 @@ const THREADS: u64 = 3;
 /// Where spans come out.
 enum Backend {
     Kit(testing::Tracer),
-    Built(Tracer, Arc<Mutex<Vec<SpanRecord>>>),
-}
-
-struct Keep(Arc<Mutex<Vec<SpanRecord>>>);
-
-impl Reporter for Keep {
-    fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
-        lock(&self.0).extend_from_slice(batch);
-        Ok(())
-    }
+    Built(Tracer, Keep),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -69,9 +60,9 @@ impl Backend {
     /// It writes the process's log, on the hot path where the machine has a good clock.
     fn built() -> Self {
         testing::shorten_ranges();
-        let records = Arc::new(Mutex::new(Vec::new()));
-        let tracer = Tracer::builder("model").reporter(Keep(records.clone())).linger(Duration::ZERO).build();
-        Self::Built(tracer.expect("a tracer"), records)
+        let kept = Keep::default();
+        let tracer = Tracer::builder("model").reporter(kept.clone()).linger(Duration::ZERO).build();
+        Self::Built(tracer.expect("a tracer"), kept)
     }
 
     fn context(&self) -> Context {
@@ -92,7 +83,7 @@ impl Backend {
         assert_eq!(tally.dropped(), 0, "{tally:?}");
         let records = match self {
             Self::Kit(tracer) => tracer.spans(),
-            Self::Built(_, records) => lock(records).clone(),
+            Self::Built(_, kept) => kept.spans(),
         };
         assert_eq!(tally.sent(), records.len() as u64, "{tally:?}");
         records

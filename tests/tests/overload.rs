@@ -1,11 +1,11 @@
 //! More than anybody takes: memory stays bounded, what is lost is counted, and what is left is right.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+
 use std::time::Duration;
 
-use traced_runtime::{ReportError, Reporter, SpanId, SpanRecord, Tracer, span};
-use traced_tests::Program;
+use traced_runtime::{SpanId, SpanRecord, Tracer, span};
+use traced_tests::{Keep, Program};
 
 /// For how long, unless `TRACED_FLOOD_SECONDS` says so.
 const SECONDS: u64 = 5;
@@ -47,16 +47,6 @@ fn tags_by_the_ten_thousand_and_by_the_megabyte() {
     flood("large tags", 40);
 }
 
-#[derive(Clone, Default)]
-struct Keep(Arc<Mutex<Vec<SpanRecord>>>);
-
-impl Reporter for Keep {
-    fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(batch);
-        Ok(())
-    }
-}
-
 #[test]
 fn a_hundred_thousand_spans_in_one_trace() {
     const DEADLINE: Duration = Duration::from_secs(60);
@@ -79,7 +69,7 @@ fn a_hundred_thousand_spans_in_one_trace() {
     });
     let tally = tracer.shutdown(DEADLINE);
     assert_eq!((tally.recorded(), tally.sent()), (99_001, 99_001), "{tally:?}");
-    let spans = kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let spans = kept.spans();
     assert_eq!(spans.iter().map(SpanRecord::trace_id).collect::<HashSet<_>>().len(), 1);
     let names: HashMap<SpanId, String> = spans.iter().map(|span| (span.id(), span.name().into_owned())).collect();
     assert_eq!(names.len(), spans.len(), "no id twice");

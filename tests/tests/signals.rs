@@ -5,12 +5,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use traced_runtime::{Context, DropReason, ReportError, Reporter, SpanRecord, Tracer, annotate, span, tag, traced};
-use traced_tests::now;
+use traced_runtime::{Context, DropReason, Tracer, annotate, span, tag, traced};
+use traced_tests::{Keep, now};
 
 /// Spans that handlers record, at least; and of them those that come while the thread writes.
 const HANDLED: u64 = 2_000;
@@ -18,16 +17,6 @@ const REENTRANT: u64 = 20;
 
 /// Spans that a run records.
 const SPANS: u64 = 4;
-
-#[derive(Clone, Default)]
-struct Keep(Arc<Mutex<Vec<SpanRecord>>>);
-
-impl Reporter for Keep {
-    fn report(&mut self, batch: &[SpanRecord]) -> Result<(), ReportError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(batch);
-        Ok(())
-    }
-}
 
 #[traced(tags(n))]
 fn outer(n: u64) {
@@ -110,7 +99,7 @@ fn a_signal_handler_that_records_tears_nothing() {
     assert!(tally.is_conserved(), "{tally:?}");
     assert_eq!(tally.recorded(), runs * SPANS + handled, "{tally:?}");
     assert_eq!(tally.dropped(), tally.dropped_by(DropReason::Reentrant), "{tally:?}");
-    let spans = keep.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let spans = keep.spans();
     let names: HashMap<_, _> = spans.iter().map(|span| (span.id(), span.name().into_owned())).collect();
     let mut counts: HashMap<String, u64> = HashMap::new();
     for span in spans.iter() {
