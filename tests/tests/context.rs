@@ -21,6 +21,38 @@ fn remote(sampling: Sampling) -> Context {
 mod scopes {
     use super::*;
 
+    /// A guard is dropped in a context that came after as many others as a count of 16 bits tells apart, and a few more or less.
+    #[test]
+    fn a_guard_dropped_in_another_context_moves_nothing_however_many_came_between() {
+        for between in [1].into_iter().chain((1 << 16) - 4..(1 << 16) + 3) {
+            let tracer = Checked::new();
+            let other = tracer.run(|| Span::start("other"));
+            tracer.run(|| {
+                let root = span!("root");
+                let outer = span!("outer");
+                let guard = span!("guard");
+                for _ in 0..between {
+                    let _scope = Context::none().attach();
+                }
+                {
+                    let _scope = other.attach();
+                    let _inside = span!("inside");
+                    drop(guard);
+                    let _below = span!("below");
+                }
+                drop(outer);
+                drop(root);
+            });
+            drop(other);
+            let (inside, below) = (tracer.span("inside"), tracer.span("below"));
+            assert_eq!(
+                (below.trace_id(), below.parent_id()),
+                (inside.trace_id(), Some(inside.id())),
+                "{between} between"
+            );
+        }
+    }
+
     #[test]
     fn a_nested_scope_restores_the_previous_one_none_included() {
         let tracer = Checked::new();
