@@ -30,6 +30,7 @@ mod dependencies;
 mod endpoint;
 mod export;
 mod id;
+mod name;
 mod query;
 mod rendezvous;
 mod server;

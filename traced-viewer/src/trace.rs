@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::id::TraceId;
+use crate::name::Name;
 use crate::span::{Kind, Span};
 use crate::steps::steps;
 
@@ -32,7 +33,7 @@ pub(crate) struct Summary {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Root {
     service_name: Option<Box<str>>,
-    name: Option<Arc<str>>,
+    name: Option<Name>,
     kind: Option<Kind>,
 }
 
