@@ -103,7 +103,7 @@ impl Body {
         }
         let count =
             |text: &[u8], pattern: &[u8]| text.windows(pattern.len()).filter(|part| *part == pattern).count() as u64;
-        let shed = Shed { tags: count(&tags, b"\":\""), annotations: count(&annotations, b"{\"timestamp\":") };
+        let shed = Shed { tags: tags_in(&tags), annotations: count(&annotations, b"{\"timestamp\":") };
         let cut = Cut { shed, names: 0 };
         let is_failed = [&b"{\"error\":\""[..], b",\"error\":\""].iter().any(|error| count(&tags, error) > 0);
         let error = if is_failed { ",\"error\":\"error\"" } else { "" };
@@ -112,6 +112,22 @@ impl Body {
         list.extend_from_slice(note.as_bytes());
         Some(Bare { list, parts: cut.parts() })
     }
+}
+
+/// The number of tags in a field of them. Keys and values are in quotes, and other quotes are
+/// escaped; what stands between a key and its value may be a text as well.
+fn tags_in(field: &[u8]) -> u64 {
+    let (mut quotes, mut escaped) = (0, false);
+    for byte in field {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quotes += 1,
+            _ => {}
+        }
+    }
+    // Two are those of the field's own name.
+    quotes / 4
 }
 
 /// Takes out a field that begins so, with its value in brackets; returns it, or nothing.

@@ -441,6 +441,8 @@ mod tests {
                 let text = r#"]}],"tags":{"error":"x"},"annotations":[{"timestamp":1\"#;
                 whole.attributes.tag(0, text, TagValue::Text(text));
                 whole.attributes.annotation(1_000, text);
+                // What looks like the place between a key and a value.
+                whole.attributes.tag(0, ":", TagValue::Text(":"));
             }
             let mut body = Body::new(usize::MAX);
             body.add(&mut span(1));
