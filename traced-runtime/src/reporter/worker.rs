@@ -476,7 +476,8 @@ impl Worker {
                 (NoticeKind::Unreachable, fate)
             }
             Meanwhile::Dropped => {
-                let spans = Count(spans, "span");
+                // What waits may be taken: nobody has asked about it yet.
+                let spans = Count(cost.in_hand, "span");
                 (NoticeKind::Rejected, format!("{spans} dropped, and so are all to come until that is set right"))
             }
         };

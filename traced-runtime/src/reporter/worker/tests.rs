@@ -367,6 +367,36 @@ fn refused_batches_are_dropped_whole_and_told_once_with_an_end() {
 }
 
 #[test]
+fn a_refusal_tells_of_what_it_drops_and_not_of_what_waits() {
+    let (asked, asks) = channel();
+    let (answer, answers) = channel::<()>();
+    let (pipeline, notes) = with_sender(move |ids| {
+        if ids[0] > 10 {
+            return Ok(());
+        }
+        asked.send(()).unwrap();
+        answers.recv().unwrap();
+        Err(SendError::refused("HOST answered 404; check the path"))
+    });
+    std::thread::scope(|scope| {
+        offer(&pipeline, 1..=10);
+        scope.spawn(|| pipeline.flush(soon()));
+        asks.recv().unwrap();
+        offer(&pipeline, 11..=20);
+        answer.send(()).unwrap();
+    });
+    let tally = pipeline.flush(soon());
+    assert_eq!((tally.sent(), drops(&tally)), (10, vec![(DropReason::Rejected, 10)]));
+    assert_eq!(
+        *notes.lock().unwrap(),
+        [
+            "HOST answered 404; check the path; 10 spans dropped, and so are all to come until that is set right.",
+            "the backend takes spans again after 0 seconds; 10 spans dropped meanwhile, 0 waiting"
+        ]
+    );
+}
+
+#[test]
 fn a_request_that_is_too_large_is_sent_in_parts() {
     let (pipeline, _) =
         with_sender(|ids| if ids.len() > 3 || ids.contains(&5) { Err(SendError::too_large("413")) } else { Ok(()) });
