@@ -37,7 +37,7 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    /// Every reason, in the order in which [`Tally`] lists them.
+    /// Every reason, in the order in which [`Tally`](crate::Tally) lists them.
     pub const ALL: [Self; 14] = [
         Self::LogFull,
         Self::TooDeep,
