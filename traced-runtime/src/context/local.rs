@@ -11,13 +11,13 @@ mod spans;
 mod sync;
 mod writing;
 
-use crate::model::ids::flag;
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::context::Context;
 use crate::model::ids::Ids;
+use crate::model::ids::flag;
 use crate::model::loss::DropReason;
 use crate::propagation::baggage::Baggage;
 use crate::recorder::log::{Log, Writer};

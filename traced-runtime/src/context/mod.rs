@@ -8,7 +8,6 @@ mod span_macro;
 pub(crate) mod value;
 pub(crate) mod verdict;
 
-use crate::model::ids::flag;
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,6 +18,7 @@ use crate::context::value::Value;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::{SpanId, TraceId};
 use crate::model::ids::Ids;
+use crate::model::ids::flag;
 use crate::propagation::baggage::Baggage;
 use crate::propagation::carrier::{Carrier, CarrierMut};
 use crate::propagation::{Propagation, RemoteSampling, halves};

@@ -1,6 +1,5 @@
 //! Spans that are not functions.
 
-use crate::model::callsite::EXPLICIT;
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,6 +10,7 @@ use crate::context::attribute;
 use crate::context::local::{self, Local, Target};
 use crate::context::value::Value;
 use crate::context::{Context, Parent, Scope, target};
+use crate::model::callsite::EXPLICIT;
 use crate::model::callsite::Roots;
 use crate::model::endpoint::Endpoint;
 use crate::model::ids::Ids;

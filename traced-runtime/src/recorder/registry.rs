@@ -1,6 +1,5 @@
 //! All logs of a process, or of one test's tracer.
 
-use crate::model::loss::DropReason;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -10,6 +9,7 @@ use super::log::Log;
 use super::position::OF_PROCESS;
 use super::stack::Stack;
 use super::waker::Waker;
+use crate::model::loss::DropReason;
 
 /// Ends that could not be written and wait for the drain's next round, at most. What is beyond stays open to the reader.
 const UNWRITTEN: usize = 1 << 16;

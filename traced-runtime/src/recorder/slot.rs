@@ -6,7 +6,6 @@
 
 use once_cell::sync::OnceCell;
 
-use crate::model::ids::Ids;
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt::{self, Display};
@@ -16,6 +15,7 @@ use std::time::Instant;
 
 use crate::model::callsite::Roots;
 use crate::model::id::TraceId;
+use crate::model::ids::Ids;
 use crate::model::loss::DropReason;
 use crate::process::per_process::PerProcess;
 use crate::propagation::Crossing;

@@ -1,8 +1,9 @@
 //! What became of the spans: every recorded one is sent, queued, or dropped for a reason.
 
+use std::fmt;
+
 use crate::model::loss::DropReason;
 use crate::model::numbers::{Count, Number};
-use std::fmt;
 
 /// How many spans were recorded, and what became of them.
 ///

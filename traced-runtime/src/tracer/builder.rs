@@ -1,14 +1,14 @@
 //! A tracer's settings, from the program, the environment and the defaults.
 
-use crate::context::local::{self, Local};
-use crate::process::thread;
 use std::ffi::OsString;
 use std::fmt;
 #[cfg(feature = "spool")]
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::context::local::{self, Local};
 use crate::model::endpoint::Endpoint;
+use crate::process::thread;
 use crate::propagation::Crossing;
 use crate::propagation::{Propagation, ServerSpan};
 use crate::recorder::sampler::{NoRatio, Sampler};

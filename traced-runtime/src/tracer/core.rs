@@ -1,8 +1,5 @@
 //! A tracer's own parts, shared by everyone who has a handle to it.
 
-use crate::process::per_process;
-use crate::recorder::slot::{NotStarted, Owner};
-use crate::reporter::outlet::Outlet;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -11,15 +8,18 @@ use std::time::{Duration, Instant};
 use crate::model::endpoint::Endpoint;
 use crate::model::numbers::Count;
 use crate::process::notice::{Notice, NoticeKind};
+use crate::process::per_process;
 use crate::propagation::{Crossing, Propagation};
 use crate::recorder::clock::Clock;
 use crate::recorder::registry::Registry;
 use crate::recorder::sampler::Sampler;
+use crate::recorder::slot::{NotStarted, Owner};
 use crate::recorder::slot::{Slot, SlotSettings, TRACERS};
 use crate::reporter::assemble::Rest;
 use crate::reporter::buffers::Buffers;
 use crate::reporter::drain::Drain;
 use crate::reporter::open::OpenSpan;
+use crate::reporter::outlet::Outlet;
 use crate::reporter::pipeline::{Patience, Pipeline};
 use crate::reporter::stats::{Stats, Tally};
 use crate::reporter::terminal::{Printed, Terminal};

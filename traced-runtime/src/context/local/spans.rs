@@ -1,15 +1,15 @@
 //! Async and explicit spans, which are written whole when they end.
 
-use crate::model::ids::flag;
-use crate::process::per_process;
 use std::fmt::Display;
 
 use super::Local;
 use crate::context::Context;
 use crate::model::callsite::{Callsite, Roots};
 use crate::model::ids::Ids;
+use crate::model::ids::flag;
 use crate::model::kind::Outcome;
 use crate::model::loss::DropReason;
+use crate::process::per_process;
 use crate::recorder::budget::Need;
 use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, kind};

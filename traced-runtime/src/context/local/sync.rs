@@ -1,8 +1,5 @@
 //! Sync spans: the hot path, and the guard that ends what it began.
 
-use crate::model::ids::flag;
-use crate::model::limits::DEPTH;
-use crate::process::per_process;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::thread::panicking;
@@ -11,8 +8,11 @@ use super::writing::put_scope_words;
 use super::{Local, STRAYS, State, Stray, Target, unusual, with};
 use crate::model::callsite::Callsite;
 use crate::model::ids::Ids;
+use crate::model::ids::flag;
 use crate::model::kind::Outcome;
+use crate::model::limits::DEPTH;
 use crate::model::loss::DropReason;
+use crate::process::per_process;
 use crate::recorder::budget::Need;
 use crate::recorder::clock::tsc;
 use crate::recorder::event::{self, kind};

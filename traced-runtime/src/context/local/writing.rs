@@ -1,10 +1,10 @@
 //! The log that the thread writes: reaching it, making room in it, leaving it.
 
-use crate::model::limits::DEPTH;
 use std::sync::Arc;
 
 use super::{LOGS, Local, Open, OwnLog, unusual};
 use crate::model::ids::Ids;
+use crate::model::limits::DEPTH;
 use crate::model::loss::DropReason;
 use crate::recorder::budget::Need;
 use crate::recorder::clock::{Clock, os_nanos, tsc};
@@ -34,10 +34,7 @@ impl Local {
         put(space);
         // SAFETY: `put` has written all words, for which there was room.
         unsafe { self.writer.commit(space, words) };
-        self.opened.written(depth);
-        if log != self.log.get() {
-            self.return_to_inner();
-        }
+        self.end_writing(depth, log);
         Ok(())
     }
 
@@ -52,8 +49,8 @@ impl Local {
         if self.writer.has_room(words + reserve(depth)) { Ok(()) } else { self.extend(words, depth, need) }
     }
 
-    /// The log of the current span is the current one again.
-    #[cold]
+    /// The thread writes no more, and the log of the current span is the current one again.
+    #[inline(always)]
     fn end_writing(&self, depth: u32, log: *const Log) {
         self.opened.written(depth);
         if log != self.log.get() {
