@@ -4,14 +4,14 @@
 //! Slots are never freed, only used again: a reference to one is always valid, and a generation that has passed tells
 //! that its tracer is gone.
 
-use once_cell::sync::OnceCell;
-
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
+
+use once_cell::sync::OnceCell;
 
 use crate::model::callsite::Roots;
 use crate::model::id::TraceId;
